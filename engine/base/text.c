@@ -1,0 +1,172 @@
+#include "base/text.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/escape.h"
+
+/* Names are short; a longer word has no near one. */
+#define WORD_MAX 64
+
+/* The last millisecond of the year 9999: RFC 3339 has four digits for a year. */
+#define WALL_MS_MAX 253402300799999ull
+
+bool text_is_utf8(const char *text, size_t len)
+{
+	while (len > 0) {
+		uint32_t code;
+		size_t taken = utf8_decode(text, len, &code);
+
+		if (taken == 0 || code == 0)
+			return false;
+		text += taken;
+		len -= taken;
+	}
+	return true;
+}
+
+char *text_escape(char *out, size_t size, const char *text, size_t len)
+{
+	escape_copy(out, size, text, len, ESCAPE_LINE);
+	return out;
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+	size_t least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/* Insertions, deletions, replacements and swaps of neighbours that make `b` of `a`. */
+static size_t edits(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	size_t rows[3][WORD_MAX + 1];
+	size_t *before = rows[0], *last = rows[1], *row = rows[2];
+
+	for (size_t j = 0; j <= b_len; j++)
+		last[j] = j;
+	for (size_t i = 1; i <= a_len; i++) {
+		size_t *spare = before;
+
+		row[0] = i;
+		for (size_t j = 1; j <= b_len; j++) {
+			size_t differs = a[i - 1] != b[j - 1];
+
+			row[j] = smallest(last[j] + 1, row[j - 1] + 1, last[j - 1] + differs);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    before[j - 2] + 1 < row[j])
+				row[j] = before[j - 2] + 1;
+		}
+		before = last;
+		last = row;
+		row = spare;
+	}
+	return last[b_len];
+}
+
+const char *text_nearest(const char *word, const char *const *names, size_t count)
+{
+	size_t word_len = strlen(word);
+	size_t best = word_len / 3 > 1 ? word_len / 3 : 1;
+	const char *nearest = NULL;
+
+	if (word_len > WORD_MAX)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		size_t name_len = strlen(names[i]);
+		size_t distance;
+
+		if (name_len > WORD_MAX)
+			continue;
+		distance = edits(word, word_len, names[i], name_len);
+		if (distance < best || (distance == best && nearest == NULL)) {
+			best = distance;
+			nearest = names[i];
+		}
+	}
+	return nearest;
+}
+
+bool text_glob(const char *pattern, const char *name)
+{
+	const char *star = NULL, *resume = NULL;
+
+	while (*name != '\0') {
+		if (*pattern == '*') {
+			star = pattern++;
+			resume = name;
+		} else if (*pattern == *name) {
+			pattern++;
+			name++;
+		} else if (star != NULL) {
+			/* Only the last star can need to take more: no nesting, so never slow. */
+			pattern = star + 1;
+			name = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+static unsigned long long unit_ms(const char *unit, size_t len)
+{
+	static const struct {
+		const char *name;
+		unsigned long long ms;
+	} units[] = {
+	    {"ms", 1},
+	    {"s", 1000},
+	    {"m", 60 * 1000},
+	    {"h", 60 * 60 * 1000},
+	    {"d", 24 * 60 * 60 * 1000},
+	    {"w", 7 * 24 * 60 * 60 * 1000},
+	};
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strlen(units[i].name) == len && memcmp(units[i].name, unit, len) == 0)
+			return units[i].ms;
+	}
+	return 0;
+}
+
+bool text_duration_ms(const char *text, size_t len, unsigned long long *ms)
+{
+	unsigned long long number = 0, unit;
+	size_t digits = 0;
+
+	while (digits < len && text[digits] >= '0' && text[digits] <= '9') {
+		unsigned digit = (unsigned)(text[digits] - '0');
+
+		if (number > (ULLONG_MAX - digit) / 10)
+			return false;
+		number = number * 10 + digit;
+		digits++;
+	}
+	unit = unit_ms(text + digits, len - digits);
+	if (digits == 0 || unit == 0 || number > ULLONG_MAX / unit)
+		return false;
+	*ms = number * unit;
+	return true;
+}
+
+char *text_rfc3339(char *out, unsigned long long wall_ms)
+{
+	struct tm tm;
+	time_t seconds;
+	size_t used;
+
+	if (wall_ms > WALL_MS_MAX)
+		wall_ms = WALL_MS_MAX;
+	seconds = (time_t)(wall_ms / 1000);
+	gmtime_r(&seconds, &tm);
+	used = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + used, 32 - used, ".%03uZ", (unsigned)(wall_ms % 1000));
+	return out;
+}
