@@ -1,0 +1,167 @@
+/*
+ * Checking a policy as a whole: what no single statement can know.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "policy/loader.h"
+#include "policy/rule.h"
+
+#define NAMED_MAX 5 /* examples in a warning */
+
+/* ── Rules against platforms ─────────────────────────────────────────────────────────────── */
+
+/* What the platform refuses of the rule's secrets, in words. False when nothing. */
+static bool refusal(
+    const struct rule *rule, const struct platform *platform, char *out, size_t size)
+{
+	char held = rule_may_hold(rule, platform->password_refuse);
+	uint32_t length = rule_length(rule);
+
+	if (length > platform->password_longest)
+		snprintf(out, size, "makes %u characters, but platform \"%s\" takes at most %u",
+		    length, platform->name, platform->password_longest);
+	else if (length < platform->password_shortest)
+		snprintf(out, size, "makes %u characters, but platform \"%s\" asks for at least %u",
+		    length, platform->name, platform->password_shortest);
+	else if (held)
+		snprintf(out, size, "may make \"%c\", which platform \"%s\" refuses", held,
+		    platform->name);
+	else
+		return false;
+	return true;
+}
+
+static void check_rule(
+    struct loader *loader, const struct task_entry *task, const struct selection *selection)
+{
+	static const struct field_path field = {.name = "secret"};
+	const struct platform_entry *platforms = loader->policy->platforms;
+	bool *seen = xcalloc(loader->policy->platform_count + 1, sizeof(*seen));
+	char title[160], why[320];
+
+	rule_title(task->task.rule, title, sizeof(title));
+	for (size_t i = 0; i < selection->count; i++) {
+		const struct asset *asset = selection->items[i].asset;
+		const struct platform_entry *entry =
+		    policy_platform_entry(loader->policy, asset->platform);
+
+		if (seen[entry - platforms])
+			continue;
+		seen[entry - platforms] = true;
+		if (refusal(task->task.rule, &entry->platform, why, sizeof(why)))
+			statement_problem(loader->errors, task->statement, &field, NULL,
+			    "%s %s (asset \"%s\")", title, why, asset->name);
+	}
+	free(seen);
+}
+
+/* ── Warnings ────────────────────────────────────────────────────────────────────────────── */
+
+static bool account_selected(const struct selection *selection, const char *pattern)
+{
+	for (size_t i = 0; i < selection->count; i++)
+		if (text_glob(pattern, selection->items[i].account))
+			return true;
+	return false;
+}
+
+static bool node_used(const struct policy *policy, const char *pattern)
+{
+	for (size_t i = 0; i < policy->asset_count; i++)
+		if (node_matches(pattern, policy->assets[i].node))
+			return true;
+	return false;
+}
+
+static bool asset_named(const struct policy *policy, const char *pattern)
+{
+	if (!strchr(pattern, '*'))
+		return policy_asset_find(policy, pattern) != NULL;
+	for (size_t i = 0; i < policy->asset_count; i++)
+		if (text_glob(pattern, policy->assets[i].name))
+			return true;
+	return false;
+}
+
+static void warn_scope(struct loader *loader, const struct task_entry *task)
+{
+	static const struct field_path assets = {.name = "assets"}, nodes = {.name = "nodes"};
+	const struct policy *policy = loader->policy;
+
+	for (size_t i = 0; i < task->scope.assets.count; i++) {
+		const char *name = task->scope.assets.items[i];
+
+		if (!asset_named(policy, name))
+			statement_problem(loader->warnings, task->statement, &assets,
+			    policy_asset_nearest(policy, name), "there is no asset \"%s\"", name);
+	}
+	for (size_t i = 0; i < task->scope.nodes.count; i++)
+		if (!node_used(policy, task->scope.nodes.items[i]))
+			statement_problem(loader->warnings, task->statement, &nodes, NULL,
+			    "no asset is at or below node \"%s\"", task->scope.nodes.items[i]);
+}
+
+static void warn_accounts(
+    struct loader *loader, const struct task_entry *task, const struct selection *selection)
+{
+	static const struct field_path field = {.name = "accounts"};
+
+	for (size_t i = 0; i < task->scope.accounts.count; i++) {
+		const char *pattern = task->scope.accounts.items[i];
+
+		if (!names_match(&task->scope.not_accounts, pattern) &&
+		    !account_selected(selection, pattern))
+			statement_problem(loader->warnings, task->statement, &field, NULL,
+			    "account \"%s\" is declared on none of the assets that this task "
+			    "selects",
+			    pattern);
+	}
+}
+
+static void warn_admins(struct loader *loader)
+{
+	const struct policy *policy = loader->policy;
+	char names[512];
+	size_t count = 0, used = 0;
+
+	for (size_t i = 0; i < policy->asset_count; i++) {
+		if (policy->assets[i].admin)
+			continue;
+		if (count++ < NAMED_MAX && used < sizeof(names))
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+			    used ? ", " : "", policy->assets[i].name);
+	}
+	if (count > 0)
+		problem_add(loader->warnings, NULL, 0,
+		    "%zu asset%s no admin, and nothing can be changed there (skipped: no_admin): "
+		    "%s%s",
+		    count, count == 1 ? " has" : "s have", names, count > NAMED_MAX ? ", …" : "");
+}
+
+/* ── All ─────────────────────────────────────────────────────────────────────────────────── */
+
+static void check_task(struct loader *loader, const struct task_entry *task)
+{
+	struct selection selection;
+	struct error error;
+
+	if (policy_select(loader->policy, &task->task, &selection, &error) != ERR_OK) {
+		problem_add(loader->errors, NULL, 0, "%s", error.text);
+		return;
+	}
+	check_rule(loader, task, &selection);
+	warn_scope(loader, task);
+	warn_accounts(loader, task, &selection);
+	selection_clear(&selection);
+}
+
+void policy_check(struct loader *loader)
+{
+	for (size_t i = 0; i < loader->policy->task_count; i++)
+		check_task(loader, &loader->policy->tasks[i]);
+	warn_admins(loader);
+}

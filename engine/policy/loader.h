@@ -1,0 +1,186 @@
+/*
+ * The loader: a load in progress, and what the files declared so far.
+ *
+ * Owns the declarations as they stand in the files, before nodes are inherited and names resolved.
+ * Gone once the snapshot stands.
+ */
+#ifndef POLICY_LOADER_H
+#define POLICY_LOADER_H
+
+#include <lua.h>
+#include <sys/queue.h>
+
+#include "policy/report.h"
+#include "policy/schema.h"
+#include "policy/snapshot.h"
+#include "policy/source.h"
+
+#define PLATFORM_DEFAULT "linux"
+
+struct labels {
+	struct label *items;
+	size_t count;
+};
+
+/* What a node hands down to what is below it. Zero, NULL and -1 mean: not said. */
+struct traits {
+	const char *platform, *admin;
+	int become; /* enum become */
+	uint32_t port;
+	struct names accounts;
+	struct labels labels;
+	uint32_t lockout_limit;
+	uint64_t lockout_window_ms;
+	int lockout_by; /* 1: by source */
+};
+
+#define TRAITS_NONE                                                                                \
+	{                                                                                          \
+		.become = -1, .lockout_by = -1                                                     \
+	}
+
+struct asset_decl {
+	struct traits traits;
+	const char *name, *address, *node;
+	const struct statement *statement;
+	size_t order; /* of declaration */
+	STAILQ_ENTRY(asset_decl) link;
+};
+
+struct node_decl {
+	struct traits traits;
+	const char *path;
+	const struct statement *statement;
+	STAILQ_ENTRY(node_decl) link;
+};
+
+struct rule_decl {
+	struct rule *rule;
+	const struct statement *statement;
+	STAILQ_ENTRY(rule_decl) link;
+};
+
+/* What `random "name"` or `random { … }` gives to Lua. */
+struct rule_use {
+	const char *name;  /* NULL for one in place */
+	struct rule *rule; /* in place */
+};
+
+struct task_decl {
+	struct task_entry entry;
+	const struct rule_use *secret;
+	STAILQ_ENTRY(task_decl) link;
+};
+
+struct platform_decl {
+	struct platform_entry entry;
+	const char *extends;
+	int accounts; /* index in its words; -1 = not said */
+	bool changes; /* has change_password */
+	enum { PLATFORM_NEW, PLATFORM_RESOLVING, PLATFORM_RESOLVED } state;
+	const struct statement *statement;
+	STAILQ_ENTRY(platform_decl) link;
+};
+
+struct loader {
+	struct policy *policy;
+	const struct policy_config *config;
+	const char *dir; /* real path */
+	struct problems *errors, *warnings;
+
+	STAILQ_HEAD(, source) sources; /* in order of loading; new ones are added at the end */
+	size_t source_count;
+	size_t source_bytes;
+	struct source *current;		     /* the file that runs */
+	STAILQ_HEAD(, statement) statements; /* of the file that runs */
+	bool incomplete; /* a file could not be read to its end: what is missing may stand there */
+	bool exhausted;	 /* a cap was reached: nothing more is run */
+
+	const struct statement *settings;
+	STAILQ_HEAD(, asset_decl) assets;
+	STAILQ_HEAD(, node_decl) nodes;
+	STAILQ_HEAD(, rule_decl) rules;
+	STAILQ_HEAD(, task_decl) tasks;
+	STAILQ_HEAD(, platform_decl) platforms;
+	size_t asset_count, node_count, task_count, platform_count;
+	size_t generator_count;
+};
+
+/* ── Statements: each reads the table at `index` ─────────────────────────────────────────── */
+
+void settings_read(struct loader *, const struct statement *, int index);
+void asset_read(struct loader *, const struct statement *, int index);
+void node_read(struct loader *, const struct statement *, int index);
+void rule_read(struct loader *, const struct statement *, int index);
+void task_read(struct loader *, const struct statement *, int index);
+void platform_read(struct loader *, const struct statement *, int index);
+
+/* `random "name"` or `random { … }`: the argument is at `index`. Pushes what stands for it. */
+void random_read(struct loader *, const struct statement *, int index);
+
+/* Defines the statements and seals the globals. */
+void statements_define(struct loader *);
+
+/* Complains about `kind "name"` without a table in the file that ran. */
+void statements_finish(struct loader *);
+
+/* True when the declarations hold more memory than a policy may; the caller then says LOADER_FULL.
+ */
+bool loader_full(const struct loader *);
+#define LOADER_FULL "the policy declares more than fits into 512 MB"
+
+/* The nearest word of the language, or NULL. */
+const char *statement_nearest(const char *word);
+
+/* ── Files ───────────────────────────────────────────────────────────────────────────────── */
+
+/* `include "pattern"` and `inventory "pattern"`. */
+void include_read(struct loader *, const struct statement *, const char *pattern);
+void inventory_read(struct loader *, const struct statement *, const char *pattern);
+
+/* Queues lockstep.lua, and the platforms that come with the program. */
+void include_entry(struct loader *);
+void include_shipped(struct loader *);
+
+/* False (and reported) when the file or directory is not there, or others may change it. */
+bool path_trusted(struct loader *, const struct statement *, const char *path, const char *file);
+
+/*
+ * Calls `fn` for each file below the policy's directory that the pattern means, in order of name.
+ * False (and reported) when the pattern is not allowed, or names one file that is not there.
+ */
+bool pattern_each(struct loader *, const struct statement *, const char *pattern,
+    void (*fn)(struct loader *, const struct statement *, const char *path, const char *file));
+
+/* Reads one CSV file. */
+void inventory_csv(struct loader *, const struct statement *, const char *path, const char *file);
+
+/* ── Declarations ────────────────────────────────────────────────────────────────────────── */
+
+#define LABELS_MAX 256
+
+/* Keeps a declaration; `decl` is in the arena. */
+void asset_declare(struct loader *, struct asset_decl *);
+
+/* "key" or "key=value" as a label. NULL, or what is wrong with it. */
+const char *label_parse(struct arena *, const char *text, struct label *);
+
+bool label_known(const struct labels *, const char *key);
+
+/* A statement of its own in the arena. */
+struct statement *statement_new(struct loader *, const char *kind, const char *name, size_t line);
+
+/* ── From declarations to the snapshot ───────────────────────────────────────────────────── */
+
+/* Before anything is read. */
+void settings_defaults(struct loader *);
+
+void settings_build(struct loader *);
+void platforms_build(struct loader *);
+void assets_build(struct loader *);
+void tasks_build(struct loader *);
+
+/* Selects for every task: what platforms refuse, and what deserves a warning. */
+void policy_check(struct loader *);
+
+#endif

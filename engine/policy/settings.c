@@ -1,0 +1,114 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "policy/loader.h"
+
+#define SECOND_MS 1000UL
+#define MINUTE_MS (60 * SECOND_MS)
+#define DAY_MS	  (24 * 60 * MINUTE_MS)
+
+/* Where the system's own policy keeps its vault, apart from what people edit. */
+#define SYSTEM_DIR   "/etc/lockstep"
+#define SYSTEM_VAULT "/var/lib/lockstep"
+
+#define AT(member) offsetof(struct settings, member)
+
+static const char *const host_keys_words[] = {
+    [HOST_KEYS_FIRST_USE] = "first_use", [HOST_KEYS_KNOWN] = "known", NULL};
+
+static const struct field retention_fields[] = {
+    {.name = "records",
+	.type = FIELD_DURATION,
+	.offset = AT(retention_records_ms),
+	.min = DAY_MS,
+	.max = 36500 * DAY_MS},
+    {.name = "versions",
+	.type = FIELD_COUNT,
+	.offset = AT(retention_versions),
+	.min = 2,
+	.max = 1000},
+    {0},
+};
+
+static const struct field settings_fields[] = {
+    {.name = "secure_mode", .type = FIELD_FLAG, .offset = AT(secure_mode)},
+    {.name = "in_flight", .type = FIELD_COUNT, .offset = AT(in_flight), .min = 1, .max = 20000},
+    {.name = "change_deadline",
+	.type = FIELD_DURATION,
+	.offset = AT(change_deadline_ms),
+	.min = 100,
+	.max = 10 * MINUTE_MS},
+    {.name = "connect_timeout",
+	.type = FIELD_DURATION,
+	.offset = AT(connect_timeout_ms),
+	.min = 100,
+	.max = 10 * MINUTE_MS},
+    {.name = "login_timeout",
+	.type = FIELD_DURATION,
+	.offset = AT(login_timeout_ms),
+	.min = 100,
+	.max = 10 * MINUTE_MS},
+    {.name = "host_keys", .type = FIELD_CHOICE, .offset = AT(host_keys), .words = host_keys_words},
+    {.name = "retention", .type = FIELD_TABLE, .fields = retention_fields},
+    {.name = "vault", .type = FIELD_TEXT, .offset = AT(vault)},
+    {.name = "master_key", .type = FIELD_TEXT, .offset = AT(master_key)},
+    {.name = "wires", .type = FIELD_COUNT, .offset = AT(wires), .min = 0, .max = 256},
+    {.name = "sandbox", .type = FIELD_FLAG, .offset = AT(sandbox)},
+    {.name = "mail", .type = FIELD_LATER},
+    {0},
+};
+
+void settings_defaults(struct loader *loader)
+{
+	loader->policy->settings = (struct settings){
+	    .secure_mode = true,
+	    .in_flight = 2000,
+	    .change_deadline_ms = 30 * SECOND_MS,
+	    .connect_timeout_ms = 10 * SECOND_MS,
+	    .login_timeout_ms = 20 * SECOND_MS,
+	    .host_keys = HOST_KEYS_FIRST_USE,
+	    .retention_records_ms = 400 * DAY_MS,
+	    .retention_versions = 10,
+	    .vault = strcmp(loader->dir, SYSTEM_DIR) == 0 ? SYSTEM_VAULT : "vault",
+	    .master_key = "master.key",
+	    .sandbox = true,
+	};
+}
+
+void settings_read(struct loader *loader, const struct statement *statement, int index)
+{
+	struct reader reader = {
+	    loader->policy->lua, &loader->policy->arena, loader->errors, statement};
+
+	if (loader->settings) {
+		statement_problem(loader->errors, statement, NULL, NULL,
+		    "stands in %s:%zu already; there is one for a policy", loader->settings->file,
+		    loader->settings->line);
+		return;
+	}
+	loader->settings = statement;
+	schema_read(&reader, settings_fields, index, NULL, &loader->policy->settings);
+}
+
+static const char *resolve(struct loader *loader, const char *path)
+{
+	struct arena *arena = &loader->policy->arena;
+	size_t dir_len = strlen(loader->dir), len = strlen(path);
+	char *whole;
+
+	if (path[0] == '/')
+		return path;
+	whole = arena_alloc(arena, dir_len + len + 2);
+	memcpy(whole, loader->dir, dir_len);
+	whole[dir_len] = '/';
+	memcpy(whole + dir_len + 1, path, len);
+	return whole;
+}
+
+void settings_build(struct loader *loader)
+{
+	struct settings *settings = &loader->policy->settings;
+
+	settings->vault = resolve(loader, settings->vault);
+	settings->master_key = resolve(loader, settings->master_key);
+}

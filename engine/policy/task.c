@@ -1,0 +1,184 @@
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "policy/loader.h"
+#include "policy/rule.h"
+
+#define RETRIES_DEFAULT 2
+#define RETRIES_MAX	10
+
+/* ── Fields ──────────────────────────────────────────────────────────────────────────────── */
+
+static void secret_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	struct task_decl *decl = out;
+
+	if (lua_type(reader->lua, -1) == LUA_TLIGHTUSERDATA && !is_refused(reader->lua))
+		decl->secret = lua_touserdata(reader->lua, -1);
+	else
+		field_wrong(reader, path, "random \"rule\" or random { … }");
+}
+
+static void verify_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	struct task *task = &((struct task_decl *)out)->entry.task;
+	const char *text =
+	    lua_type(reader->lua, -1) == LUA_TSTRING ? lua_tostring(reader->lua, -1) : "";
+
+	if (strcmp(text, "login") == 0)
+		task->verify = VERIFY_LOGIN;
+	else if (strcmp(text, "hash") == 0)
+		task->verify = VERIFY_HASH;
+	else if (lua_type(reader->lua, -1) == LUA_TBOOLEAN && !lua_toboolean(reader->lua, -1))
+		task->verify = VERIFY_NONE;
+	else if (strcmp(text, "su") == 0)
+		field_fault(reader, path, "is not supported yet");
+	else
+		field_wrong(reader, path, "\"login\", \"hash\" or false");
+}
+
+/* Patterns are names in which `*` is allowed. */
+static const char *pattern_fault(const char *pattern)
+{
+	return pattern[0] ? NULL : "may not be empty";
+}
+
+#define AT(member)    offsetof(struct task_decl, member)
+#define TASK(member)  AT(entry.task.member)
+#define SCOPE(member) AT(entry.scope.member)
+
+static const struct field exclude_fields[] = {
+    {.name = "accounts",
+	.type = FIELD_NAMES,
+	.offset = SCOPE(not_accounts),
+	.fault = pattern_fault},
+    {.name = "assets", .type = FIELD_NAMES, .offset = SCOPE(not_assets), .fault = pattern_fault},
+    {.name = "nodes", .type = FIELD_NAMES, .offset = SCOPE(not_nodes), .fault = node_pattern_fault},
+    {0},
+};
+
+static const struct field limits_fields[] = {
+    {.name = "in_flight", .type = FIELD_COUNT, .offset = TASK(in_flight), .min = 1, .max = 20000},
+    {.name = "retries", .type = FIELD_COUNT, .offset = TASK(retries), .min = 0, .max = RETRIES_MAX},
+    {.name = "canary", .type = FIELD_LATER},
+    {.name = "stop_after", .type = FIELD_LATER},
+    {.name = "per_second", .type = FIELD_LATER},
+    {0},
+};
+
+static const struct field task_fields[] = {
+    {.name = "accounts", .type = FIELD_NAMES, .offset = SCOPE(accounts), .fault = pattern_fault},
+    {.name = "assets", .type = FIELD_NAMES, .offset = SCOPE(assets), .fault = pattern_fault},
+    {.name = "nodes", .type = FIELD_NAMES, .offset = SCOPE(nodes), .fault = node_pattern_fault},
+    {.name = "where", .type = FIELD_FUNCTION, .offset = SCOPE(where)},
+    {.name = "exclude", .type = FIELD_TABLE, .fields = exclude_fields},
+    {.name = "secret", .type = FIELD_OWN, .read = secret_read},
+    {.name = "verify", .type = FIELD_OWN, .read = verify_read},
+    {.name = "limits", .type = FIELD_TABLE, .fields = limits_fields},
+    {.name = "active", .type = FIELD_FLAG, .offset = TASK(active)},
+    {.name = "comment", .type = FIELD_TEXT, .offset = TASK(comment)},
+    {.name = "kind", .type = FIELD_LATER},
+    {.name = "schedule", .type = FIELD_LATER},
+    {.name = "zone", .type = FIELD_LATER},
+    {.name = "window", .type = FIELD_LATER},
+    {.name = "jitter", .type = FIELD_LATER},
+    {.name = "params", .type = FIELD_LATER},
+    {.name = "max_age", .type = FIELD_LATER},
+    {.name = "recipients", .type = FIELD_LATER},
+    {0},
+};
+
+static void check_scope(
+    struct loader *loader, const struct statement *statement, const struct scope *scope)
+{
+	if (scope->accounts.count == 0)
+		statement_problem(loader->errors, statement, NULL, NULL,
+		    "selects no account; say which: accounts = { \"app\" }, or accounts = \"*\" "
+		    "for all that are declared");
+	if (scope->assets.count == 0 && scope->nodes.count == 0)
+		statement_problem(loader->errors, statement, NULL, NULL,
+		    "selects no asset; say which: nodes = { \"/prod\" } or assets = { \"web1\" }");
+}
+
+void task_read(struct loader *loader, const struct statement *statement, int index)
+{
+	struct reader reader = {
+	    loader->policy->lua, &loader->policy->arena, loader->errors, statement};
+	size_t before = loader->errors->count + loader->errors->more;
+	struct task_decl *decl = arena_alloc(reader.arena, sizeof(*decl));
+	struct task *task = &decl->entry.task;
+
+	*task = (struct task){
+	    .name = statement->name,
+	    .verify = VERIFY_LOGIN,
+	    .retries = RETRIES_DEFAULT,
+	    .active = true,
+	    .file = statement->file,
+	    .line = statement->line,
+	};
+	decl->entry.scope.where = LUA_NOREF;
+	decl->entry.statement = statement;
+	schema_read(&reader, task_fields, index, NULL, decl);
+	if (loader->errors->count + loader->errors->more == before)
+		check_scope(loader, statement, &decl->entry.scope);
+	loader->task_count++;
+	STAILQ_INSERT_TAIL(&loader->tasks, decl, link);
+}
+
+/* ── Into the snapshot ───────────────────────────────────────────────────────────────────── */
+
+static const struct rule *find_rule(struct loader *loader, const struct task_decl *decl)
+{
+	static const struct field_path field = {.name = "secret"};
+	const struct rule *rule;
+
+	if (!decl->secret)
+		return rule_default(loader, decl->entry.statement);
+	if (!decl->secret->name)
+		return decl->secret->rule;
+	rule = rule_find(loader, decl->secret->name);
+	if (!rule)
+		statement_problem(loader->errors, decl->entry.statement, &field,
+		    rule_nearest(loader, decl->secret->name), "there is no rule \"%s\"",
+		    decl->secret->name);
+	return rule;
+}
+
+static int entry_compare(const void *left, const void *right)
+{
+	const struct task_entry *a = left, *b = right;
+	int order = strcmp(a->task.name, b->task.name);
+
+	return order ? order : strcmp(a->task.file, b->task.file);
+}
+
+static void check_doubles(struct loader *loader)
+{
+	const struct policy *policy = loader->policy;
+
+	for (size_t i = 1; i < policy->task_count; i++) {
+		const struct task *first = &policy->tasks[i - 1].task;
+
+		if (strcmp(first->name, policy->tasks[i].task.name) == 0)
+			statement_problem(loader->errors, policy->tasks[i].statement, NULL, NULL,
+			    "is declared in %s:%zu already", first->file, first->line);
+	}
+}
+
+void tasks_build(struct loader *loader)
+{
+	struct policy *policy = loader->policy;
+	struct task_decl *decl;
+
+	rules_check(loader);
+	policy->tasks =
+	    arena_alloc(&policy->arena, (loader->task_count + 1) * sizeof(policy->tasks[0]));
+	STAILQ_FOREACH (decl, &loader->tasks, link) {
+		decl->entry.task.rule = find_rule(loader, decl);
+		policy->tasks[policy->task_count++] = decl->entry;
+	}
+	qsort(policy->tasks, policy->task_count, sizeof(policy->tasks[0]), entry_compare);
+	check_doubles(loader);
+}

@@ -1,0 +1,189 @@
+/*
+ * Policy: what is declared. One immutable snapshot of all the Lua and inventory files together.
+ *
+ * Owns the language: its kinds, fields, defaults, errors with file and line, the selection of
+ * accounts by a task and the generation of secrets by a rule. Never knows what is kept or what an
+ * asset answered; needs neither vault nor key.
+ */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/secret.h"
+
+struct policy;
+
+/* ── Loading ─────────────────────────────────────────────────────────────────────────────── */
+
+#define POLICY_PROBLEMS_MAX 100
+
+/* One mistake: "file:line: what: why", then perhaps the line, a caret and what was meant. Many
+ * lines. */
+struct problem {
+	char *text;
+	char *file;  /* relative to the policy's directory; may be NULL */
+	size_t line; /* 0 = none */
+};
+
+struct problems {
+	struct problem items[POLICY_PROBLEMS_MAX];
+	size_t count;
+	size_t more; /* found, not kept */
+};
+
+void problems_clear(struct problems *);
+
+struct policy_config {
+	const char *dir;	   /* holds lockstep.lua */
+	const char *platforms_dir; /* the shipped platforms */
+};
+
+/*
+ * Loads everything or nothing: `*policy` is NULL when `errors` got any. Warnings may come with a
+ * good policy. Frees with policy_free. Bounded in time and memory whatever the files say.
+ */
+enum err policy_load(struct policy **policy, const struct policy_config *, struct problems *errors,
+    struct problems *warnings) MUST_CHECK;
+void policy_free(struct policy *);
+
+/* ── What it says ────────────────────────────────────────────────────────────────────────── */
+
+enum host_keys { HOST_KEYS_FIRST_USE, HOST_KEYS_KNOWN };
+
+struct settings {
+	bool secure_mode;	     /* default true */
+	uint32_t in_flight;	     /* accounts at once; default 2000, at most 20000 */
+	uint64_t change_deadline_ms; /* default 30 s; 100 ms to 10 min */
+	uint64_t connect_timeout_ms; /* default 10 s */
+	uint64_t login_timeout_ms;   /* handshake, login and elevation each; default 20 s */
+	enum host_keys host_keys;
+	uint64_t retention_records_ms; /* default 400 d */
+	uint32_t retention_versions;   /* default 10, at least 2 */
+	const char *vault; /* absolute, or relative to the policy's directory: resolved here */
+	const char *master_key;
+	uint32_t wires; /* processes; 0 = one a core */
+	bool sandbox;	/* default true */
+};
+
+enum become { BECOME_NONE, BECOME_SUDO, BECOME_SU, BECOME_DOAS };
+const char *become_name(enum become);
+
+struct label {
+	const char *key;
+	const char *value; /* "true" for a bare key */
+};
+
+/* An asset with what it inherits from its nodes already applied. */
+struct asset {
+	const char *name;
+	const char *address; /* default: the name */
+	uint16_t port;	     /* default 22 */
+	const char *platform;
+	const char *node;  /* "/" or "/prod/web" */
+	const char *admin; /* NULL = none */
+	enum become become;
+	const char *gateway; /* always NULL today: refused at load */
+	const char *const
+	    *accounts; /* declared, sorted, no doubles; with admin, and root where su needs it */
+	size_t account_count;
+	const struct label *labels;
+	size_t label_count;
+	uint32_t lockout_limit;	    /* default 3, at least 2 */
+	uint64_t lockout_window_ms; /* default 15 min */
+	bool lockout_by_source;
+	const char *file; /* where declared */
+	size_t line;
+};
+
+enum verify { VERIFY_NONE, VERIFY_LOGIN, VERIFY_HASH };
+const char *verify_name(enum verify); /* "false", "login", "hash" */
+
+struct rule; /* opaque: how a new secret is made */
+
+struct task {
+	const char *name;
+	const struct rule *rule;
+	enum verify verify;
+	uint32_t in_flight; /* 0 = the settings' */
+	uint32_t retries;   /* of errors of class retry, within one run; default 2, at most 10 */
+	bool active;
+	const char *comment; /* NULL = none */
+	const char *file;
+	size_t line;
+};
+
+/* What rotation and wires need to know of a platform; the script itself is text for the wires. */
+struct platform {
+	const char *name;
+	uint32_t password_longest, password_shortest;
+	const char
+	    *password_refuse; /* bytes that its secrets may not hold (besides NUL and newline) */
+	const char *source;   /* the file's text */
+	size_t source_len;
+	const char *file;   /* for messages of the script: "platforms/linux.lua" */
+	bool answers_early; /* its answer is no seen end */
+};
+
+const struct settings *policy_settings(const struct policy *);
+size_t policy_asset_count(const struct policy *);
+const struct asset *policy_asset(const struct policy *, size_t index); /* in order of name */
+const struct asset *policy_asset_find(const struct policy *, const char *name);
+size_t policy_task_count(const struct policy *);
+const struct task *policy_task(const struct policy *, size_t index); /* in order of name */
+const struct task *policy_task_find(const struct policy *, const char *name);
+/* The task's name nearest to `name`, or NULL: for "did you mean". Likewise for assets. */
+const char *policy_task_nearest(const struct policy *, const char *name);
+const char *policy_asset_nearest(const struct policy *, const char *name);
+size_t policy_platform_count(const struct policy *);
+const struct platform *policy_platform(const struct policy *, size_t index);
+const struct platform *policy_platform_find(const struct policy *, const char *name);
+
+/* True when the asset declares the account. */
+bool asset_has_account(const struct asset *, const char *account);
+/* True for the asset's admin, `root` and `administrator` (any case): what secure mode leaves alone.
+ */
+bool asset_account_privileged(const struct asset *, const char *account);
+
+/* ── Selecting ───────────────────────────────────────────────────────────────────────────── */
+
+struct selected {
+	const struct asset *asset;
+	const char *account;
+};
+
+struct selection {
+	struct selected *items; /* in order of asset, account; each once */
+	size_t count;
+	size_t asset_count;
+};
+
+/*
+ * The accounts that the task means, by its accounts, assets, nodes, where and exclude. An error of
+ * a `where` function is ERR_INVALID with file and line. Clear with selection_clear.
+ */
+enum err policy_select(
+    const struct policy *, const struct task *, struct selection *, struct error *error) MUST_CHECK;
+void selection_clear(struct selection *);
+
+/* ── Generating ──────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * A new secret, uniformly among all that satisfy the rule (for this account's name, where the rule
+ * forbids it inside). ERR_FULL when the secure heap has no room; ERR_INVALID when nothing satisfies
+ * it for this name.
+ */
+enum err rule_generate(
+    const struct rule *, const char *account, struct secret **out, struct error *error) MUST_CHECK;
+
+/* The logarithm (base 2) of how many secrets satisfy the rule. */
+double rule_entropy_bits(const struct rule *);
+uint32_t rule_length(const struct rule *);
+
+/* "random 24 characters, 139 bits" into `out`. */
+void rule_describe(const struct rule *, char *out, size_t size);
+
+#endif

@@ -1,0 +1,194 @@
+---@meta
+
+-- The statements of a policy, for editors and for the reference.
+--
+-- Every statement is `kind "name" { … }`. There is no order to learn: a name may be used before the
+-- file that declares it. A field that is not known is an error. Files are Lua 5.4 without `os`,
+-- `io`, `debug`, `load` and coroutines; globals cannot be set, and nothing is shared between files
+-- but what they declare.
+
+---A span of time: a whole number and `ms`, `s`, `m`, `h`, `d` or `w`, such as `"30s"`.
+---@alias duration string
+
+---A name in which `*` stands for any characters; all else is literal.
+---@alias pattern string
+
+---@class retention
+---How long records are kept; default `"400d"`.
+---@field records? duration
+---How many earlier versions of a secret are kept, from 2 to 1000; default 10.
+---@field versions? integer
+
+---@class settings
+---Leaves admins, `root` and `administrator` alone; default true.
+---@field secure_mode? boolean
+---Accounts at once, from 1 to 20000; default 2000.
+---@field in_flight? integer
+---After this no change can still be under way, `"100ms"` to `"10m"`; default `"30s"`.
+---@field change_deadline? duration
+---For a connection to stand; default `"10s"`.
+---@field connect_timeout? duration
+---For the handshake, the login and the elevation, each; default `"20s"`.
+---@field login_timeout? duration
+---Whether an asset's first key is believed; default `"first_use"`.
+---@field host_keys? "first_use"|"known"
+---@field retention? retention
+---The vault's directory, relative to the policy's; default `"vault"` (of `/etc/lockstep`:
+---`/var/lib/lockstep`).
+---@field vault? string
+---The master key's file, relative to the policy's directory; default `"master.key"`.
+---@field master_key? string
+---Processes that speak to assets; 0 = one for each core, the default.
+---@field wires? integer
+---Whether these processes are sandboxed; default true.
+---@field sandbox? boolean
+
+---How Lockstep works, for the whole policy. At most once.
+---@param fields settings
+function settings(fields) end
+
+---Reads another policy file, or several in order of name. A pattern without `*` must name a file
+---that is there. A file is read once, however often it is included.
+---@param file pattern Relative to the policy's directory, and inside it; ends in `.lua`.
+function include(file) end
+
+---Reads assets from CSV (RFC 4180, UTF-8). The first row names the columns, in any order: `name`,
+---`address`, `port`, `platform`, `node`, `admin`, `become`, `accounts`, `labels`. Lists
+---are separated by `;`, an empty cell says nothing.
+---@param file pattern Relative to the policy's directory, and inside it; ends in `.csv`.
+function inventory(file) end
+
+---How an asset locks an account after wrong passwords. Lockstep stays at least one attempt below
+---it.
+---@class lockout
+---Wrong attempts that lock, at least 2; default 3.
+---@field limit? integer
+---The time in which they count; default `"15m"`.
+---@field window? duration
+---`"source"` where the asset blocks where the attempts came from; default `"account"`.
+---@field by? "account"|"source"
+
+---@class node
+---Default `"linux"`.
+---@field platform? string
+---The account that changes the others. Without one nothing is changed.
+---@field admin? string
+---How the admin gets its rights; default `"none"` for root, else `"sudo"`.
+---@field become? "none"|"sudo"|"su"|"doas"
+---Default 22.
+---@field port? integer
+---Accounts that are managed. Those of all nodes above and of the asset add up.
+---@field accounts? string|string[]
+---`{ "nginx", tier = "1" }`; the nearest value of a key wins.
+---@field labels? table<string|integer, string|integer|true>
+---@field lockout? lockout
+
+---@class asset: node
+---A host name or an IP address; default: the asset's name.
+---@field address? string
+---Its place in the tree, such as `"/prod/web"`; default `"/"`.
+---@field node? string
+
+---What all assets at and below a place have, unless they or a nearer node say otherwise.
+---@param path string `"/"`, or `"/prod/web"`
+---@return fun(fields: node)
+function node(path) end
+
+---A machine that has accounts.
+---@param name string
+---@return fun(fields: asset)
+function asset(name) end
+
+---@class class
+---At least; default 0.
+---@field min? integer
+---At most; default: as many as fit.
+---@field max? integer
+---The characters; default: all of the class, of symbols `-_.+=`.
+---@field set? string
+
+---@alias edge "any"|"letter"|"lower"|"upper"|"digit"|"alnum"|"symbol"
+
+---How a secret is made: evenly from all strings that satisfy every field. A rule that none
+---satisfies is an error, and so is one whose secrets the platform of a selected asset refuses.
+---@class rule
+---From 1 to 256; default 24.
+---@field length? integer
+---Lower-case letters: how many at least, none, or more precisely; default 1.
+---@field lower? integer|false|class
+---Upper-case letters; default 1.
+---@field upper? integer|false|class
+---Digits; default 1.
+---@field digit? integer|false|class
+---Symbols; default 0: they may stand but need not.
+---@field symbol? integer|false|class
+---What may stand first; default `"any"`.
+---@field first? edge
+---What may stand last; default `"any"`.
+---@field last? edge
+---How often a character may stand side by side with itself; default: without limit.
+---@field longest_run? integer
+---Whether `0 O o I l 1 |` may stand; default true.
+---@field ambiguous? boolean
+---Whether the account's name may stand inside, in any case; default true.
+---@field user_name? boolean
+---Characters that may not stand.
+---@field exclude? string
+
+---@param name string
+---@return fun(fields: rule)
+function rule(name) end
+
+---@class random
+
+---New secrets by a rule: `random "strong"`, or one in place: `random { length = 20 }`.
+---@param rule string|rule
+---@return random
+function random(rule) end
+
+---What a `where` function is given. A copy: changing it changes nothing.
+---@class selected_asset
+---@field name string
+---@field address string
+---@field port integer
+---@field platform string
+---@field node string
+---@field admin? string
+---A label without a value, or with the value `true`, is `true`.
+---@field labels table<string, string|true>
+
+---@class exclude
+---@field assets? pattern|pattern[]
+---@field nodes? pattern|pattern[]
+---@field accounts? pattern|pattern[]
+
+---@class limits
+---Accounts at once, from 1 to 20000; default: the settings'.
+---@field in_flight? integer
+---Repetitions within one run after an error that sent nothing, from 0 to 10; default 2.
+---@field retries? integer
+
+---@class task
+---Of those that the assets declare; `"*"` = all.
+---@field accounts pattern|pattern[]
+---Assets by name. These and `nodes` unite; one of the two must be there.
+---@field assets? pattern|pattern[]
+---Places in the tree, each with all that is below it; `*` stands within one part.
+---@field nodes? pattern|pattern[]
+---Keeps the assets for which it returns true.
+---@field where? fun(asset: selected_asset): boolean?
+---Leaves out what was selected.
+---@field exclude? exclude
+---Default `random {}`.
+---@field secret? random
+---How the new secret is seen to work; default `"login"`.
+---@field verify? "login"|"hash"|false
+---@field limits? limits
+---Default true.
+---@field active? boolean
+---@field comment? string
+
+---What is rotated.
+---@param name string
+---@return fun(fields: task)
+function task(name) end

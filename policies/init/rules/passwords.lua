@@ -1,0 +1,11 @@
+-- How new passwords are made: each is drawn evenly from all strings that satisfy the rule.
+
+rule "strong" {
+	length = 24,
+	lower = 2, -- at least; false = none
+	upper = 2,
+	digit = 2,
+	symbol = { min = 2, max = 6, set = "-_.+=" },
+	first = "letter",
+	ambiguous = false, -- no 0 and O, no 1, l and I
+}

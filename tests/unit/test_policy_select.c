@@ -1,0 +1,175 @@
+/*
+ * Selecting: what a task means.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "policy_fixture.h"
+
+static const char assets[] =
+    "node '/' { admin = 'ops', accounts = 'backup' }\n"
+    "asset 'web1' { node = '/prod/web', accounts = { 'app', 'deploy' }, labels = { 'nginx', tier = "
+    "'1' } }\n"
+    "asset 'web2' { node = '/prod/web', accounts = { 'app', 'deployer' }, labels = { tier = '2' }, "
+    "port = 2222 }\n"
+    "asset 'shop' { node = '/prod/webshop', accounts = 'app', labels = { eu = 'true' } }\n"
+    "asset 'test1' { node = '/test/web', accounts = 'app', address = '192.0.2.1' }\n"
+    "asset 'root1' { accounts = 'app' }\n";
+
+static char *selection_text(const struct selection *selection)
+{
+	char *text = xstrdup("");
+
+	for (size_t i = 0; i < selection->count; i++) {
+		char *longer = xasprintf(
+		    "%s%s/%s ", text, selection->items[i].asset->name, selection->items[i].account);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+/* The task with these fields selects these accounts on so many assets. */
+static void assert_selects(const char *fields, const char *expected, size_t asset_count)
+{
+	char *policy = xasprintf("%stask 't' { %s }\n", assets, fields), *text;
+	struct selection selection;
+	struct fixture fixture;
+	struct error error;
+
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "lockstep.lua", policy);
+	fixture_load_good(&fixture);
+	assert_int_equal(
+	    policy_select(fixture.policy, policy_task(fixture.policy, 0), &selection, &error),
+	    ERR_OK);
+	text = selection_text(&selection);
+	assert_string_equal(text, expected);
+	assert_int_equal(selection.asset_count, asset_count);
+	free(text);
+	selection_clear(&selection);
+	fixture_clear(&fixture);
+	free(policy);
+}
+
+static void nodes_mean_subtrees(void **state)
+{
+	(void)state;
+	assert_selects("accounts = 'app', nodes = '/prod/web'", "web1/app web2/app ", 2);
+	assert_selects("accounts = 'app', nodes = '/prod'", "shop/app web1/app web2/app ", 3);
+	assert_selects(
+	    "accounts = 'app', nodes = '/'", "root1/app shop/app test1/app web1/app web2/app ", 5);
+	assert_selects("accounts = 'app', nodes = '/*/web'", "test1/app web1/app web2/app ", 3);
+	assert_selects("accounts = 'app', nodes = '/prod/web*'", "shop/app web1/app web2/app ", 3);
+	assert_selects("accounts = 'app', nodes = '/pro'", "", 0);
+}
+
+static void accounts_take_patterns(void **state)
+{
+	(void)state;
+	assert_selects(
+	    "accounts = '*', assets = 'web1'", "web1/app web1/backup web1/deploy web1/ops ", 1);
+	assert_selects("accounts = { 'deploy*' }, nodes = '/'", "web1/deploy web2/deployer ", 2);
+	assert_selects("accounts = { 'deploy' }, nodes = '/'", "web1/deploy ", 1);
+	assert_selects("accounts = { 'app', 'a*', 'app' }, assets = { 'web1' }", "web1/app ", 1);
+	assert_selects("accounts = { 'none' }, nodes = '/'", "", 0);
+}
+
+static void assets_and_nodes_unite(void **state)
+{
+	(void)state;
+	assert_selects("accounts = 'app', assets = { 'root1', 'web1' }, nodes = '/prod/web'",
+	    "root1/app web1/app web2/app ", 3);
+	assert_selects("accounts = 'app', assets = 'web*'", "web1/app web2/app ", 2);
+	assert_selects("accounts = 'app', assets = { 'web9' }", "", 0);
+}
+
+static void exclude_narrows(void **state)
+{
+	(void)state;
+	assert_selects("accounts = 'app', nodes = '/', exclude = { assets = { 'web1', 'root*' } }",
+	    "shop/app test1/app web2/app ", 3);
+	assert_selects("accounts = 'app', nodes = '/', exclude = { nodes = '/prod/web' }",
+	    "root1/app shop/app test1/app ", 3);
+	assert_selects("accounts = '*', assets = 'web1', exclude = { accounts = { 'ba*', 'ops' } }",
+	    "web1/app web1/deploy ", 1);
+	assert_selects("accounts = 'app', assets = 'web1', exclude = { nodes = '/' }", "", 0);
+}
+
+static void where_narrows(void **state)
+{
+	(void)state;
+	assert_selects(
+	    "accounts = 'app', nodes = '/', where = function(a) return a.labels.tier == '1' end",
+	    "web1/app ", 1);
+	assert_selects(
+	    "accounts = 'app', nodes = '/', where = function(a) return a.labels.nginx == true end",
+	    "web1/app ", 1);
+	assert_selects(
+	    "accounts = 'app', nodes = '/', where = function(a) return a.labels.eu == true end",
+	    "shop/app ", 1);
+	assert_selects(
+	    "accounts = 'app', nodes = '/prod', where = function(a) return a.port == 2222 end",
+	    "web2/app ", 1);
+	assert_selects(
+	    "accounts = 'app', nodes = '/', where = function(a)"
+	    " return a.name == 'test1' and a.address == '192.0.2.1' and a.platform == 'linux'"
+	    " and a.node == '/test/web' and a.admin == 'ops' end",
+	    "test1/app ", 1);
+	/* What it does to its argument concerns nobody else. */
+	assert_selects("accounts = 'app', nodes = '/prod', where = function(a) a.name = 'x'; "
+		       "a.labels.tier = nil;"
+		       " return true end",
+	    "shop/app web1/app web2/app ", 3);
+	assert_selects("accounts = 'app', nodes = '/', where = function() end", "", 0);
+}
+
+/* Fine while the policy loads, wrong later: the error has its place. */
+static void where_may_fail_later(void **state)
+{
+	struct selection selection;
+	struct fixture fixture;
+	struct error error;
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "lockstep.lua",
+	    "local calls = 0\n"
+	    "asset 'a' { accounts = 'app' }\n"
+	    "task 't' { accounts = '*', nodes = '/', where = function()\n"
+	    "  calls = calls + 1\n"
+	    "  return calls < 2 or asset 'b' {}\n"
+	    "end }\n");
+	fixture_load_good(&fixture);
+	assert_int_equal(
+	    policy_select(fixture.policy, policy_task(fixture.policy, 0), &selection, &error),
+	    ERR_INVALID);
+	assert_string_equal(error.text,
+	    "lockstep.lua:5: task \"t\": where: statements belong to the policy's files, "
+	    "not into a function that runs later");
+	assert_int_equal(selection.count, 0);
+	assert_int_equal(policy_asset_count(fixture.policy), 1);
+	selection_clear(&selection);
+	fixture_clear(&fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(nodes_mean_subtrees),
+	    cmocka_unit_test(accounts_take_patterns),
+	    cmocka_unit_test(assets_and_nodes_unite),
+	    cmocka_unit_test(exclude_narrows),
+	    cmocka_unit_test(where_narrows),
+	    cmocka_unit_test(where_may_fail_later),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
