@@ -1,0 +1,191 @@
+#include <string.h>
+
+#include "vault/count.h"
+#include "vault/find.h"
+#include "vault/row.h"
+
+const char *status_name(enum status status)
+{
+	static const char *const names[STATUS_COUNT] = {
+	    "planned",
+	    "staged",
+	    "success",
+	    "failed",
+	    "unverified",
+	    "skipped",
+	};
+
+	return (unsigned)status < STATUS_COUNT ? names[status] : "";
+}
+
+static void record_pack(struct buf *row, const struct record *record)
+{
+	pack_map(row, 20);
+	pack_kv_id(row, "x", &record->execution);
+	pack_kv_text(row, "t", record->task);
+	pack_kv_text(row, "a", record->asset);
+	pack_kv_text(row, "n", record->account);
+	pack_kv_uint(row, "s", record->status);
+	pack_kv_text(row, "w", record->reason);
+	pack_kv_text(row, "ek", record->error_class);
+	pack_kv_text(row, "ec", record->error_code);
+	pack_kv_text(row, "em", record->error_message);
+	pack_kv_uint(row, "vo", record->old_version);
+	pack_kv_uint(row, "vn", record->new_version);
+	pack_kv_uint(row, "p", record->proof);
+	pack_kv_uint(row, "ca", record->attempts);
+	pack_kv_uint(row, "cs", record->sends);
+	pack_kv_uint(row, "t0", record->planned_ms);
+	pack_kv_uint(row, "t1", record->staged_ms);
+	pack_kv_uint(row, "t2", record->sent_ms);
+	pack_kv_uint(row, "t3", record->proved_ms);
+	pack_kv_uint(row, "t4", record->ended_ms);
+	pack_kv_id(row, "id", &record->id);
+}
+
+static void record_texts(const struct value *map, struct record *record)
+{
+	value_text(value_get(map, "t"), record->task, sizeof(record->task));
+	value_text(value_get(map, "a"), record->asset, sizeof(record->asset));
+	value_text(value_get(map, "n"), record->account, sizeof(record->account));
+	value_text(value_get(map, "w"), record->reason, sizeof(record->reason));
+	value_text(value_get(map, "ek"), record->error_class, sizeof(record->error_class));
+	value_text(value_get(map, "ec"), record->error_code, sizeof(record->error_code));
+	value_text(value_get(map, "em"), record->error_message, sizeof(record->error_message));
+}
+
+static enum err record_parse(struct vault_txn *txn, const struct bytes *row, struct record *record)
+{
+	struct unpack *unpack;
+	const struct value *map;
+	uint64_t status, proof;
+	enum err err = row_parse(txn, TABLE_RECORD, row, &unpack);
+
+	if (err != ERR_OK)
+		return err;
+	map = unpack_root(unpack);
+	status = value_uint(value_get(map, "s"), 0);
+	proof = value_uint(value_get(map, "p"), 0);
+	*record = (struct record){
+	    .id = value_id(value_get(map, "id")),
+	    .execution = value_id(value_get(map, "x")),
+	    .status = (enum status)status,
+	    .old_version = (uint32_t)value_uint(value_get(map, "vo"), 0),
+	    .new_version = (uint32_t)value_uint(value_get(map, "vn"), 0),
+	    .proof = (enum proof)proof,
+	    .attempts = (uint32_t)value_uint(value_get(map, "ca"), 0),
+	    .sends = (uint32_t)value_uint(value_get(map, "cs"), 0),
+	    .planned_ms = value_uint(value_get(map, "t0"), 0),
+	    .staged_ms = value_uint(value_get(map, "t1"), 0),
+	    .sent_ms = value_uint(value_get(map, "t2"), 0),
+	    .proved_ms = value_uint(value_get(map, "t3"), 0),
+	    .ended_ms = value_uint(value_get(map, "t4"), 0),
+	};
+	record_texts(map, record);
+	unpack_free(unpack);
+	if (!row_enum(txn, TABLE_RECORD, status, STATUS_COUNT) ||
+	    !row_enum(txn, TABLE_RECORD, proof, PROOF_HASH + 1))
+		return ERR_CORRUPT;
+	return ERR_OK;
+}
+
+enum err record_get(struct vault_txn *txn, const struct id *id, struct record *record)
+{
+	struct key key = key_of_id(id);
+	struct bytes row;
+	enum err err = store_get(txn, TABLE_RECORD, &key, &row);
+
+	return err == ERR_OK ? record_parse(txn, &row, record) : err;
+}
+
+static enum err record_write(struct vault_txn *txn, const struct record *record)
+{
+	struct key key = key_of_id(&record->id);
+	struct buf row;
+
+	buf_init(&row, ROW_SIZE_MAX);
+	record_pack(&row, record);
+	return row_put(txn, TABLE_RECORD, &key, &row);
+}
+
+/* A new one joins its execution, which must be there. */
+static enum err record_join(struct vault_txn *txn, const struct record *record)
+{
+	struct key execution = key_of_id(&record->execution);
+	struct key member = key_of_ids(&record->execution, &record->id);
+	struct bytes row;
+	enum err err = store_get(txn, TABLE_EXECUTION, &execution, &row);
+
+	return err == ERR_OK ? row_mark(txn, TABLE_MEMBER, &member) : err;
+}
+
+enum err record_put(struct vault_txn *txn, const struct record *record)
+{
+	struct record before;
+	bool is_new;
+	enum err err;
+
+	if (id_is_none(&record->id) || (unsigned)record->status >= STATUS_COUNT)
+		return ERR_INVALID;
+	err = record_get(txn, &record->id, &before);
+	is_new = err == ERR_NOT_FOUND;
+	if (is_new)
+		err = record_join(txn, record);
+	else if (err == ERR_OK && !id_equal(&before.execution, &record->execution))
+		err = ERR_INVALID;
+	if (err == ERR_OK)
+		err = count_move(
+		    txn, &record->execution, is_new ? NULL : &before.status, record->status);
+	return err == ERR_OK ? record_write(txn, record) : err;
+}
+
+enum err record_find(
+    struct vault_txn *txn, const char *text, struct record *record, struct error *error)
+{
+	struct id id;
+	enum err err = find_by_id(txn, TABLE_RECORD, "record", text, &id, error);
+
+	if (err != ERR_OK)
+		return err;
+	err = record_get(txn, &id, record);
+	return err == ERR_OK ? err : error_set(error, err, "record %s cannot be read", text);
+}
+
+static void record_each_of_all(struct vault_txn *txn, const struct id *after,
+    bool (*fn)(void *arg, const struct record *), void *arg)
+{
+	struct key key = key_of_id(after);
+	struct record record;
+	struct bytes row;
+
+	while (store_step(txn, TABLE_RECORD, STEP_UP, &key, &row) == ERR_OK) {
+		if (record_parse(txn, &row, &record) != ERR_OK || !fn(arg, &record))
+			return;
+	}
+}
+
+static void record_each_of_one(struct vault_txn *txn, const struct id *execution,
+    const struct id *after, bool (*fn)(void *arg, const struct record *), void *arg)
+{
+	struct key prefix = key_of_id(execution);
+	struct key key = key_of_ids(execution, after);
+	struct record record;
+	struct bytes row;
+	struct id id;
+
+	while (store_step(txn, TABLE_MEMBER, STEP_UP, &key, &row) == ERR_OK &&
+	       key_begins(&key, &prefix)) {
+		memcpy(id.bytes, key.bytes + ID_SIZE, ID_SIZE);
+		if (record_get(txn, &id, &record) != ERR_OK || !fn(arg, &record))
+			return;
+	}
+}
+
+void record_each(struct vault_txn *txn, const struct id *execution, const struct id *after,
+    bool (*fn)(void *arg, const struct record *), void *arg)
+{
+	if (id_is_none(execution))
+		record_each_of_all(txn, after, fn, arg);
+	else
+		record_each_of_one(txn, execution, after, fn, arg);
+}

@@ -1,0 +1,261 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "vault/seal.h"
+
+#define DATA_KEY_SIZE 32
+#define NONCE_SIZE    12
+#define TAG_SIZE      16
+#define OVERHEAD      (NONCE_SIZE + TAG_SIZE)
+
+/* In front of the plaintext: the secret's length, and whether a passphrase follows it. */
+#define FRAME_HEAD_SIZE 5
+
+struct seal {
+	struct secret *key;
+	struct id vault;
+};
+
+/* What a sealed value is bound to. */
+struct binding {
+	uint8_t bytes[2 * ID_SIZE + 4];
+	size_t len;
+};
+
+static void put_be32(uint8_t *out, uint32_t value)
+{
+	for (int i = 0; i < 4; i++)
+		out[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+static uint32_t get_be32(const uint8_t *in)
+{
+	return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
+}
+
+static struct binding binding_of_key(const struct id *vault)
+{
+	struct binding binding = {.len = ID_SIZE};
+
+	memcpy(binding.bytes, vault->bytes, ID_SIZE);
+	return binding;
+}
+
+static struct binding binding_of_version(
+    const struct id *vault, const struct id *account, uint32_t version)
+{
+	struct binding binding = {.len = sizeof(binding.bytes)};
+
+	memcpy(binding.bytes, vault->bytes, ID_SIZE);
+	memcpy(binding.bytes + ID_SIZE, account->bytes, ID_SIZE);
+	put_be32(binding.bytes + (size_t)2 * ID_SIZE, version);
+	return binding;
+}
+
+static const unsigned char *key_bytes(const struct secret *key)
+{
+	return (const unsigned char *)secret_data(key);
+}
+
+/* Writes nonce, ciphertext and tag: len + OVERHEAD bytes. */
+static bool gcm_encrypt(const struct secret *key, const struct binding *binding,
+    const uint8_t *plain, size_t len, uint8_t *out)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t *body = out + NONCE_SIZE;
+	int n;
+	bool ok;
+
+	random_bytes(out, NONCE_SIZE);
+	ok = ctx != NULL &&
+	     EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key_bytes(key), out) == 1 &&
+	     EVP_EncryptUpdate(ctx, NULL, &n, binding->bytes, (int)binding->len) == 1 &&
+	     EVP_EncryptUpdate(ctx, body, &n, plain, (int)len) == 1 && (size_t)n == len &&
+	     EVP_EncryptFinal_ex(ctx, body + len, &n) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, body + len) == 1;
+	EVP_CIPHER_CTX_free(ctx);
+	return ok;
+}
+
+/* Writes len - OVERHEAD bytes, which mean nothing unless it returns true. */
+static bool gcm_decrypt(const struct secret *key, const struct binding *binding,
+    const uint8_t *sealed, size_t len, uint8_t *plain)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	size_t plain_len = len - OVERHEAD;
+	uint8_t tag[TAG_SIZE];
+	int n;
+	bool ok;
+
+	memcpy(tag, sealed + len - TAG_SIZE, TAG_SIZE);
+	ok = ctx != NULL &&
+	     EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key_bytes(key), sealed) == 1 &&
+	     EVP_DecryptUpdate(ctx, NULL, &n, binding->bytes, (int)binding->len) == 1 &&
+	     EVP_DecryptUpdate(ctx, plain, &n, sealed + NONCE_SIZE, (int)plain_len) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_SIZE, tag) == 1 &&
+	     EVP_DecryptFinal_ex(ctx, plain + n, &n) == 1;
+	EVP_CIPHER_CTX_free(ctx);
+	return ok;
+}
+
+static enum err secure_heap_full(struct error *error)
+{
+	return error_set(
+	    error, ERR_FULL, "no room in the memory for secrets: try again with fewer at once");
+}
+
+static enum err cipher_failed(struct error *error)
+{
+	return error_set(error, ERR_IO, "OpenSSL refuses AES-256-GCM: look at its configuration");
+}
+
+enum err seal_make(
+    const struct secret *master, const struct id *vault, struct buf *wrapped, struct error *error)
+{
+	struct binding binding = binding_of_key(vault);
+	struct secret *key = secret_new(DATA_KEY_SIZE);
+	uint8_t *out = buf_reserve(wrapped, WRAPPED_SIZE);
+	enum err err = ERR_OK;
+
+	if (key == NULL || out == NULL) {
+		err = secure_heap_full(error);
+		goto out;
+	}
+	random_bytes(secret_bytes(key), DATA_KEY_SIZE);
+	if (!gcm_encrypt(master, &binding, key_bytes(key), DATA_KEY_SIZE, out)) {
+		err = cipher_failed(error);
+		goto out;
+	}
+	wrapped->len += WRAPPED_SIZE;
+out:
+	secret_free(key);
+	return err;
+}
+
+enum err seal_new(struct seal **out, const struct secret *master, const struct id *vault,
+    const void *wrapped, size_t len, struct error *error)
+{
+	struct binding binding = binding_of_key(vault);
+	struct secret *key;
+
+	*out = NULL;
+	if (len != WRAPPED_SIZE)
+		return error_set(error, ERR_CORRUPT, "the vault's data key is damaged");
+	key = secret_new(DATA_KEY_SIZE);
+	if (key == NULL)
+		return secure_heap_full(error);
+	if (!gcm_decrypt(master, &binding, wrapped, len, (uint8_t *)secret_bytes(key))) {
+		secret_free(key);
+		return error_set(error, ERR_CORRUPT, "the master key is not this vault's");
+	}
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->key = key; /* transferred */
+	(*out)->vault = *vault;
+	return ERR_OK;
+}
+
+void seal_free(struct seal *seal)
+{
+	if (seal == NULL)
+		return;
+	secret_free(seal->key);
+	free(seal);
+}
+
+static bool frame_write(
+    struct buf *frame, const struct secret *secret, const struct secret *passphrase)
+{
+	uint8_t head[FRAME_HEAD_SIZE];
+
+	put_be32(head, (uint32_t)secret_len(secret));
+	head[4] = passphrase != NULL;
+	buf_add(frame, head, sizeof(head));
+	buf_add(frame, secret_data(secret), secret_len(secret));
+	if (passphrase != NULL)
+		buf_add(frame, secret_data(passphrase), secret_len(passphrase));
+	return !buf_failed(frame);
+}
+
+enum err seal_close(const struct seal *seal, const struct id *account, uint32_t version,
+    const struct secret *secret, const struct secret *passphrase, struct buf *out,
+    struct error *error)
+{
+	struct binding binding = binding_of_version(&seal->vault, account, version);
+	enum err err = ERR_OK;
+	struct buf frame;
+	uint8_t *room;
+
+	buf_init(&frame, SEALED_SIZE_MAX - OVERHEAD);
+	if (!frame_write(&frame, secret, passphrase)) {
+		err = error_set(
+		    error, ERR_LIMIT, "the secret is longer than %d bytes", SECRET_SIZE_MAX);
+		goto out;
+	}
+	room = buf_reserve(out, frame.len + OVERHEAD);
+	if (room == NULL) {
+		err = error_set(error, ERR_LIMIT, "the sealed secret is longer than its buffer");
+		goto out;
+	}
+	if (!gcm_encrypt(seal->key, &binding, frame.data, frame.len, room)) {
+		err = cipher_failed(error);
+		goto out;
+	}
+	out->len += frame.len + OVERHEAD;
+out:
+	buf_clear(&frame);
+	return err;
+}
+
+/* A frame whose seal held is one that we wrote; its lengths are looked at all the same. */
+static enum err frame_read(const uint8_t *frame, size_t len, struct secret **secret,
+    struct secret **passphrase, struct error *error)
+{
+	size_t secret_size = get_be32(frame);
+	size_t rest = len - FRAME_HEAD_SIZE;
+	bool protected = frame[4] != 0;
+
+	if (secret_size > rest || (!protected && secret_size != rest))
+		return error_set(error, ERR_CORRUPT, "the sealed secret is not well formed");
+	*secret = secret_from(frame + FRAME_HEAD_SIZE, secret_size);
+	if (*secret == NULL)
+		return secure_heap_full(error);
+	if (!protected || passphrase == NULL)
+		return ERR_OK;
+	*passphrase = secret_from(frame + FRAME_HEAD_SIZE + secret_size, rest - secret_size);
+	if (*passphrase == NULL) {
+		secret_free(*secret);
+		*secret = NULL;
+		return secure_heap_full(error);
+	}
+	return ERR_OK;
+}
+
+enum err seal_open(const struct seal *seal, const struct id *account, uint32_t version,
+    const void *sealed, size_t len, struct secret **secret, struct secret **passphrase,
+    struct error *error)
+{
+	struct binding binding = binding_of_version(&seal->vault, account, version);
+	uint8_t *plain;
+	enum err err;
+
+	*secret = NULL;
+	if (passphrase != NULL)
+		*passphrase = NULL;
+	if (len < OVERHEAD + FRAME_HEAD_SIZE || len > SEALED_SIZE_MAX)
+		return error_set(error, ERR_CORRUPT, "the sealed secret has an impossible length");
+	plain = mem_alloc(len);
+	if (plain == NULL)
+		return error_set(error, ERR_FULL, "no memory to open a sealed secret");
+	if (gcm_decrypt(seal->key, &binding, sealed, len, plain))
+		err = frame_read(plain, len - OVERHEAD, secret, passphrase, error);
+	else
+		err = error_set(error, ERR_CORRUPT,
+		    "the seal does not hold: the value was changed, or is another account's or "
+		    "version's");
+	mem_free(plain);
+	return err;
+}

@@ -1,0 +1,46 @@
+/*
+ * The seal: AES-256-GCM over every secret that is kept, bound to the vault, the account and the
+ * version it was made for.
+ *
+ * Owns the data key (wrapped by the master key where it is kept, in the secure heap here). Never
+ * writes anything and never holds a plaintext outside wiped memory.
+ */
+#ifndef VAULT_SEAL_H
+#define VAULT_SEAL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/secret.h"
+
+/* Room for the longest secret and passphrase, sealed. */
+#define SEALED_SIZE_MAX (2 * SECRET_SIZE_MAX + 64)
+/* A wrapped data key. */
+#define WRAPPED_SIZE (12 + 32 + 16)
+
+struct seal;
+
+/* Makes a data key for a new vault and appends it, wrapped, to `wrapped`. ERR_FULL: no secure
+ * memory. */
+enum err seal_make(const struct secret *master, const struct id *vault, struct buf *wrapped,
+    struct error *error) MUST_CHECK;
+
+/* Opens the wrap. ERR_CORRUPT when `master` does not open it; ERR_FULL. */
+enum err seal_new(struct seal **, const struct secret *master, const struct id *vault,
+    const void *wrapped, size_t len, struct error *error) MUST_CHECK;
+void seal_free(struct seal *);
+
+/* Appends the sealed secret to `out` (cap SEALED_SIZE_MAX). `passphrase` may be NULL. */
+enum err seal_close(const struct seal *, const struct id *account, uint32_t version,
+    const struct secret *, const struct secret *passphrase, struct buf *out,
+    struct error *error) MUST_CHECK;
+
+/*
+ * Opens what seal_close made for the same account and version. `passphrase` may be NULL. Both
+ * become the caller's. ERR_CORRUPT, ERR_FULL.
+ */
+enum err seal_open(const struct seal *, const struct id *account, uint32_t version,
+    const void *sealed, size_t len, struct secret **, struct secret **passphrase,
+    struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,186 @@
+#include <inttypes.h>
+
+#include "vault/row.h"
+#include "vault/vault_state.h"
+#include "vault/version.h"
+
+#define PROOF_LAST PROOF_HASH
+#define END_LAST   VERSION_NO_VERDICT
+
+const char *proof_name(enum proof proof)
+{
+	switch (proof) {
+	case PROOF_TOLD: return "told";
+	case PROOF_LOGIN: return "login";
+	case PROOF_SU: return "su";
+	case PROOF_HASH: return "hash";
+	case PROOF_NONE: break;
+	}
+	return "";
+}
+
+static struct key version_key(const struct id *account, uint32_t number)
+{
+	struct key key = key_of_id(account);
+
+	key_add_u32(&key, number);
+	return key;
+}
+
+enum err version_put(struct vault_txn *txn, const struct id *account, const struct version *version)
+{
+	struct key key = version_key(account, version->number);
+	struct buf row;
+
+	buf_init(&row, ROW_SIZE_MAX);
+	pack_map(&row, 8);
+	pack_kv_uint(&row, "n", version->number);
+	pack_kv_uint(&row, "k", version->kind);
+	pack_kv_uint(&row, "t", version->created_ms);
+	pack_kv_uint(&row, "p", version->proof);
+	pack_kv_uint(&row, "pt", version->proved_ms);
+	pack_kv_uint(&row, "e", version->end);
+	pack_kv_uint(&row, "et", version->ended_ms);
+	pack_kv_id(&row, "r", &version->record);
+	return row_put(txn, TABLE_VERSION, &key, &row);
+}
+
+enum err version_add(struct vault_txn *txn, const struct id *account, const struct version *version,
+    const struct secret *secret, const struct secret *passphrase, struct error *error)
+{
+	struct key key = version_key(account, version->number);
+	struct buf sealed;
+	enum err err;
+
+	buf_init(&sealed, SEALED_SIZE_MAX);
+	err = seal_close(
+	    txn->vault->seal, account, version->number, secret, passphrase, &sealed, error);
+	if (err == ERR_OK)
+		err = store_put(txn, TABLE_SEAL, &key, sealed.data, sealed.len);
+	if (err == ERR_OK)
+		err = version_put(txn, account, version);
+	buf_clear(&sealed);
+	return err;
+}
+
+static enum err version_parse(
+    struct vault_txn *txn, const struct bytes *row, struct version *version)
+{
+	struct unpack *unpack;
+	const struct value *map;
+	uint64_t kind, proof, end;
+	enum err err = row_parse(txn, TABLE_VERSION, row, &unpack);
+
+	if (err != ERR_OK)
+		return err;
+	map = unpack_root(unpack);
+	kind = value_uint(value_get(map, "k"), 0);
+	proof = value_uint(value_get(map, "p"), 0);
+	end = value_uint(value_get(map, "e"), 0);
+	*version = (struct version){
+	    .number = (uint32_t)value_uint(value_get(map, "n"), 0),
+	    .kind = (enum secret_kind)kind,
+	    .created_ms = value_uint(value_get(map, "t"), 0),
+	    .proof = (enum proof)proof,
+	    .proved_ms = value_uint(value_get(map, "pt"), 0),
+	    .end = (enum version_end)end,
+	    .ended_ms = value_uint(value_get(map, "et"), 0),
+	    .record = value_id(value_get(map, "r")),
+	};
+	unpack_free(unpack);
+	if (!row_enum(txn, TABLE_VERSION, kind, SECRET_KEY + 1) ||
+	    !row_enum(txn, TABLE_VERSION, proof, PROOF_LAST + 1) ||
+	    !row_enum(txn, TABLE_VERSION, end, END_LAST + 1))
+		return ERR_CORRUPT;
+	return ERR_OK;
+}
+
+enum err version_get(
+    struct vault_txn *txn, const struct account *account, uint32_t number, struct version *version)
+{
+	struct key key = version_key(&account->id, number);
+	struct bytes row;
+	enum err err = store_get(txn, TABLE_VERSION, &key, &row);
+
+	return err == ERR_OK ? version_parse(txn, &row, version) : err;
+}
+
+/* The version below `*key` among the account's own. */
+static bool version_below(
+    struct vault_txn *txn, const struct id *account, struct key *key, struct version *version)
+{
+	struct key prefix = key_of_id(account);
+	struct bytes row;
+
+	return store_step(txn, TABLE_VERSION, STEP_DOWN, key, &row) == ERR_OK &&
+	       key_begins(key, &prefix) && version_parse(txn, &row, version) == ERR_OK;
+}
+
+void version_each(struct vault_txn *txn, const struct account *account,
+    bool (*fn)(void *arg, const struct version *), void *arg)
+{
+	struct key key = version_key(&account->id, UINT32_MAX);
+	struct version version;
+
+	while (version_below(txn, &account->id, &key, &version)) {
+		if (!fn(arg, &version))
+			return;
+	}
+}
+
+static enum err version_delete(struct vault_txn *txn, const struct key *key)
+{
+	enum err err = store_del(txn, TABLE_SEAL, key);
+
+	return err == ERR_OK ? store_del(txn, TABLE_VERSION, key) : err;
+}
+
+enum err version_prune(struct vault_txn *txn, const struct account *account, uint32_t keep)
+{
+	struct key key = version_key(&account->id, UINT32_MAX);
+	struct version version;
+	uint32_t ended = 0;
+	enum err err = ERR_OK;
+
+	while (err == ERR_OK && version_below(txn, &account->id, &key, &version)) {
+		bool staged = version.number == account->current ||
+			      version.number == account->pending ||
+			      version.number == account->previous;
+
+		if (version.end == VERSION_LIVE || staged)
+			continue;
+		if (++ended > keep)
+			err = version_delete(txn, &key);
+	}
+	return err;
+}
+
+enum err version_open(struct vault_txn *txn, const struct account *account, uint32_t number,
+    struct secret **secret, struct secret **passphrase, struct error *error)
+{
+	struct key key = version_key(&account->id, number);
+	struct version version;
+	struct bytes sealed;
+	enum err err;
+
+	*secret = NULL;
+	if (passphrase != NULL)
+		*passphrase = NULL;
+	err = version_get(txn, account, number, &version);
+	if (err == ERR_OK) {
+		err = store_get(txn, TABLE_SEAL, &key, &sealed);
+		err = err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+	}
+	if (err != ERR_OK)
+		return error_set(error, err,
+		    err == ERR_NOT_FOUND ? "%s of %s has no version %" PRIu32 " (any more)"
+					 : "%s of %s: version %" PRIu32
+					   " cannot be read: put back a backup",
+		    account->name, account->asset, number);
+	err = seal_open(txn->vault->seal, &account->id, number, sealed.data, sealed.len, secret,
+	    passphrase, error);
+	if (err != ERR_OK)
+		error_prefix(error, "%s of %s, version %" PRIu32 ": ", account->name,
+		    account->asset, number);
+	return err;
+}

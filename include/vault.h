@@ -1,0 +1,335 @@
+/*
+ * The vault: what is kept. Accounts and the sealed versions of their secrets, executions, records,
+ * host keys, attempts against lockout limits, counters.
+ *
+ * Owns the LMDB environment, the keys that seal it, the exclusive lock that says which engine runs,
+ * and the rules that no caller can break: one pending version an account, `current` only with a
+ * method of proof, nothing deleted that may be live. Never knows policy, assets' protocols or why
+ * something is written.
+ *
+ * Writing: vault_submit hands over a function that changes a transaction. All that was submitted in
+ * one turn of the loop goes into one commit, and only after it is on disk is each `done` called: to
+ * be called is to be durable. Reading: a vault_txn of its own, begun and ended within one callback.
+ */
+#ifndef VAULT_H
+#define VAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/secret.h"
+
+#define ASSET_NAME_SIZE	  128 /* with the NUL */
+#define ACCOUNT_NAME_SIZE 128
+#define TASK_NAME_SIZE	  128
+#define WORD_SIZE	  32   /* a fixed word: reason, code, method */
+#define MESSAGE_SIZE	  1024 /* asset text or ours, cut */
+
+struct vault;
+struct vault_txn;
+
+/* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
+
+struct vault_config {
+	const char *dir;      /* the environment's directory */
+	const char *key_path; /* the master key's file: 32 bytes in hex and a newline, mode 0400 */
+	const char
+	    *purpose; /* the command that runs, for whoever finds the vault in use: "run weekly" */
+	struct clock *clock;
+	size_t map_max_bytes;	/* 0 = 1 TB */
+	uint32_t keep_versions; /* retired ones an account; 0 = 10 */
+	/*
+	 * Tests only. `no_sync` leaves out the fsync. `commit_gate` is asked before each commit:
+	 * anything but ERR_OK makes that commit fail with this error, as the disk would.
+	 */
+	bool no_sync;
+	enum err (*commit_gate)(void *arg);
+	void *gate_arg;
+};
+
+/* Makes directory (0700), environment and master key file (0400), durably. ERR_EXISTS where one of
+ * them is. */
+enum err vault_create(const struct vault_config *, struct error *error) MUST_CHECK;
+
+/*
+ * Opens and takes the lock. ERR_BUSY names the engine that has it (pid, purpose, since);
+ * ERR_DENIED: not the directory's owner, or the key's file is readable by others; ERR_CORRUPT:
+ * wrong master key, truncated or not a vault; ERR_VERSION: newer schema; ERR_REFUSED: a network
+ * file system. `config` strings are copied.
+ */
+enum err vault_open(struct vault **, const struct vault_config *, struct error *error) MUST_CHECK;
+
+/* Drops what was submitted and not committed (no `done` is called), closes, releases the lock. */
+void vault_close(struct vault *);
+
+/* The descriptor that holds the flock; wires inherit it. Stays the vault's. */
+int vault_lock_fd(const struct vault *);
+
+/* The directory's owner, who the engine runs as. ERR_NOT_FOUND when there is none. */
+enum err vault_owner(const char *dir, uid_t *uid, gid_t *gid, struct error *error) MUST_CHECK;
+
+/* ── Transactions ────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * Changes a transaction. It may be called again from the start with a fresh transaction (when the
+ * map grows, or another function of the batch failed), so it must depend on `arg` and the
+ * transaction alone, and keep what it hands back in `arg`. An error leaves no trace of it in the
+ * commit.
+ */
+typedef enum err (*vault_apply_fn)(struct vault_txn *, void *arg, struct error *error);
+
+/*
+ * ERR_OK: what apply did is on disk. Otherwise it is not: apply's own error; or ERR_FULL (no room
+ * on the disk or in the map: may be submitted again later); or ERR_IO after which the vault takes
+ * nothing more (the engine ends; a restart recovers).
+ */
+typedef void (*vault_done_fn)(void *arg, enum err result, const struct error *error);
+
+void vault_submit(struct vault *, vault_apply_fn, vault_done_fn, void *arg);
+
+/* The same at once, for commands that wait anyway: commits on return. Also flushes what was
+ * submitted. */
+enum err vault_write(struct vault *, vault_apply_fn, void *arg, struct error *error) MUST_CHECK;
+
+/* A read transaction: what is committed. NULL only when the vault has failed. End it in the same
+ * callback. */
+struct vault_txn *vault_read(struct vault *);
+void vault_read_end(struct vault_txn *);
+
+/* ── Accounts and versions ───────────────────────────────────────────────────────────────── */
+
+enum proof { PROOF_NONE, PROOF_TOLD, PROOF_LOGIN, PROOF_SU, PROOF_HASH };
+const char *proof_name(enum proof); /* "told", "login", …; "" for none */
+
+enum secret_kind { SECRET_PASSWORD, SECRET_KEY };
+
+/* How a version left the stages. */
+enum version_end {
+	VERSION_LIVE,	   /* it has not: pending, current or previous */
+	VERSION_REPLACED,  /* a newer one was seen to work, or was told */
+	VERSION_NOT_LIVE,  /* proven not the account's: never sent, or refused and seen closed */
+	VERSION_NO_VERDICT /* retired in a mismatch: every send had ended, and it did not open */
+};
+
+struct version {
+	uint32_t number; /* from 1, in order of making */
+	enum secret_kind kind;
+	uint64_t created_ms; /* wall */
+	enum proof proof;    /* the best that was seen */
+	uint64_t proved_ms;  /* when; 0 = never */
+	enum version_end end;
+	uint64_t ended_ms;
+	struct id record; /* that made it; none when told */
+};
+
+enum account_state { ACCOUNT_UNMANAGED, ACCOUNT_CURRENT, ACCOUNT_IN_DOUBT, ACCOUNT_MISMATCH };
+const char *account_state_name(
+    enum account_state); /* "unmanaged", "current", "in_doubt", "mismatch" */
+
+struct account {
+	struct id id; /* the same after a rename */
+	char asset[ASSET_NAME_SIZE];
+	char name[ACCOUNT_NAME_SIZE];
+	uint32_t current;  /* version numbers; 0 = none */
+	uint32_t pending;  /* may have been sent: the account is in doubt until it is settled */
+	uint32_t previous; /* what `current` replaced */
+	uint32_t last;	   /* the newest number given */
+	bool mismatch;	   /* someone else changed it: none of ours is known to open it */
+	struct id pending_record;
+	uint64_t changed_ms; /* when current became current */
+};
+
+enum account_state account_state(const struct account *);
+
+/* ERR_NOT_FOUND when the vault knows nothing of it. `name` and `asset` are exact. */
+enum err account_get(
+    struct vault_txn *, const char *asset, const char *name, struct account *) MUST_CHECK;
+
+/* Calls for each account in order of asset, name; with `asset` not NULL only its own. False from fn
+ * stops. */
+void account_each(struct vault_txn *, const char *asset,
+    bool (*fn)(void *arg, const struct account *), void *arg);
+
+/* Calls for each account with a pending version: what must be settled. */
+void account_each_in_doubt(
+    struct vault_txn *, bool (*fn)(void *arg, const struct account *), void *arg);
+
+/*
+ * What someone says is the account's secret: becomes current with proof `told`; the one before is
+ * kept. Refused (ERR_BUSY) while a version is pending. Makes the account where there is none.
+ * Clears mismatch.
+ */
+enum err account_tell(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
+    const struct secret *, const struct secret *passphrase, struct account *out,
+    struct error *error) MUST_CHECK;
+
+/*
+ * Seals a new secret as the pending version of `account` (made if the vault has no such): from the
+ * commit on it may be sent. ERR_EXISTS when one is pending. `*account` is read anew and filled.
+ */
+enum err account_stage(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
+    const struct secret *, const struct id *record, struct account *account,
+    struct error *error) MUST_CHECK;
+
+/*
+ * The pending version was seen to work: it becomes current, current becomes previous. ERR_REFUSED
+ * unless `proof` is a method of seeing. Applies retention: retired versions beyond the newest
+ * `keep_versions` are deleted here and nowhere else.
+ */
+enum err account_promote(struct vault_txn *, const char *asset, const char *name, enum proof,
+    struct account *account, struct error *error) MUST_CHECK;
+
+/*
+ * The pending version leaves the stages for history, kept. `end` is VERSION_NOT_LIVE, or
+ * VERSION_NO_VERDICT, which puts the account in mismatch. Nothing is deleted.
+ */
+enum err account_retire(struct vault_txn *, const char *asset, const char *name,
+    enum version_end end, struct account *account, struct error *error) MUST_CHECK;
+
+/* The current version was seen to work by `proof`: remembered with the version; clears mismatch. */
+enum err account_prove(struct vault_txn *, const char *asset, const char *name, enum proof,
+    struct error *error) MUST_CHECK;
+
+/* Facts of one version, or of all from the newest on. */
+enum err version_get(
+    struct vault_txn *, const struct account *, uint32_t number, struct version *) MUST_CHECK;
+void version_each(struct vault_txn *, const struct account *,
+    bool (*fn)(void *arg, const struct version *), void *arg);
+
+/*
+ * Opens the seal. `*passphrase` is NULL where there is none, and may be asked for with NULL. Both
+ * become the caller's. ERR_FULL when the secure heap is full, ERR_CORRUPT when the seal does not
+ * hold.
+ */
+enum err version_open(struct vault_txn *, const struct account *, uint32_t number, struct secret **,
+    struct secret **passphrase, struct error *error) MUST_CHECK;
+
+/* ── Executions and records ──────────────────────────────────────────────────────────────── */
+
+enum status {
+	STATUS_PLANNED, /* nothing sent yet */
+	STATUS_STAGED,	/* pending is durable: may be sent */
+	STATUS_SUCCESS, /* from here on: ended */
+	STATUS_FAILED,
+	STATUS_UNVERIFIED, /* in doubt; the engine goes on settling it */
+	STATUS_SKIPPED,
+};
+#define STATUS_COUNT 6
+const char *status_name(enum status); /* "planned", … */
+
+struct counts {
+	uint64_t by_status[STATUS_COUNT];
+};
+
+struct execution {
+	struct id id;
+	char task[TASK_NAME_SIZE];
+	char trigger[WORD_SIZE]; /* "manual", "retry", … */
+	uint64_t started_ms;
+	uint64_t ended_ms;    /* 0 = running, or its engine was killed */
+	bool interrupted;     /* its engine was killed; said by the next one */
+	struct counts counts; /* of its records, kept in the transactions that change them */
+};
+
+struct record {
+	struct id id;
+	struct id execution;
+	char task[TASK_NAME_SIZE];
+	char asset[ASSET_NAME_SIZE];
+	char account[ACCOUNT_NAME_SIZE];
+	enum status status;
+	char reason[WORD_SIZE]; /* a word: why skipped or unverified, what was found; "" = none */
+	/* Of the last thing that went wrong; error_class "" = nothing did. */
+	char error_class[WORD_SIZE]; /* "retry", "permanent", "uncertain" */
+	char error_code[WORD_SIZE];
+	char error_message[MESSAGE_SIZE];  /* may hold text of the asset: hostile */
+	uint32_t old_version, new_version; /* 0 = none */
+	enum proof proof;
+	uint32_t attempts; /* visits to the asset */
+	uint32_t sends;	   /* times the secret was handed to a wire */
+	uint64_t planned_ms, staged_ms, sent_ms, proved_ms, ended_ms; /* wall; 0 = not yet */
+};
+
+/* New or changed; the execution's counts, the overall counters and the indexes follow. Executions
+ * come before their records. */
+enum err execution_put(
+    struct vault_txn *, const struct execution *) MUST_CHECK; /* counts are ignored */
+enum err record_put(struct vault_txn *, const struct record *) MUST_CHECK;
+
+enum err execution_get(struct vault_txn *, const struct id *, struct execution *) MUST_CHECK;
+enum err record_get(struct vault_txn *, const struct id *, struct record *) MUST_CHECK;
+
+/*
+ * The one thing whose id begins with `text`: ERR_NOT_FOUND, or ERR_INVALID when several do (the
+ * text says how many more characters are needed).
+ */
+enum err execution_find(
+    struct vault_txn *, const char *text, struct execution *, struct error *error) MUST_CHECK;
+enum err record_find(
+    struct vault_txn *, const char *text, struct record *, struct error *error) MUST_CHECK;
+
+/* Newest first. `before` (none = from the newest) is not included: the page key. False from fn
+ * stops. */
+void execution_each(struct vault_txn *, const struct id *before,
+    bool (*fn)(void *arg, const struct execution *), void *arg);
+
+/* In order of id; `execution` none = of all; `after` (none = from the first) is not included. */
+void record_each(struct vault_txn *, const struct id *execution, const struct id *after,
+    bool (*fn)(void *arg, const struct record *), void *arg);
+
+/* Executions that have not ended: at start, those of an engine that was killed. */
+void execution_each_open(
+    struct vault_txn *, bool (*fn)(void *arg, const struct execution *), void *arg);
+
+/* Records of all executions by status, as kept; vault_recount walks everything and must agree. */
+void vault_counts(struct vault_txn *, struct counts *);
+void vault_recount(struct vault_txn *, struct counts *);
+
+/* ── Host keys ───────────────────────────────────────────────────────────────────────────── */
+
+#define HOST_KEY_SIZE 4096
+#define HOST_KEYS_MAX 8
+
+struct host_key {
+	char type[WORD_SIZE];	     /* "ssh-ed25519" */
+	uint8_t blob[HOST_KEY_SIZE]; /* the public key as the protocol carries it (RFC 4253, 6.6) */
+	size_t len;
+	uint64_t seen_ms;
+	char how[WORD_SIZE]; /* "first_use", "trust" */
+};
+
+/* Pins one more key. ERR_EXISTS when another of its type is pinned (the same again is fine). */
+enum err host_key_pin(struct vault_txn *, const char *asset, const struct host_key *) MUST_CHECK;
+/* Forgets all pins of the asset. Fine when there are none. */
+enum err host_key_forget(struct vault_txn *, const char *asset) MUST_CHECK;
+/* Fills at most HOST_KEYS_MAX and returns how many. */
+size_t host_key_list(struct vault_txn *, const char *asset, struct host_key *out);
+
+/* ── The probe budget ────────────────────────────────────────────────────────────────────── */
+
+struct lockout {
+	uint32_t limit;	    /* wrong passwords after which the asset locks; at least 2 */
+	uint64_t window_ms; /* a whole one without a failed attempt brings the count to 0 */
+	bool by_source;	    /* all accounts of the asset count together */
+};
+
+/*
+ * Books `attempts` logins of one identity, before they are made. ERR_FULL when that would pass
+ * limit - 1; then
+ * `*free_at_ms` (wall, may be NULL) is when a window has passed.
+ */
+enum err probe_book(struct vault_txn *, const char *asset, const char *account,
+    const struct lockout *, uint32_t attempts, uint64_t now_ms, uint64_t *free_at_ms) MUST_CHECK;
+/* Attempts seen to work, or never made, give back their own. */
+enum err probe_return(struct vault_txn *, const char *asset, const char *account,
+    const struct lockout *, uint32_t attempts) MUST_CHECK;
+/* How many are booked now. */
+uint32_t probe_count(struct vault_txn *, const char *asset, const char *account,
+    const struct lockout *, uint64_t now_ms);
+
+#endif
