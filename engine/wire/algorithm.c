@@ -1,0 +1,179 @@
+#include "wire/algorithm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+#define LIST_TEXT_MAX 400
+
+static const char *const key_exchanges[] = {
+/* The old one has a slow curve25519. */
+#if LIBSSH2_VERSION_NUM < 0x010b00
+    "ecdh-sha2-nistp256",
+#endif
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+#if LIBSSH2_VERSION_NUM >= 0x010b00
+    "ecdh-sha2-nistp256",
+#endif
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group14-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group14-sha1",
+    "diffie-hellman-group-exchange-sha1",
+    NULL,
+};
+
+static const char *const host_keys[] = {
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ssh-rsa",
+    NULL,
+};
+
+static const char *const ciphers[] = {
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+    "aes256-cbc",
+    "rijndael-cbc@lysator.liu.se",
+    "aes192-cbc",
+    "aes128-cbc",
+    "3des-cbc",
+    NULL,
+};
+
+static const char *const macs[] = {
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+    "hmac-sha1-etm@openssh.com",
+    "hmac-sha1",
+    NULL,
+};
+
+static const struct {
+	int method; /* libssh2's name of the list */
+	const char *const *preferred;
+	const char *what;
+} kinds[LIST_COUNT] = {
+    [LIST_KEX] = {LIBSSH2_METHOD_KEX, key_exchanges, "key exchange"},
+    [LIST_HOST_KEY] = {LIBSSH2_METHOD_HOSTKEY, host_keys, "host key type"},
+    [LIST_CIPHER_OUT] = {LIBSSH2_METHOD_CRYPT_CS, ciphers, "cipher"},
+    [LIST_CIPHER_IN] = {LIBSSH2_METHOD_CRYPT_SC, ciphers, "cipher"},
+    [LIST_MAC_OUT] = {LIBSSH2_METHOD_MAC_CS, macs, "MAC"},
+    [LIST_MAC_IN] = {LIBSSH2_METHOD_MAC_SC, macs, "MAC"},
+};
+
+/* An RSA key has one type and signs under several names. */
+static bool key_signs_as(const struct wire_key *pin, const char *name)
+{
+	if (strcmp(pin->type, "ssh-rsa") == 0)
+		return strcmp(name, "ssh-rsa") == 0 || strncmp(name, "rsa-sha2-", 9) == 0;
+	return strcmp(pin->type, name) == 0;
+}
+
+static bool pins_want(const struct wire_key *pins, size_t pin_count, const char *name)
+{
+	for (size_t i = 0; i < pin_count; i++) {
+		if (key_signs_as(&pins[i], name))
+			return true;
+	}
+	return pin_count == 0;
+}
+
+static bool known_have(const char **known, int count, const char *name)
+{
+	for (int i = 0; i < count; i++) {
+		if (strcmp(known[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Our order, without what this libssh2 does not know: its own way to strip names is broken. */
+static void list_make(struct buf *list, size_t kind, LIBSSH2_SESSION *session,
+    const struct wire_key *pins, size_t pin_count)
+{
+	const char **known = NULL;
+	int count = libssh2_session_supported_algs(session, kinds[kind].method, &known);
+
+	for (const char *const *name = kinds[kind].preferred; *name != NULL; name++) {
+		if (kind == LIST_HOST_KEY && !pins_want(pins, pin_count, *name))
+			continue;
+		if (known_have(known, count, *name))
+			buf_addf(list, "%s%s", list->len > 0 ? "," : "", *name);
+	}
+	if (known != NULL)
+		libssh2_free(session, (void *)known);
+}
+
+static enum err pins_unknown(const struct wire_key *pins, struct outcome *outcome)
+{
+	return outcome_set(outcome, FAULT_ALGORITHM,
+	    "no common host key type: pinned is a %s key, which this build cannot check",
+	    pins->type);
+}
+
+enum err offer_make(struct offer *offer, LIBSSH2_SESSION *session, const struct wire_key *pins,
+    size_t pin_count, struct outcome *outcome)
+{
+	enum err err = ERR_OK;
+
+	for (size_t kind = 0; kind < LIST_COUNT && err == ERR_OK; kind++) {
+		struct buf list;
+
+		buf_init(&list, 4096);
+		list_make(&list, kind, session, pins, pin_count);
+		offer->lists[kind] = xstrdup(buf_text(&list));
+		buf_clear(&list);
+		if (offer->lists[kind][0] == '\0' && kind == LIST_HOST_KEY && pin_count > 0)
+			err = pins_unknown(pins, outcome);
+		else if (libssh2_session_method_pref(
+			     session, kinds[kind].method, offer->lists[kind]) != 0)
+			err = outcome_set(
+			    outcome, FAULT_LIMIT, "cannot choose a %s", kinds[kind].what);
+	}
+	return err;
+}
+
+void offer_clear(struct offer *offer)
+{
+	for (size_t i = 0; i < LIST_COUNT; i++) {
+		free(offer->lists[i]);
+		offer->lists[i] = NULL;
+	}
+}
+
+enum err offer_compare(
+    const struct offer *offer, const struct greeting *greeting, struct outcome *outcome)
+{
+	struct names theirs[LIST_COUNT];
+	char shown[LIST_TEXT_MAX];
+
+	if (offer->lists[0] == NULL || !greeting_lists(greeting, theirs))
+		return ERR_OK;
+	for (size_t i = 0; i < LIST_COUNT; i++) {
+		const char *ours = offer->lists[i];
+
+		if (names_share(theirs[i], (struct names){ours, strlen(ours)}))
+			continue;
+		text_escape(shown, sizeof(shown), theirs[i].text, theirs[i].len);
+		return outcome_set(outcome, FAULT_ALGORITHM,
+		    "no common %s: the asset offers %s; this build offers %s", kinds[i].what, shown,
+		    ours);
+	}
+	return ERR_OK;
+}

@@ -1,0 +1,27 @@
+/*
+ * What an asset's own words most likely mean: English texts of sshd, PAM, sudo and their kin.
+ *
+ * Never decides that something worked: these only give a failure its name.
+ */
+#ifndef WIRE_HINT_H
+#define WIRE_HINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wire.h"
+
+/* A prompt or message of a forced change of password. */
+bool hint_change(const char *text, size_t len);
+
+/* A disconnection that means a refused attempt. */
+bool hint_refused(const char *text, size_t len);
+
+/* Why a login or an elevation ended without doing its work; FAULT_NONE when nothing tells. */
+enum fault hint_login(const char *text, size_t len);
+enum fault hint_sudo(const char *text, size_t len);
+
+/* sudo wants a new password, and waits for it. */
+enum fault hint_sudo_asks(const char *text, size_t len);
+
+#endif

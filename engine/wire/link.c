@@ -1,0 +1,299 @@
+#include "wire/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "wire/hostkey.h"
+
+/* ── What libssh2 calls ──────────────────────────────────────────────────────────────────── */
+
+static LIBSSH2_ALLOC_FUNC(session_alloc)
+{
+	struct link *link = *abstract;
+
+	return blocks_alloc(&link->blocks, count);
+}
+
+static LIBSSH2_REALLOC_FUNC(session_realloc)
+{
+	struct link *link = *abstract;
+
+	return blocks_realloc(&link->blocks, ptr, count);
+}
+
+static LIBSSH2_FREE_FUNC(session_free)
+{
+	struct link *link = *abstract;
+
+	blocks_free(&link->blocks, ptr);
+}
+
+static LIBSSH2_RECV_FUNC(session_recv)
+{
+	struct link *link = *abstract;
+
+	(void)socket;
+	(void)flags;
+	return stream_recv(&link->stream, buffer, length);
+}
+
+static LIBSSH2_SEND_FUNC(session_send)
+{
+	struct link *link = *abstract;
+
+	(void)socket;
+	(void)flags;
+	return stream_send(&link->stream, buffer, length);
+}
+
+static LIBSSH2_DISCONNECT_FUNC(session_disconnected)
+{
+	struct link *link = *abstract;
+
+	(void)session;
+	(void)reason;
+	(void)language;
+	(void)language_len;
+	if (message_len > 0)
+		text_escape(link->farewell, sizeof(link->farewell), message, (size_t)message_len);
+}
+
+static void session_hook(LIBSSH2_SESSION *session)
+{
+#if LIBSSH2_VERSION_NUM >= 0x010b01
+	libssh2_session_callback_set2(
+	    session, LIBSSH2_CALLBACK_DISCONNECT, (libssh2_cb_generic *)session_disconnected);
+	libssh2_session_callback_set2(
+	    session, LIBSSH2_CALLBACK_RECV, (libssh2_cb_generic *)session_recv);
+	libssh2_session_callback_set2(
+	    session, LIBSSH2_CALLBACK_SEND, (libssh2_cb_generic *)session_send);
+#else
+	libssh2_session_callback_set(
+	    session, LIBSSH2_CALLBACK_DISCONNECT, (void *)session_disconnected);
+	libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV, (void *)session_recv);
+	libssh2_session_callback_set(session, LIBSSH2_CALLBACK_SEND, (void *)session_send);
+#endif
+}
+
+/* ── Life ────────────────────────────────────────────────────────────────────────────────── */
+
+struct link *link_new(const struct link_config *config, const struct wire_target *target)
+{
+	struct link *link = xcalloc(1, sizeof(*link));
+
+	link->config = *config;
+	link->address = xstrdup(target->address);
+	link->port = target->port;
+	link->known_only = target->known_only;
+	link->pin_count = target->pin_count;
+	if (target->pin_count > 0) {
+		link->pins = xcalloc(target->pin_count, sizeof(*link->pins));
+		memcpy(link->pins, target->pins, target->pin_count * sizeof(*link->pins));
+	}
+	link->net.fd = -1;
+	stream_init(&link->stream, -1);
+	return link;
+}
+
+/* A word of farewell keeps the asset's log quiet; where a secret may be under way, silence. */
+static void link_part(struct link *link)
+{
+	if (link->phase != LINK_OPEN || link->held || stream_broken(&link->stream))
+		return;
+	link_enter(link);
+	(void)libssh2_session_disconnect(link->session, "done");
+	link_leave(link);
+}
+
+static void link_end_session(struct link *link)
+{
+	link_part(link);
+	stream_wake(&link->stream);
+	stream_cut(&link->stream);
+	link->blocks.ending = true;
+	/* What stands in the middle must run out, or its numbers and keys are forgotten. */
+	if (link->phase == LINK_HANDSHAKE)
+		(void)libssh2_session_handshake(link->session, link->net.fd);
+	(void)libssh2_session_free(link->session);
+	blocks_clear(&link->blocks);
+}
+
+void link_free(struct link *link)
+{
+	if (link == NULL)
+		return;
+	if (link->session != NULL)
+		link_end_session(link);
+	channel_abandon(link->opening);
+	auth_clear(&link->auth);
+	offer_clear(&link->offer);
+	stream_clear(&link->stream);
+	net_clear(&link->net);
+	free(link->pins);
+	free(link->address);
+	free(link);
+}
+
+void link_enter(struct link *link)
+{
+	stream_wake(&link->stream);
+}
+
+void link_leave(struct link *link)
+{
+	stream_flush(&link->stream);
+}
+
+void link_hold(struct link *link, bool on)
+{
+	link->held = on;
+	net_hold(&link->net, on);
+}
+
+void link_wait(const struct link *link, int *fd, short *events)
+{
+	int directions;
+
+	*fd = link->net.fd;
+	*events = 0;
+	if (link->phase == LINK_CONNECT) {
+		if (*fd >= 0)
+			*events = EV_WRITE;
+		return;
+	}
+	directions = libssh2_session_block_directions(link->session);
+	if (directions != LIBSSH2_SESSION_BLOCK_OUTBOUND)
+		*events |= EV_READ;
+	if ((directions & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0 || stream_unsent(&link->stream))
+		*events |= EV_WRITE;
+}
+
+/* ── What went wrong ─────────────────────────────────────────────────────────────────────── */
+
+static enum err link_no_banner(struct link *link, struct outcome *outcome)
+{
+	const struct greeting *greeting = &link->stream.greeting;
+	char shown[GREETING_FIRST_SIZE];
+
+	if (greeting->first_len == 0)
+		return outcome_set(outcome, FAULT_LOST, "it closed the connection without a word");
+	text_escape(shown, sizeof(shown), greeting->first, greeting->first_len);
+	return outcome_set(
+	    outcome, FAULT_BANNER, "what answers is not an SSH server: \"%s\"", shown);
+}
+
+enum err link_fail(struct link *link, struct outcome *outcome, enum fault fault, const char *what)
+{
+	const struct stream *stream = &link->stream;
+	char *message = NULL;
+	char shown[256];
+	int rc = libssh2_session_last_error(link->session, &message, NULL, 0);
+
+	if (!stream->greeting.banner)
+		return link_no_banner(link, outcome);
+	if (stream->over)
+		return outcome_set(outcome, FAULT_LIMIT, "it sent more than %d KB before the login",
+		    STREAM_EARLY_MAX / 1024);
+	if (link->blocks.over)
+		return outcome_set(outcome, FAULT_LIMIT, "%s: more than %d KB of memory", what,
+		    BLOCKS_SIZE_MAX / 1024);
+	if (link->farewell[0] != '\0')
+		return outcome_set(outcome, FAULT_LOST,
+		    "%s: the asset closed the connection: \"%s\"", what, link->farewell);
+	if (stream->error != 0)
+		return outcome_set(outcome, FAULT_LOST, "%s: %s", what, strerror(stream->error));
+	if (stream->end || rc == LIBSSH2_ERROR_SOCKET_DISCONNECT ||
+	    rc == LIBSSH2_ERROR_SOCKET_RECV || rc == LIBSSH2_ERROR_SOCKET_SEND)
+		return outcome_set(
+		    outcome, FAULT_LOST, "%s: the asset closed the connection", what);
+	text_escape(shown, sizeof(shown), message, message != NULL ? strlen(message) : 0);
+	return outcome_set(outcome, fault, "%s: %s", what, shown);
+}
+
+/* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
+
+static enum err link_begin(struct link *link, struct outcome *outcome)
+{
+	link->stream.fd = link->net.fd;
+	link->session = libssh2_session_init_ex(session_alloc, session_free, session_realloc, link);
+	if (link->session == NULL)
+		return outcome_set(outcome, FAULT_LIMIT, "no memory for a session");
+	libssh2_session_set_blocking(link->session, 0);
+	session_hook(link->session);
+	return offer_make(&link->offer, link->session, link->pins, link->pin_count, outcome);
+}
+
+static enum err link_connect_step(struct link *link, struct outcome *outcome)
+{
+	enum err err = net_step(&link->net, &link->config, link->address, link->port, outcome);
+
+	if (err != ERR_OK)
+		return err;
+	err = link_begin(link, outcome);
+	link->phase = err == ERR_OK ? LINK_HANDSHAKE : LINK_FAILED;
+	return err;
+}
+
+static enum err link_see_key(struct link *link, struct outcome *outcome)
+{
+	size_t len = 0;
+	int type;
+	const char *blob = libssh2_session_hostkey(link->session, &len, &type);
+
+	if (blob == NULL || !hostkey_read(&link->host_key, blob, len))
+		return outcome_set(outcome, FAULT_ALGORITHM, "its host key cannot be read");
+	return hostkey_check(
+	    &link->host_key, link->pins, link->pin_count, link->known_only, outcome);
+}
+
+static enum err link_handshake_step(struct link *link, struct outcome *outcome)
+{
+	enum err err;
+	int rc;
+
+	link_enter(link);
+	rc = libssh2_session_handshake(link->session, link->net.fd);
+	link_leave(link);
+	if (rc == LIBSSH2_ERROR_EAGAIN)
+		return ERR_AGAIN;
+	link->phase = LINK_FAILED;
+	if (rc != 0) {
+		err = offer_compare(&link->offer, &link->stream.greeting, outcome);
+		if (err == ERR_OK)
+			err = link_fail(link, outcome, FAULT_ALGORITHM, "key exchange");
+		return err;
+	}
+	offer_clear(&link->offer);
+	buf_clear(&link->stream.greeting.packets);
+	link->stream.greeting.done = true;
+	err = link_see_key(link, outcome);
+	if (err == ERR_OK)
+		link->phase = LINK_OPEN;
+	return err;
+}
+
+enum err link_open_step(struct link *link, struct outcome *outcome)
+{
+	enum err err = ERR_OK;
+
+	if (link->phase == LINK_CONNECT)
+		err = link_connect_step(link, outcome);
+	if (err == ERR_OK && link->phase == LINK_HANDSHAKE)
+		err = link_handshake_step(link, outcome);
+	if (err == ERR_OK && link->phase == LINK_FAILED)
+		err = outcome_set(outcome, FAULT_LOST, "the link has failed before");
+	return err;
+}
+
+void link_peer(
+    const struct link *link, struct wire_key *key, bool *new_key, char address[WIRE_ADDRESS_SIZE])
+{
+	*key = link->host_key;
+	*new_key = link->pin_count == 0;
+	memcpy(address, link->net.numeric, WIRE_ADDRESS_SIZE);
+}

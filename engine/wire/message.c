@@ -1,0 +1,505 @@
+#include "wire/message.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pack.h"
+#include "base/text.h"
+
+#define LENGTH_SIZE	    4
+#define FAILED_ATTEMPTS_MAX 64
+
+/* ── Writing ─────────────────────────────────────────────────────────────────────────────── */
+
+/* Leaves room for the length; returns where the frame begins. */
+static size_t frame_begin(struct buf *out, enum message_kind kind, size_t pairs)
+{
+	size_t start = out->len;
+
+	buf_add(out, "\0\0\0\0", LENGTH_SIZE);
+	pack_map(out, pairs + 1);
+	pack_kv_uint(out, "kind", kind);
+	return start;
+}
+
+static void frame_end(struct buf *out, size_t start)
+{
+	size_t len;
+
+	if (buf_failed(out))
+		return;
+	len = out->len - start - LENGTH_SIZE;
+	if (len > MESSAGE_SIZE_MAX) {
+		out->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < LENGTH_SIZE; i++)
+		out->data[start + i] = (uint8_t)(len >> (8 * (LENGTH_SIZE - 1 - i)));
+}
+
+/* The reader insists on UTF-8: what an asset said otherwise is escaped. */
+static void put_shown(struct buf *out, const char *key, const char *text)
+{
+	char shown[WIRE_TEXT_SIZE];
+
+	if (!text_is_utf8(text, strlen(text)) || strlen(text) >= sizeof(shown))
+		text = text_escape(shown, sizeof(shown), text, strlen(text));
+	pack_kv_text(out, key, text);
+}
+
+static void put_secret(struct buf *out, const char *key, const struct secret *secret)
+{
+	if (secret == NULL) {
+		pack_text(out, key);
+		pack_nil(out);
+	} else {
+		pack_kv_bytes(out, key, secret_data(secret), secret_len(secret));
+	}
+}
+
+static void put_key(struct buf *out, const struct wire_key *key)
+{
+	pack_map(out, 2);
+	pack_kv_text(out, "type", key->type);
+	pack_kv_bytes(out, "blob", key->blob, key->len);
+}
+
+static void put_target(struct buf *out, const struct wire_target *target)
+{
+	pack_text(out, "target");
+	if (target == NULL) {
+		pack_nil(out);
+		return;
+	}
+	if (target->pin_count > MESSAGE_PINS_MAX)
+		out->failed = true;
+	pack_map(out, 5);
+	pack_kv_text(out, "asset", target->asset);
+	pack_kv_text(out, "address", target->address);
+	pack_kv_uint(out, "port", target->port);
+	pack_kv_bool(out, "known_only", target->known_only);
+	pack_text(out, "pins");
+	pack_array(out, target->pin_count);
+	for (size_t i = 0; i < target->pin_count; i++)
+		put_key(out, &target->pins[i]);
+}
+
+void message_put_start(struct buf *out, bool sandbox)
+{
+	size_t start = frame_begin(out, MESSAGE_START, 1);
+
+	pack_kv_bool(out, "sandbox", sandbox);
+	frame_end(out, start);
+}
+
+void message_put_scripts(
+    struct buf *out, uint32_t snapshot, const struct wire_script *scripts, size_t count)
+{
+	size_t start = frame_begin(out, MESSAGE_SCRIPTS, 2);
+
+	if (count > MESSAGE_SCRIPTS_MAX)
+		out->failed = true;
+	pack_kv_uint(out, "snapshot", snapshot);
+	pack_text(out, "scripts");
+	pack_array(out, count);
+	for (size_t i = 0; i < count; i++) {
+		pack_map(out, 3);
+		pack_kv_text(out, "platform", scripts[i].platform);
+		pack_kv_text(out, "file", scripts[i].file);
+		pack_kv_bytes(out, "source", scripts[i].source, scripts[i].len);
+	}
+	frame_end(out, start);
+}
+
+void message_put_job(struct buf *out, uint32_t session, uint32_t number,
+    const struct wire_target *target, const struct wire_job *job)
+{
+	uint64_t timeout_ms = job->timeout_ms;
+	size_t start = frame_begin(out, MESSAGE_JOB, 15);
+
+	if (timeout_ms > MESSAGE_TIMEOUT_MAX)
+		timeout_ms = MESSAGE_TIMEOUT_MAX;
+	pack_kv_uint(out, "session", session);
+	pack_kv_uint(out, "number", number);
+	put_target(out, target);
+	pack_kv_uint(out, "job", job->kind);
+	pack_kv_uint(out, "timeout_ms", timeout_ms);
+	pack_kv_uint(out, "snapshot", job->snapshot);
+	pack_kv_text(out, "platform", job->platform);
+	pack_kv_text(out, "account", job->account);
+	put_secret(out, "secret", job->secret);
+	pack_kv_bool(out, "is_key", job->secret_is_key);
+	put_secret(out, "passphrase", job->passphrase);
+	put_secret(out, "old", job->old);
+	pack_kv_uint(out, "become", job->become);
+	put_secret(out, "become_secret", job->become_secret);
+	pack_kv_uint(out, "proof", job->proof);
+	frame_end(out, start);
+}
+
+void message_put_close(struct buf *out, uint32_t session)
+{
+	size_t start = frame_begin(out, MESSAGE_CLOSE, 1);
+
+	pack_kv_uint(out, "session", session);
+	frame_end(out, start);
+}
+
+void message_put_ready(struct buf *out, const struct error *error)
+{
+	size_t start = frame_begin(out, MESSAGE_READY, 2);
+
+	pack_kv_uint(out, "code", error->code);
+	put_shown(out, "text", error->code == ERR_OK ? "" : error->text);
+	frame_end(out, start);
+}
+
+void message_put_done(
+    struct buf *out, uint32_t session, uint32_t number, const struct wire_result *result)
+{
+	size_t start = frame_begin(out, MESSAGE_DONE, 12);
+
+	pack_kv_uint(out, "session", session);
+	pack_kv_uint(out, "number", number);
+	pack_kv_uint(out, "fault", result->fault);
+	put_shown(out, "text", result->text);
+	pack_text(out, "host_key");
+	put_key(out, &result->host_key);
+	pack_kv_bool(out, "host_key_new", result->host_key_new);
+	pack_kv_text(out, "address", result->address);
+	pack_kv_uint(out, "finding", result->finding);
+	pack_kv_bool(out, "sent", result->sent);
+	pack_kv_bool(out, "ended", result->ended);
+	pack_kv_uint(out, "verdict", result->verdict);
+	pack_kv_uint(out, "failed_attempts", result->failed_attempts);
+	frame_end(out, start);
+}
+
+void message_put_log(struct buf *out, uint32_t level, const char *text)
+{
+	size_t start = frame_begin(out, MESSAGE_LOG, 2);
+
+	pack_kv_uint(out, "level", level);
+	put_shown(out, "text", text);
+	frame_end(out, start);
+}
+
+/* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
+
+/* Memory of a message: freed with it. */
+struct block {
+	struct block *next;
+	char bytes[];
+};
+
+/* One map of a frame. The first thing that is not as agreed stays in `err`, all after is empty. */
+struct reader {
+	struct message *message;
+	const struct value *map;
+	enum err err;
+};
+
+static void *message_alloc(struct message *message, size_t size)
+{
+	struct block *block = xcalloc(1, sizeof(*block) + size);
+
+	block->next = message->storage;
+	message->storage = block;
+	return block->bytes;
+}
+
+static void reader_fail(struct reader *reader, enum err err)
+{
+	if (reader->err == ERR_OK)
+		reader->err = err;
+}
+
+static uint64_t read_uint(struct reader *reader, const char *key, uint64_t max)
+{
+	uint64_t value = value_uint(value_get(reader->map, key), UINT64_MAX);
+
+	if (value > max) {
+		reader_fail(reader, ERR_PROTOCOL);
+		return 0;
+	}
+	return value;
+}
+
+static bool read_bool(struct reader *reader, const char *key)
+{
+	const struct value *value = value_get(reader->map, key);
+	bool is = value_bool(value, false);
+
+	if (is != value_bool(value, true))
+		reader_fail(reader, ERR_PROTOCOL);
+	return is;
+}
+
+/* Bytes that must be there; up to `max`. */
+static const void *read_bytes(struct reader *reader, const char *key, size_t max, size_t *len)
+{
+	const void *bytes = value_bytes(value_get(reader->map, key), len);
+
+	if (bytes == NULL || *len > max) {
+		reader_fail(reader, ERR_PROTOCOL);
+		*len = 0;
+		return "";
+	}
+	return bytes;
+}
+
+/* A copy in memory of the message, with a NUL after it. */
+static const char *read_copy(struct reader *reader, const char *key, size_t *len)
+{
+	const void *bytes = read_bytes(reader, key, MESSAGE_SIZE_MAX, len);
+	char *copy = message_alloc(reader->message, *len + 1);
+
+	memcpy(copy, bytes, *len);
+	return copy;
+}
+
+/* Text in memory of the message; NULL when it is nil and may be. */
+static const char *read_text(struct reader *reader, const char *key, bool optional)
+{
+	const char *text;
+	size_t len;
+
+	if (optional && value_is_nil(value_get(reader->map, key)))
+		return NULL;
+	text = read_copy(reader, key, &len);
+	if (strlen(text) != len)
+		reader_fail(reader, ERR_PROTOCOL);
+	return text;
+}
+
+/* Text for people, into an array. */
+static void read_shown(struct reader *reader, const char *key, char *out, size_t size)
+{
+	size_t len;
+	const char *bytes = read_bytes(reader, key, size - 1, &len);
+
+	if (!text_is_utf8(bytes, len)) {
+		reader_fail(reader, ERR_PROTOCOL);
+		len = 0;
+	}
+	memcpy(out, bytes, len);
+	out[len] = '\0';
+}
+
+static void read_secret(struct reader *reader, const char *key, struct secret **out)
+{
+	const void *bytes;
+	size_t len;
+
+	if (value_is_nil(value_get(reader->map, key)))
+		return;
+	bytes = read_bytes(reader, key, SECRET_SIZE_MAX, &len);
+	if (reader->err != ERR_OK)
+		return;
+	*out = secret_from(bytes, len);
+	if (*out == NULL)
+		reader_fail(reader, ERR_FULL);
+}
+
+/* A word of an enumeration or a protocol: printable ASCII without spaces. */
+static void read_word(struct reader *reader, const char *key, char *out, size_t size)
+{
+	read_shown(reader, key, out, size);
+	for (const char *at = out; *at != '\0'; at++) {
+		if (!isgraph((unsigned char)*at))
+			reader_fail(reader, ERR_PROTOCOL);
+	}
+}
+
+static void read_key(struct reader *outer, const struct value *value, struct wire_key *key)
+{
+	struct reader reader = {.message = outer->message, .map = value};
+	const void *blob;
+
+	read_word(&reader, "type", key->type, sizeof(key->type));
+	blob = read_bytes(&reader, "blob", sizeof(key->blob), &key->len);
+	memcpy(key->blob, blob, key->len);
+	reader_fail(outer, reader.err);
+}
+
+static void read_pins(struct reader *reader, struct wire_target *target)
+{
+	const struct value *pins = value_get(reader->map, "pins");
+	size_t count = value_count(pins);
+	struct wire_key *keys;
+
+	if (count > MESSAGE_PINS_MAX) {
+		reader_fail(reader, ERR_PROTOCOL);
+		return;
+	}
+	if (count == 0)
+		return;
+	keys = message_alloc(reader->message, count * sizeof(*keys));
+	for (size_t i = 0; i < count; i++)
+		read_key(reader, value_item(pins, i), &keys[i]);
+	target->pins = keys;
+	target->pin_count = count;
+}
+
+static void read_target(struct reader *outer, struct wire_target *target)
+{
+	struct reader reader = {.message = outer->message};
+
+	reader.map = value_get(outer->map, "target");
+	target->asset = read_text(&reader, "asset", false);
+	target->address = read_text(&reader, "address", false);
+	target->port = (uint16_t)read_uint(&reader, "port", UINT16_MAX);
+	target->known_only = read_bool(&reader, "known_only");
+	read_pins(&reader, target);
+	reader_fail(outer, reader.err);
+}
+
+static void read_start(struct reader *reader, struct message *message)
+{
+	message->sandbox = read_bool(reader, "sandbox");
+}
+
+static void read_scripts(struct reader *reader, struct message *message)
+{
+	const struct value *scripts = value_get(reader->map, "scripts");
+	size_t count = value_count(scripts);
+
+	message->snapshot = (uint32_t)read_uint(reader, "snapshot", UINT32_MAX);
+	if (count > MESSAGE_SCRIPTS_MAX) {
+		reader_fail(reader, ERR_PROTOCOL);
+		return;
+	}
+	message->scripts = message_alloc(message, count * sizeof(*message->scripts));
+	message->script_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct reader one = {.message = message, .map = value_item(scripts, i)};
+		struct wire_script *script = &message->scripts[i];
+
+		script->platform = read_text(&one, "platform", false);
+		script->file = read_text(&one, "file", false);
+		script->source = read_copy(&one, "source", &script->len);
+		reader_fail(reader, one.err);
+	}
+}
+
+/* What a kind of job cannot be done without. */
+static bool job_is_whole(const struct wire_job *job)
+{
+	bool scripted =
+	    job->kind == WIRE_CHECK || job->kind == WIRE_CHANGE || job->kind == WIRE_HASH;
+	bool secret = job->kind == WIRE_ADMIN || job->kind == WIRE_CHANGE ||
+		      job->kind == WIRE_HASH || job->kind == WIRE_PROVE;
+
+	return (job->kind == WIRE_OPEN || job->account != NULL) &&
+	       (!scripted || job->platform != NULL) && (!secret || job->secret != NULL);
+}
+
+static void read_job(struct reader *reader, struct message *message)
+{
+	struct wire_job *job = &message->job;
+
+	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
+	message->number = (uint32_t)read_uint(reader, "number", UINT32_MAX);
+	job->kind = (enum wire_job_kind)read_uint(reader, "job", WIRE_PROVE);
+	if (job->kind == WIRE_OPEN)
+		read_target(reader, &message->target);
+	job->timeout_ms = read_uint(reader, "timeout_ms", MESSAGE_TIMEOUT_MAX);
+	job->snapshot = (uint32_t)read_uint(reader, "snapshot", UINT32_MAX);
+	job->platform = read_text(reader, "platform", true);
+	job->account = read_text(reader, "account", true);
+	job->secret_is_key = read_bool(reader, "is_key");
+	job->become = (enum wire_become)read_uint(reader, "become", WIRE_BECOME_SUDO);
+	job->proof = (enum wire_proof)read_uint(reader, "proof", WIRE_PROOF_HASH);
+	/* Last, so that a full heap is told only of a job that is as agreed otherwise. */
+	read_secret(reader, "secret", &message->secret);
+	read_secret(reader, "passphrase", &message->passphrase);
+	read_secret(reader, "old", &message->old);
+	read_secret(reader, "become_secret", &message->become_secret);
+	job->secret = message->secret;
+	job->passphrase = message->passphrase;
+	job->old = message->old;
+	job->become_secret = message->become_secret;
+	if (!job_is_whole(job))
+		reader_fail(reader, ERR_PROTOCOL);
+}
+
+static void read_close(struct reader *reader, struct message *message)
+{
+	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
+}
+
+static void read_ready(struct reader *reader, struct message *message)
+{
+	message->error.code = (enum err)read_uint(reader, "code", ERR_CANCELED);
+	read_shown(reader, "text", message->error.text, sizeof(message->error.text));
+}
+
+static void read_done(struct reader *reader, struct message *message)
+{
+	struct wire_result *result = &message->result;
+
+	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
+	message->number = (uint32_t)read_uint(reader, "number", UINT32_MAX);
+	/* That it is dead is not for a wire to say. */
+	result->fault = (enum fault)read_uint(reader, "fault", FAULT_WIRE - 1);
+	read_shown(reader, "text", result->text, sizeof(result->text));
+	read_key(reader, value_get(reader->map, "host_key"), &result->host_key);
+	result->host_key_new = read_bool(reader, "host_key_new");
+	read_word(reader, "address", result->address, sizeof(result->address));
+	result->finding = (enum wire_finding)read_uint(reader, "finding", FINDING_NO_PROOF);
+	result->sent = read_bool(reader, "sent");
+	result->ended = read_bool(reader, "ended");
+	result->verdict = (enum wire_verdict)read_uint(reader, "verdict", VERDICT_MISMATCH);
+	result->failed_attempts =
+	    (uint32_t)read_uint(reader, "failed_attempts", FAILED_ATTEMPTS_MAX);
+}
+
+static void read_log(struct reader *reader, struct message *message)
+{
+	message->level = (uint32_t)read_uint(reader, "level", UINT32_MAX);
+	read_shown(reader, "text", message->error.text, sizeof(message->error.text));
+}
+
+enum err message_get(struct message *message, const void *frame, size_t len)
+{
+	static void (*const readers[])(struct reader *, struct message *) = {
+	    [MESSAGE_SCRIPTS] = read_scripts,
+	    [MESSAGE_JOB] = read_job,
+	    [MESSAGE_CLOSE] = read_close,
+	    [MESSAGE_READY] = read_ready,
+	    [MESSAGE_DONE] = read_done,
+	    [MESSAGE_LOG] = read_log,
+	    [MESSAGE_START] = read_start,
+	};
+	struct reader reader = {.message = message};
+	struct unpack *unpack;
+
+	memset(message, 0, sizeof(*message));
+	if (len > MESSAGE_SIZE_MAX || unpack_new(&unpack, frame, len) != ERR_OK)
+		return ERR_PROTOCOL;
+	reader.map = unpack_root(unpack);
+	message->kind = (enum message_kind)read_uint(&reader, "kind", MESSAGE_START);
+	if (reader.err == ERR_OK && readers[message->kind] == NULL)
+		reader.err = ERR_PROTOCOL;
+	if (reader.err == ERR_OK)
+		readers[message->kind](&reader, message);
+	unpack_free(unpack);
+	return reader.err;
+}
+
+void message_clear(struct message *message)
+{
+	secret_free(message->secret);
+	secret_free(message->passphrase);
+	secret_free(message->old);
+	secret_free(message->become_secret);
+	while (message->storage != NULL) {
+		struct block *block = message->storage;
+
+		message->storage = block->next;
+		free(block);
+	}
+	memset(message, 0, sizeof(*message));
+}

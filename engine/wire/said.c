@@ -1,0 +1,35 @@
+#include "wire/said.h"
+
+#include <ctype.h>
+
+#include "base/text.h"
+
+static size_t trimmed_len(const struct buf *buf)
+{
+	size_t len = buf->len;
+
+	while (len > 0 && isspace(buf->data[len - 1]))
+		len--;
+	return len;
+}
+
+char *said_text(char text[SAID_SIZE], const struct buf *err, const struct buf *out)
+{
+	const struct buf *said = trimmed_len(err) > 0 ? err : out;
+	size_t len = trimmed_len(said);
+	size_t from = len > SAID_SIZE / 2 ? len - SAID_SIZE / 2 : 0;
+
+	if (len == 0)
+		text[0] = '\0';
+	else
+		text_escape(text, SAID_SIZE, (const char *)said->data + from, len - from);
+	return text;
+}
+
+enum fault said_hint(
+    const struct buf *err, const struct buf *out, enum fault (*hint)(const char *text, size_t len))
+{
+	enum fault fault = hint((const char *)err->data, err->len);
+
+	return fault != FAULT_NONE ? fault : hint((const char *)out->data, out->len);
+}

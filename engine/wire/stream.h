@@ -1,0 +1,70 @@
+/*
+ * The bytes of a connection, between the socket and libssh2, within budgets.
+ *
+ * Owns the read-ahead, what is gathered to be sent, and the counts that keep one asset from holding
+ * the loop: so much a wake-up, so much before the login. Never waits, never understands what
+ * passes.
+ */
+#ifndef WIRE_STREAM_H
+#define WIRE_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "wire/greeting.h"
+
+#define STREAM_WAKE_MAX	  (64 * 1024)
+#define STREAM_EARLY_MAX  (256 * 1024)
+#define STREAM_AHEAD_SIZE 1024
+#define STREAM_OUT_MAX	  (128 * 1024)
+
+struct stream {
+	int fd; /* borrowed */
+	uint8_t ahead[STREAM_AHEAD_SIZE];
+	size_t ahead_at, ahead_len;
+	struct buf out; /* gathered, not sent yet */
+	size_t wake_left;
+	size_t early_left;
+	bool trusted; /* logged in: `early_left` does not count */
+	bool over;    /* it sent too much before the login */
+	bool end;     /* the peer closed */
+	int error;    /* errno of the socket; 0 = none */
+	bool mute;    /* nothing may leave any more */
+	bool cut;     /* see stream_cut */
+	size_t parting_at;
+	struct greeting greeting;
+};
+
+void stream_init(struct stream *, int fd);
+void stream_clear(struct stream *);
+
+/* A wake-up begins: its budget is whole again. */
+void stream_wake(struct stream *);
+
+/* The peer has logged us in: only the budget of a wake-up counts from now on. */
+void stream_trust(struct stream *);
+
+/* As recv and send, with a negative errno; what libssh2's callbacks answer. */
+ssize_t stream_recv(struct stream *, void *out, size_t len);
+ssize_t stream_send(struct stream *, const void *bytes, size_t len);
+
+/* Hands to the socket what is gathered, as far as it takes it. */
+void stream_flush(struct stream *);
+
+/* Something is gathered that the socket did not take. */
+bool stream_unsent(const struct stream *);
+
+/* The connection is of no more use, from either side. */
+bool stream_broken(const struct stream *);
+
+/*
+ * From now on the socket is not touched: sending fails, and receiving gives one plain "new keys"
+ * message and then a broken connection. With that libssh2 runs whatever it was doing to its end and
+ * frees what it holds; without the message it forgets a server's key that it already has.
+ */
+void stream_cut(struct stream *);
+
+#endif

@@ -1,0 +1,306 @@
+#include "wire/work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct work {
+	struct work_config config;
+	struct place *place;
+	const struct wire_target *target;
+	const struct wire_job *job;
+	unsigned phase;
+	struct echo *echo;
+	struct script *script;
+	struct script_result seen; /* as of the script's last step */
+	struct hash_job *hashing;
+	bool hashed;
+	struct wire_result result;
+};
+
+void place_clear(struct place *place)
+{
+	shell_free(place->shell);
+	link_free(place->link);
+	*place = (struct place){.link = NULL};
+}
+
+struct work *work_new(const struct work_config *config, struct place *place,
+    const struct wire_target *target, const struct wire_job *job)
+{
+	struct work *work = xcalloc(1, sizeof(*work));
+
+	work->config = *config;
+	work->place = place;
+	work->target = target;
+	work->job = job;
+	return work;
+}
+
+void work_free(struct work *work)
+{
+	if (work == NULL)
+		return;
+	if (work->hashing != NULL)
+		hash_job_cancel(work->hashing);
+	script_free(work->script);
+	secret_free(work->seen.hash);
+	echo_free(work->echo);
+	free(work);
+}
+
+/* ── OPEN, METHODS ───────────────────────────────────────────────────────────────────────── */
+
+static enum err open_step(struct work *work, struct outcome *outcome)
+{
+	struct link_config config = {
+	    .dns = work->config.dns,
+	    .wake = work->config.wake,
+	    .arg = work->config.arg,
+	};
+	struct wire_result *result = &work->result;
+	enum err err;
+
+	if (work->phase == 0) {
+		place_clear(work->place);
+		work->place->link = link_new(&config, work->target);
+		work->phase = 1;
+	}
+	err = link_open_step(work->place->link, outcome);
+	if (err == ERR_OK)
+		link_peer(
+		    work->place->link, &result->host_key, &result->host_key_new, result->address);
+	return err;
+}
+
+static enum err methods_step(struct work *work, struct outcome *outcome)
+{
+	enum err err = link_methods_step(work->place->link, work->job->account, outcome);
+
+	if (err == ERR_OK && !link_takes_password(work->place->link))
+		work->result.finding = FINDING_NO_PROOF;
+	return err;
+}
+
+/* ── ADMIN, PROVE ────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * One login for each link: on one that is in already another secret would seem to work untried, and
+ * what was refused must not count against the next.
+ */
+static enum err login_begin(struct work *work, struct outcome *outcome)
+{
+	if (work->place->login_made)
+		return outcome_set(outcome, FAULT_LOST, "another login needs another session");
+	work->place->login_made = true;
+	work->phase = 1;
+	return ERR_OK;
+}
+
+static enum err login_step(struct work *work, struct outcome *outcome)
+{
+	struct login login = {
+	    .user = work->job->account,
+	    .secret = work->job->secret,
+	    .is_key = work->job->secret_is_key,
+	    .passphrase = work->job->passphrase,
+	};
+	enum err err = link_login_step(work->place->link, &login, outcome);
+
+	work->result.failed_attempts = link_failed_attempts(work->place->link);
+	return err;
+}
+
+static enum err admin_step(struct work *work, struct outcome *outcome)
+{
+	struct place *place = work->place;
+	struct shell_config config = {
+	    .become = work->job->become,
+	    .become_secret = work->job->become_secret,
+	};
+	enum err err;
+
+	if (work->phase == 0) {
+		err = login_begin(work, outcome);
+		if (err != ERR_OK)
+			return err;
+	}
+	if (work->phase == 1) {
+		err = login_step(work, outcome);
+		if (err != ERR_OK)
+			return err;
+		place->shell = shell_new(place->link, &config);
+		work->phase = 2;
+	}
+	err = shell_open_step(place->shell, outcome);
+	if (err != ERR_AGAIN)
+		work->result.failed_attempts += shell_failed_attempts(place->shell);
+	return err;
+}
+
+static enum err prove_step(struct work *work, struct outcome *outcome)
+{
+	enum err err;
+
+	if (work->phase == 0) {
+		err = login_begin(work, outcome);
+		if (err != ERR_OK)
+			return err;
+	}
+	if (work->phase == 1) {
+		err = login_step(work, outcome);
+		if (err != ERR_OK && outcome->fault == FAULT_AUTH)
+			work->result.verdict = VERDICT_MISMATCH;
+		if (err != ERR_OK)
+			return err;
+		work->echo = echo_new(work->place->link);
+		work->phase = 2;
+	}
+	err = echo_step(work->echo, outcome);
+	if (err == ERR_OK)
+		work->result.verdict = VERDICT_MATCH;
+	return err;
+}
+
+/* ── CHECK, CHANGE, HASH ─────────────────────────────────────────────────────────────────── */
+
+static struct script *work_script(struct work *work, enum script_call call)
+{
+	const struct wire_job *job = work->job;
+	struct script_config config = {
+	    .platform = job->platform,
+	    .call = call,
+	    .asset = work->target->asset,
+	    .account = job->account,
+	    .proof = job->proof,
+	    .limit_ms = job->timeout_ms,
+	    .new_secret = call == SCRIPT_CHANGE ? job->secret : NULL,
+	    .old_secret = job->old,
+	    .shell = work->place->shell,
+	};
+
+	return script_new(work->config.scripts, &config);
+}
+
+static enum err script_call_step(
+    struct work *work, enum script_call call, bool *busy, struct outcome *outcome)
+{
+	if (work->place->shell == NULL)
+		return outcome_set(outcome, FAULT_LOST, "the privileged session is not open");
+	if (work->config.scripts == NULL)
+		return outcome_set(outcome, FAULT_LIMIT,
+		    "the platforms of policy %u are not kept any more", work->job->snapshot);
+	if (work->script == NULL)
+		work->script = work_script(work, call);
+	return script_step(work->script, &work->seen, busy, outcome);
+}
+
+static enum err check_step(struct work *work, bool *busy, struct outcome *outcome)
+{
+	enum err err = script_call_step(work, SCRIPT_CHECK, busy, outcome);
+
+	if (err == ERR_OK)
+		work->result.finding = work->seen.finding;
+	return err;
+}
+
+static enum err change_step(struct work *work, bool *busy, struct outcome *outcome)
+{
+	enum err err;
+
+	/* What has not left this machine when we die must not leave it afterwards. */
+	if (work->phase == 0)
+		link_hold(work->place->link, true);
+	work->phase = 1;
+	err = script_call_step(work, SCRIPT_CHANGE, busy, outcome);
+	if (err != ERR_AGAIN)
+		work->result.ended = work->seen.ended;
+	work->result.sent = work->seen.sent;
+	return err;
+}
+
+static void hash_compared(void *arg, enum wire_verdict verdict)
+{
+	struct work *work = arg;
+
+	work->hashing = NULL;
+	work->hashed = true;
+	work->result.verdict = verdict;
+	work->config.wake(work->config.arg);
+}
+
+static enum err hash_begin(struct work *work, struct outcome *outcome)
+{
+	if (work->seen.hash == NULL) {
+		snprintf(outcome->text, sizeof(outcome->text), "the asset shows no hash");
+		return ERR_OK;
+	}
+	work->hashing = hasher_compare(
+	    work->config.hasher, work->job->secret, work->seen.hash, hash_compared, work);
+	if (work->hashing == NULL)
+		return outcome_set(outcome, FAULT_LIMIT, "too many hashes are being compared");
+	return ERR_AGAIN;
+}
+
+static enum err hash_step(struct work *work, bool *busy, struct outcome *outcome)
+{
+	enum err err;
+
+	if (work->phase == 0) {
+		err = script_call_step(work, SCRIPT_READ_HASH, busy, outcome);
+		if (err != ERR_OK)
+			return err;
+		work->phase = 1;
+		return hash_begin(work, outcome);
+	}
+	return work->hashed ? ERR_OK : ERR_AGAIN;
+}
+
+/* ── All ─────────────────────────────────────────────────────────────────────────────────── */
+
+enum err work_step(struct work *work, bool *busy, struct outcome *outcome)
+{
+	*outcome = (struct outcome){.fault = FAULT_NONE};
+	*busy = false;
+	if (work->job->kind != WIRE_OPEN && work->place->link == NULL)
+		return outcome_set(outcome, FAULT_LOST, "the session is closed");
+	switch (work->job->kind) {
+	case WIRE_OPEN: return open_step(work, outcome);
+	case WIRE_METHODS: return methods_step(work, outcome);
+	case WIRE_ADMIN: return admin_step(work, outcome);
+	case WIRE_CHECK: return check_step(work, busy, outcome);
+	case WIRE_CHANGE: return change_step(work, busy, outcome);
+	case WIRE_HASH: return hash_step(work, busy, outcome);
+	case WIRE_PROVE: return prove_step(work, outcome);
+	}
+	return outcome_set(outcome, FAULT_LIMIT, "no such job");
+}
+
+/* Whether another job may follow: after a change that the asset refused, its shell waits for more.
+ */
+static bool place_is_sound(const struct wire_result *result)
+{
+	if (result->fault == FAULT_NONE)
+		return !result->sent || result->ended;
+	return result->fault == FAULT_REFUSED && result->ended;
+}
+
+void work_result(struct work *work, const struct outcome *outcome, struct wire_result *result)
+{
+	struct place *place = work->place;
+
+	*result = work->result;
+	result->fault = outcome->fault;
+	memcpy(result->text, outcome->text, sizeof(result->text));
+	/* Before what they borrowed goes. */
+	script_free(work->script);
+	work->script = NULL;
+	echo_free(work->echo);
+	work->echo = NULL;
+	if (!place_is_sound(result))
+		place_clear(place); /* with a reset, where a secret may be under way */
+	else if (work->job->kind == WIRE_CHANGE && place->link != NULL)
+		link_hold(place->link, false);
+}

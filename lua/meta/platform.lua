@@ -1,0 +1,100 @@
+---@meta
+-- What the file of a platform can use. A platform says how one kind of asset checks an account,
+-- changes its secret and shows what proves it; the engine decides what that means.
+--
+-- Each function is marked *waits* or *does not wait*. One that waits lets other assets be served
+-- meanwhile; it cannot be called from a function that was given to `table.sort`, `string.gsub` or
+-- the like.
+--
+-- Of Lua's own there are: assert, error, getmetatable, ipairs, next, pairs, pcall, rawequal,
+-- rawget, rawlen, select, setmetatable, tonumber, tostring, type, xpcall, and the libraries math,
+-- string (without dump), table and utf8. What is global is read-only once the platforms have
+-- loaded. A pattern matches in texts of up to 2 KB.
+
+---A secret that a script passes on and cannot look into: it has no text, no length, and is equal to
+---itself alone. Good only in the job that it came with.
+---@class secret
+
+---What a command is given beside its words.
+---@class exec_options
+---The command's standard input: texts and secrets, joined by the engine. Whole lines: the last part
+---ends with "\n". A text may end with "\n"; nothing else may hold a newline, and nothing a NUL.
+---@field stdin? (string|secret)[]
+---True: `stdout` becomes a secret, without the newline that ends it, and its bytes never reach the
+---script.
+---@field opaque? boolean
+
+---What came of a command. After a secret was given to an asset, each of the job's secrets is
+---replaced by "[secret]" in what it says. At most 64 KB each.
+---@class exec_result
+---The command's exit status; 128 and more when a signal ended it, 124 when its time was up.
+---@field status integer
+---@field stdout string|secret
+---@field stderr string
+
+---The privileged session on the asset.
+---@class admin
+local admin = {}
+
+---Runs a command with the privileges of the session, and gives what came of it. The words are
+---quoted by the engine: no shell looks into them. A secret is no word of a command, for others can
+---read a command line.
+---
+---When the link breaks or the time is up, the script ends here; `pcall` does not survive it.
+---
+---*Waits.*
+---@param words string[] the command and its arguments; no NUL, no newline; up to 32 KB
+---@param options? exec_options
+---@return exec_result
+function admin:exec(words, options) end
+
+---One account on one asset.
+---@class job
+---@field account string the account's name
+---@field asset string the asset's name
+---@field admin admin
+---@field proof "login"|"hash"|"none" how a new secret will be proven; of use in `check`
+---@field new? secret the secret to set, in `change_password`
+---@field old? secret the one that is replaced, where it is known, in `change_password`
+
+---Ends the job: the asset refused what it was asked, and is done with it. Raises.
+---
+---*Does not wait.*
+---@param text string why, in the asset's words; cut at 1 KB
+function refused(text) end
+
+---Ends a check: the account is left alone. Only in `check`. Raises.
+---
+---*Does not wait.*
+---@param reason "absent"|"locked"|"expired"|"no_proof"
+---@param text string more about it, for people; cut at 1 KB
+function skip(reason, text) end
+
+---What a platform's passwords may be.
+---@class platform_password
+---@field longest? integer bytes
+---@field shortest? integer bytes
+---@field refuse? string bytes that a password must not hold, beside NUL and newline
+
+---@class platform_fields
+---@field password? platform_password
+---Which names of accounts it takes.
+---@field accounts? "posix"
+---True: the asset answers before a change is in effect, so that its answer is no seen end.
+---@field answers_early? boolean
+---Is the account there, not locked, not expired, the proof possible? Returns when all is well, else
+---calls `skip`. No secret is there yet. Without it every account is fine.
+---@field check? fun(job: job)
+---Sets `job.new` as the account's password. Returns when the asset took it, and calls `refused`
+---when it did not; to return without having sent it is an error. The engine verifies afterwards.
+---@field change_password? fun(job: job)
+---The account's crypt(3) hash as an opaque output of a command, or nil where it has none. Without
+---this function the proof "hash" is not possible.
+---@field read_hash? fun(job: job): secret?
+
+---Declares a platform: `platform "name" { … }`. A file that declares one declares nothing else.
+---
+---*Does not wait.*
+---@param name string
+---@return fun(fields: platform_fields)
+function platform(name) end

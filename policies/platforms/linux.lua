@@ -1,0 +1,173 @@
+-- Linux, and what has its passwd and shadow files: accounts that are local to the asset.
+
+-- A command line has no newline.
+local function one_line(script)
+	return (script:gsub("%s*\n%s*", " "))
+end
+
+-- What runs on the asset is for any sh (dash, bash, busybox), and for an asset without awk. The
+-- hash stays within that shell: in its variables and builtins, never in a command line. The files
+-- come before getent: the accounts of a directory are not ours to change.
+local FIND = one_line [[
+	set -f;
+	user=$1;
+	entry() {
+		while IFS= read -r line || [ -n "$line" ]; do
+			case $line in "$user":*) printf '%s\n' "$line"; return 0;; esac;
+		done;
+		return 1;
+	};
+	if [ -e /etc/shadow ] && ! [ -r /etc/shadow ]; then
+		echo 'cannot read /etc/shadow' >&2; exit 1;
+	fi;
+	place=local;
+	passwd=$(entry </etc/passwd) || {
+		place=elsewhere;
+		passwd=$(getent passwd "$user" 2>/dev/null | entry) || place=absent;
+	};
+	shadow=;
+	if [ -e /etc/shadow ]; then shadow=$(entry </etc/shadow); fi;
+	IFS=:;
+	set -- $passwd;
+	hash=$2; shell=${7:-/bin/sh};
+	changed=; longest=; inactive=; expires=;
+	if [ "$hash" = x ]; then
+		set -- $shadow;
+		hash=$2; changed=$3; longest=$5; inactive=$7; expires=$8;
+		[ -n "$shadow" ] || hash=none;
+	fi;
+	case $hash in
+		'') state=empty;;
+		'!'* | '*'*) state=locked;;
+		'$'* | _???????????????????) state=set;;
+		?????????????) state=set;;
+		*) state=unusable;;
+	esac;
+]]
+
+local LOOK = FIND .. one_line [[
+	runs=no;
+	if [ -f "$shell" ] && [ -x "$shell" ]; then runs=yes; fi;
+	today=$(($(date +%s) / 86400));
+	printf '%s\n' "place=$place" "state=$state" "changed=$changed" "longest=$longest"
+		"inactive=$inactive" "expires=$expires" "today=$today" "shell=$shell" "runs=$runs"
+]]
+
+local HASH = FIND .. one_line [[
+	if [ "$place $state" = 'local set' ]; then printf '%s\n' "$hash"; fi
+]]
+
+-- A name with a colon would be another account's to chpasswd.
+local function is_local_name(name)
+	return #name <= 32 and name:match("^[%a_][%w._-]*%$?$") ~= nil
+end
+
+local function refuse(result, what)
+	local said = result.stderr:sub(1, 800)
+	refused(("%s (status %d): %s"):format(what, result.status, said))
+end
+
+local function look(job)
+	local result = job.admin:exec { "sh", "-c", LOOK, "sh", job.account }
+	if result.status ~= 0 then
+		refuse(result, "the account cannot be looked at")
+	end
+	local found = {}
+	for key, value in result.stdout:gmatch("(%l+)=([^\n]*)\n") do
+		found[key] = value
+	end
+	for _, key in ipairs { "changed", "longest", "inactive", "expires", "today" } do
+		found[key] = tonumber(found[key])
+	end
+	if not (found.runs and found.today) then
+		error("the account cannot be looked at: the asset says something else")
+	end
+	return found
+end
+
+local function check_place(found)
+	if found.place == "absent" then
+		skip("absent", "there is no such account")
+	elseif found.place ~= "local" then
+		skip("no_proof", "the account is not in /etc/passwd: it comes from a directory "
+			.. "(LDAP, SSSD …), and a local password would only hide that one")
+	end
+end
+
+local function check_lock(found)
+	if found.state == "locked" then
+		skip("locked", "the account's password is locked, or it never had one")
+	elseif found.state == "unusable" then
+		skip("locked", "the account has no password: "
+			.. "neither /etc/passwd nor /etc/shadow has a hash for it")
+	end
+end
+
+-- As pam_unix and login count, in days since 1970; -1 and nothing both mean never. A password that
+-- is only past its longest age is what a change mends.
+local function check_age(found, proof)
+	local function set(days)
+		return days and days ~= -1
+	end
+	if set(found.expires) and found.today >= found.expires then
+		skip("expired", "the account has expired")
+	end
+	if not found.changed then
+		return
+	end
+	if set(found.longest) and set(found.inactive)
+		and found.today - found.changed > found.longest + found.inactive
+	then
+		skip("expired", "the account is inactive: "
+			.. "its password is past its longest age and the days of grace")
+	end
+	if found.changed == 0 and proof == "login" then
+		skip("expired", "the password must be changed at the next login")
+	end
+end
+
+local function check_shell(found)
+	if found.shell:match("/nologin$") or found.shell:match("/false$") then
+		skip("no_proof", "the account cannot log in: its shell is " .. found.shell)
+	elseif found.runs ~= "yes" then
+		skip("no_proof", "the account's shell cannot be run: " .. found.shell)
+	end
+end
+
+platform "linux" {
+	password = { longest = 511, refuse = "\0\n" }, -- PAM takes 511 bytes
+	accounts = "posix",
+
+	check = function(job)
+		if not is_local_name(job.account) then
+			skip("absent", "no local account can have this name")
+		end
+		local found = look(job)
+		check_place(found)
+		check_lock(found)
+		check_age(found, job.proof)
+		if job.proof == "login" then
+			check_shell(found)
+		end
+	end,
+
+	change_password = function(job)
+		if not is_local_name(job.account) then
+			refused("no local account can have this name")
+		end
+		local line = { job.account, ":", job.new, "\n" }
+		local result = job.admin:exec({ "chpasswd" }, { stdin = line })
+		if result.status ~= 0 then
+			refuse(result, "chpasswd did not take it")
+		end
+	end,
+
+	read_hash = function(job)
+		local words = { "sh", "-c", HASH, "sh", job.account }
+		local result = job.admin:exec(words, { opaque = true })
+		if result.status ~= 0 then
+			refuse(result, "the hash cannot be read")
+		end
+		return result.stdout
+	end,
+}
