@@ -1,0 +1,235 @@
+/*
+ * Proof: is this version the account's secret? By a login on a session of its own, or by the hash
+ * that the asset keeps, read through the privileged session.
+ */
+#include "rotation/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+
+#define HEAP_PAUSE_MS 100
+
+enum wire_proof life_method(const struct life *life)
+{
+	return life->verify == VERIFY_HASH ? WIRE_PROOF_HASH : WIRE_PROOF_LOGIN;
+}
+
+void attempt_close(struct attempt *attempt)
+{
+	wire_session_free(attempt->session);
+	attempt->session = NULL;
+	attempt->open = false;
+}
+
+/* ── Secrets for jobs ── */
+
+static void life_look_again(void *arg)
+{
+	struct life *life = arg;
+
+	life->look_again(life);
+}
+
+bool life_secret(
+    struct life *life, uint32_t version, struct secret **secret, void (*look_again)(struct life *))
+{
+	struct rotation *rotation = life->site->rotation;
+	struct vault_txn *txn = vault_read(rotation->config.vault);
+	struct error error = {.code = ERR_IO};
+	enum err err = ERR_IO;
+
+	*secret = NULL;
+	if (txn != NULL)
+		err = version_open(txn, &life->account, version, secret, NULL, &error);
+	vault_read_end(txn);
+	if (err == ERR_OK)
+		return true;
+	if (err == ERR_FULL) {
+		life->look_again = look_again;
+		life->again.fn = life_look_again;
+		life->again.arg = life;
+		timer_start(rotation->config.clock, &life->again, HEAP_PAUSE_MS);
+	} else {
+		rotation_break(rotation, &error);
+	}
+	return false;
+}
+
+/* ── The session of a login proof ── */
+
+static void attempt_told_methods(void *arg, const struct wire_result *result)
+{
+	struct life *life = arg;
+
+	if (result->fault != FAULT_NONE)
+		attempt_close(&life->attempt);
+	life->attempt.next(life, result);
+}
+
+static void attempt_ask_methods(void *arg, const struct wire_result *result)
+{
+	struct life *life = arg;
+	struct attempt *attempt = &life->attempt;
+
+	attempt->open = result->fault == FAULT_NONE;
+	if (!attempt->open) {
+		attempt_told_methods(life, result);
+		return;
+	}
+	wire_submit(attempt->session,
+	    &(struct wire_job){
+		.kind = WIRE_METHODS,
+		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
+		.account = life_account(life),
+	    },
+	    attempt_told_methods, life);
+}
+
+static void attempt_connect(struct life *life, wire_done_fn done)
+{
+	struct rotation *rotation = life->site->rotation;
+	struct wire_key pins[HOST_KEYS_MAX];
+	struct wire_target target;
+
+	visit_target(life->site->visit, &target, pins);
+	life->attempt.session = wire_session_new(rotation->config.wires, &target);
+	wire_submit(life->attempt.session,
+	    &(struct wire_job){
+		.kind = WIRE_OPEN,
+		.timeout_ms =
+		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
+	    },
+	    done, life);
+}
+
+void attempt_prepare(struct life *life, void (*next)(struct life *, const struct wire_result *))
+{
+	life->attempt.next = next;
+	attempt_connect(life, attempt_ask_methods);
+}
+
+/* ── Trying ── */
+
+static void attempt_make(struct life *);
+static void attempt_login(struct life *);
+
+/* An attempt that was not counted by the asset is given back; one that was stays booked. */
+static void attempt_account_for(struct life *life, const struct wire_result *result)
+{
+	if (life->booked == 0)
+		return;
+	life->booked--;
+	if (result->verdict == VERDICT_MATCH || result->failed_attempts == 0)
+		life->returns++;
+}
+
+static void attempt_answered(void *arg, const struct wire_result *result)
+{
+	struct life *life = arg;
+	struct attempt *attempt = &life->attempt;
+	bool untouched = result->verdict == VERDICT_UNKNOWN && result->failed_attempts == 0 &&
+			 (result->fault == FAULT_LOST || result->fault == FAULT_WIRE);
+
+	CRASH_POINT("core.attempt_answered");
+	attempt_close(attempt);
+	if (untouched && !attempt->second) { /* the connection had idled too long: once more */
+		attempt->second = true;
+		attempt_login(life);
+		return;
+	}
+	attempt_account_for(life, result);
+	attempt->next(life, result);
+}
+
+static void attempt_connected(void *arg, const struct wire_result *result)
+{
+	struct life *life = arg;
+
+	life->attempt.open = result->fault == FAULT_NONE;
+	if (life->attempt.open)
+		attempt_make(life);
+	else
+		attempt_answered(life, result);
+}
+
+static void attempt_make(struct life *life)
+{
+	struct secret *secret;
+
+	if (!life_secret(life, life->attempt.version, &secret, attempt_make))
+		return;
+	CRASH_POINT("core.attempt_login");
+	wire_submit(life->attempt.session,
+	    &(struct wire_job){
+		.kind = WIRE_PROVE,
+		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
+		.account = life_account(life),
+		.secret = secret,
+	    },
+	    attempt_answered, life);
+	secret_free(secret);
+}
+
+static void attempt_login(struct life *life)
+{
+	if (life->attempt.open)
+		attempt_make(life);
+	else
+		attempt_connect(life, attempt_connected);
+}
+
+static void attempt_hashed(void *arg, const struct wire_result *result)
+{
+	struct life *life = arg;
+
+	CRASH_POINT("core.attempt_answered");
+	if (result->fault != FAULT_NONE)
+		life->site->visit->over = true;
+	life->attempt.next(life, result);
+}
+
+static void attempt_hash(struct life *life)
+{
+	struct rotation *rotation = life->site->rotation;
+	struct secret *secret;
+
+	if (!life_secret(life, life->attempt.version, &secret, attempt_hash))
+		return;
+	wire_submit(life->site->visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_HASH,
+		.timeout_ms = rotation->settings->login_timeout_ms,
+		.snapshot = rotation->config.snapshot,
+		.platform = life->site->asset->platform,
+		.account = life_account(life),
+		.secret = secret,
+	    },
+	    attempt_hashed, life);
+	secret_free(secret);
+}
+
+static void attempt_was_booked(struct life *life)
+{
+	if (life->budget_out)
+		life_no_budget(life);
+	else
+		attempt_login(life);
+}
+
+void attempt_try(
+    struct life *life, uint32_t version, void (*next)(struct life *, const struct wire_result *))
+{
+	life->attempt.version = version;
+	life->attempt.second = false;
+	life->attempt.next = next;
+	if (life_method(life) == WIRE_PROOF_HASH) {
+		attempt_hash(life);
+	} else if (life->booked > 0) {
+		attempt_login(life);
+	} else {
+		life->write.book = true;
+		life_write(life, attempt_was_booked);
+	}
+}

@@ -1,0 +1,258 @@
+/*
+ * What the files of rotation share: the engine's parts in memory. All of it can be lost at any
+ * moment; what matters is in the vault.
+ *
+ *   rotation   the whole
+ *   run        one execution in work
+ *   site       one asset with lives: at most one visit at a time
+ *   visit      one stay at an asset: its privileged session
+ *   life       one account's record on its way, and the doubt that must be settled before it
+ */
+#ifndef ROTATION_ENGINE_H
+#define ROTATION_ENGINE_H
+
+#include <sys/queue.h>
+
+#include "rotation.h"
+
+struct life;
+struct site;
+struct visit;
+
+/* A durable step under way (keep.c). One at a time for whoever embeds it. */
+struct keep {
+	struct rotation *rotation;
+	vault_apply_fn apply;
+	void (*next)(void *arg, enum err result, const struct error *error);
+	void *arg;
+	struct timer again;
+	bool paused;
+};
+
+struct run {
+	LIST_ENTRY(run) entry;
+	struct rotation *rotation;
+	struct execution execution;
+	const struct task *task;
+	size_t open; /* lives that have not ended */
+	struct keep keep;
+};
+
+struct rotation {
+	struct rotation_config config;
+	const struct settings *settings;
+	LIST_HEAD(, run) runs;
+	struct site *sites; /* one an asset, in the policy's order */
+	size_t site_count;
+	TAILQ_HEAD(, site) queue; /* with lives that are ready and no visit yet */
+	struct timer turn;	  /* dispatch */
+	uint32_t visits;	  /* in work */
+	size_t lives;
+	uint32_t paused; /* durable steps that wait for room */
+	uint64_t started_ms;
+	bool draining;
+	bool broken;
+};
+
+struct site {
+	struct rotation *rotation;
+	const struct asset *asset;
+	TAILQ_HEAD(, life) lives;
+	TAILQ_ENTRY(site) entry;
+	bool queued;
+	struct timer timer; /* the next life becomes ready */
+	struct visit *visit;
+};
+
+/* A proof of login in work (attempt.c): a session of its own, never the privileged one. */
+struct attempt {
+	struct wire_session *session;
+	bool open;   /* connected, nothing attempted on it */
+	bool second; /* this is the second connection for the same attempt */
+	uint32_t version;
+	void (*next)(struct life *, const struct wire_result *);
+};
+
+/* What the next durable step of a life changes besides its record. */
+struct life_write {
+	bool book;	      /* one attempt, before it is made */
+	struct secret *fresh; /* becomes the pending version */
+	bool promote;	      /* pending was seen to work */
+	enum proof method;    /* how */
+	bool retire;	      /* pending leaves the stages */
+	enum version_end end; /* as what */
+	bool prove_old;	      /* current was seen to work */
+};
+
+struct life {
+	TAILQ_ENTRY(life) entry;
+	struct site *site;
+	struct run *run; /* NULL: only a doubt of an earlier execution */
+	enum verify verify;
+	struct record record; /* its own; only with a run */
+	struct account account;
+
+	bool doubt;		/* a pending version is to be settled before anything else */
+	bool doubt_tried;	/* it had its turn in this engine */
+	bool pending_tried;	/* pending did not open: it is to be sent again */
+	struct record doubted;	/* who staged it, where that is not `record` */
+	struct record *subject; /* whose outcome is being worked out: &record or &doubted */
+
+	uint64_t ready_ms; /* monotonic: not before */
+	bool working;	   /* in its site's visit now */
+	bool reported;	   /* ROTATION_RECORD_ENDED was said */
+	bool refused;	   /* the last change was refused */
+	bool end_seen;	   /* and its end was seen: nothing of it can arrive any more */
+
+	uint32_t booked;     /* attempts booked and not made */
+	uint32_t returns;    /* to give back in the next durable step */
+	bool budget_out;     /* the last booking was refused */
+	uint64_t free_at_ms; /* wall: when there is budget again */
+
+	struct attempt attempt;
+	struct life_write write;
+	void (*then)(struct life *); /* after the durable step */
+	struct keep keep;
+	struct timer again; /* the secure heap was full: look again */
+	void (*look_again)(struct life *);
+};
+
+/* ── rotation.c ── */
+
+struct site *rotation_site(struct rotation *, const char *asset); /* NULL: not in the policy */
+uint64_t rotation_now(const struct rotation *);			  /* monotonic ms */
+uint64_t rotation_wall(const struct rotation *);
+void rotation_tell(
+    struct rotation *, enum rotation_event_kind, const struct execution *, const struct record *);
+void rotation_break(struct rotation *, const struct error *);
+
+/* ── keep.c ── */
+
+/* Makes a change durable, then calls `next`, with ERR_OK or apply's own error. Waits while the disk
+ * is full. */
+void keep_write(struct keep *, struct rotation *, vault_apply_fn apply,
+    void (*next)(void *arg, enum err, const struct error *), void *arg);
+void keep_clear(struct keep *);
+
+/* ── dispatch.c ── */
+
+struct life *life_new(struct site *);
+void life_free(struct life *);
+/* In the site's list it is worked on when `ready_ms` has come. */
+void life_queue(struct life *, uint64_t delay_ms);
+/* The life is over: taken out, freed; its run may end with it. */
+void life_done(struct life *);
+void site_wake(struct site *);
+void dispatch_soon(struct rotation *);
+void dispatch_clear(struct rotation *);
+
+/* ── plan.c ── */
+
+enum err plan_run(struct rotation *, const struct task *, const struct selected *, size_t count,
+    const char *trigger, struct run **, struct error *error) MUST_CHECK;
+void run_ended_life(struct run *);
+
+/* ── visit.c ── */
+
+struct visit {
+	struct site *site;
+	struct wire_session *session;
+	char address[WIRE_ADDRESS_SIZE]; /* "" = not resolved yet */
+	struct host_key keys[HOST_KEYS_MAX];
+	size_t key_count;
+	bool open;   /* the privileged session is ready */
+	bool over;   /* it broke: what is left needs another visit */
+	bool failed; /* it could not be opened, as `result` says */
+	struct wire_result result;
+	const char *reason; /* why it was not tried: a word; NULL = it was */
+	uint32_t booked;    /* attempts booked for the privileged login, not yet given back */
+	struct account admin;
+	struct life *life; /* the one in work */
+	void (*ready)(void *arg);
+	void *arg;
+	struct host_key first_seen;
+	bool has_first_seen;
+	struct keep keep;
+	struct timer next;
+	struct timer again;
+};
+
+void visit_start(struct site *);
+struct visit *visit_new(struct site *);
+void visit_free(struct visit *);
+/* The life in work ended, or waits for another time: on to the next. */
+void visit_go_on(struct visit *);
+/* Opens the privileged session where it is not open yet, then calls `ready`: open, or failed, is
+ * set. */
+void visit_open(struct visit *, void (*ready)(void *arg), void *arg);
+/* A target for one more session with this asset: same address, same host key. Points into `visit`.
+ */
+void visit_target(const struct visit *, struct wire_target *, struct wire_key *pins);
+
+/* ── life.c ── */
+
+/* It is this life's turn in the visit. */
+void life_begin(struct life *);
+/* Goes on once the privileged session is open: settles the doubt, or checks and changes. */
+void life_visit(struct life *);
+/* Checks the account, then stages and sends; or sends the pending version again. */
+void life_check(struct life *);
+/* A fault while nothing new had been sent: tries again later where its class and the task allow it,
+ * or ends. */
+void life_fault(struct life *, const struct wire_result *);
+const char *life_account(const struct life *);
+const struct task *life_task(const struct life *);
+
+/* ── outcome.c ── */
+
+/* Writes subject and life->write durably (and clears it), then calls `then`. */
+void life_write(struct life *, void (*then)(struct life *));
+/* Ends the subject's turn with this status: durable, told, and on to what comes next. */
+void life_end(struct life *, enum status, const char *reason);
+/* The subject's error, in words that are kept. */
+void life_error(struct life *, const char *class, const char *code, const char *text);
+/* In doubt, with the fault as the reason. */
+void life_uncertain(struct life *, const struct wire_result *);
+/* No attempt is left in this window. */
+void life_no_budget(struct life *);
+void life_retry_later(struct life *);
+
+/* ── settle.c ── */
+
+/* A doubt whose deadline has passed: is pending live? */
+void settle_begin(struct life *);
+/* The privileged session is open: send the same again. */
+void settle_with_visit(struct life *);
+/* The end of a change was seen: is pending live? Else, is the old one? */
+void settle_changed(struct life *);
+
+/* ── attempt.c ── */
+
+/* How this life sees: by login, or by the hash that the asset keeps. */
+enum wire_proof life_method(const struct life *);
+/* Connects the session of the proof and asks for its methods; the attempt itself is not made. */
+void attempt_prepare(struct life *, void (*next)(struct life *, const struct wire_result *));
+/*
+ * Tries a version: books the attempt where that was not done (no budget: life_no_budget ends the
+ * turn), makes it, and settles what was booked by what was seen.
+ */
+void attempt_try(
+    struct life *, uint32_t version, void (*next)(struct life *, const struct wire_result *));
+void attempt_close(struct attempt *);
+
+/*
+ * Opens a version's seal for a job. False while the secure heap is full: `look_again` is called
+ * later. What is sent is always what the vault holds.
+ */
+bool life_secret(
+    struct life *, uint32_t version, struct secret **, void (*look_again)(struct life *));
+
+/* ── recover.c ── */
+
+/*
+ * A life that settles the account's pending version when its deadline has passed, counted from now:
+ * its last sender may have sent until this moment. NULL when the asset left the policy.
+ */
+struct life *life_new_doubt(struct rotation *, struct vault_txn *, const struct account *);
+
+#endif

@@ -1,0 +1,104 @@
+/* Looking at an asset without changing anything: its host key, or the whole privileged way in. */
+#include "rotation/engine.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct look_at {
+	struct rotation *rotation;
+	struct visit *visit;
+	const struct asset *asset;
+	look_done_fn done;
+	void *arg;
+	uint64_t started_ms;
+	struct timer timer;
+	const char *reason;
+};
+
+static void look_end(struct look_at *look, const struct wire_result *result, const char *reason)
+{
+	struct look_result answer = {
+	    .asset = look->asset,
+	    .wire = *result,
+	    .reason = reason,
+	    .elapsed_ms = rotation_now(look->rotation) - look->started_ms,
+	};
+	struct site *site = look->visit->site;
+
+	if (site->visit == look->visit) {
+		site->visit = NULL;
+		look->rotation->visits--;
+		site_wake(site);
+		dispatch_soon(look->rotation);
+	}
+	visit_free(look->visit);
+	look->done(look->arg, &answer);
+	free(look);
+}
+
+static void look_ready(void *arg)
+{
+	struct look_at *look = arg;
+
+	look_end(look, &look->visit->result, look->visit->reason);
+}
+
+static void look_key(void *arg, const struct wire_result *result)
+{
+	look_end(arg, result, NULL);
+}
+
+static void look_at_key(struct look_at *look)
+{
+	struct rotation *rotation = look->rotation;
+	struct wire_target target = {
+	    .asset = look->asset->name,
+	    .address = look->asset->address,
+	    .port = look->asset->port,
+	};
+
+	look->visit->session = wire_session_new(rotation->config.wires, &target);
+	wire_submit(look->visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_OPEN,
+		.timeout_ms =
+		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
+	    },
+	    look_key, look);
+}
+
+static void look_busy(void *arg)
+{
+	struct look_at *look = arg;
+	struct wire_result none = {.fault = FAULT_NONE};
+
+	look_end(look, &none, "busy");
+}
+
+void rotation_look(struct rotation *rotation, const struct asset *asset, enum look what,
+    look_done_fn done, void *arg)
+{
+	struct site *site = rotation_site(rotation, asset->name);
+	struct look_at *look = xcalloc(1, sizeof(*look));
+
+	*look = (struct look_at){
+	    .rotation = rotation,
+	    .visit = visit_new(site),
+	    .asset = asset,
+	    .done = done,
+	    .arg = arg,
+	    .started_ms = rotation_now(rotation),
+	};
+	if (what == LOOK_KEY) {
+		look_at_key(look);
+	} else if (site->visit != NULL) {
+		look->timer.fn = look_busy;
+		look->timer.arg = look;
+		timer_start(rotation->config.clock, &look->timer, 0);
+	} else {
+		site->visit = look->visit;
+		rotation->visits++;
+		visit_open(look->visit, look_ready, look);
+	}
+}

@@ -1,0 +1,239 @@
+/* Planning: from a task's selection to durable records and lives; and the end of an execution. */
+#include "rotation/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/mem.h"
+
+/* Records of one commit: bounded, so that planning a fleet does not hold the loop for long. */
+#define PLAN_BATCH 1000
+
+static struct life *site_life_of(struct site *site, const char *account)
+{
+	struct life *life;
+
+	TAILQ_FOREACH (life, &site->lives, entry) {
+		if (strcmp(life_account(life), account) == 0)
+			return life;
+	}
+	return NULL;
+}
+
+/* Why the account is left alone, known before anything is tried; NULL = it is not. */
+static const char *plan_skip(struct rotation *rotation, const struct selected *item,
+    const struct life *other, struct vault_txn *txn)
+{
+	const struct asset *asset = item->asset;
+	bool in_use = asset->admin != NULL && strcmp(asset->admin, item->account) == 0;
+	struct account admin;
+
+	if (rotation->settings->secure_mode && asset_account_privileged(asset, item->account))
+		return "secure_mode";
+	if (in_use)
+		return "no_lifeline";
+	if (other != NULL && (other->run != NULL || other->working))
+		return "busy";
+	if (asset->admin == NULL || account_get(txn, asset->name, asset->admin, &admin) != ERR_OK ||
+	    admin.current == 0)
+		return "no_admin";
+	return NULL;
+}
+
+static void plan_record(
+    struct record *record, const struct run *run, const struct selected *item, uint64_t now_ms)
+{
+	record->id = id_make(now_ms);
+	record->execution = run->execution.id;
+	record->status = STATUS_PLANNED;
+	record->planned_ms = now_ms;
+	snprintf(record->task, sizeof(record->task), "%s", run->task->name);
+	snprintf(record->asset, sizeof(record->asset), "%s", item->asset->name);
+	snprintf(record->account, sizeof(record->account), "%s", item->account);
+}
+
+static void record_skip(
+    struct record *record, const char *reason, const struct life *other, uint64_t now_ms)
+{
+	char id[ID_TEXT_SIZE];
+
+	record->status = STATUS_SKIPPED;
+	record->ended_ms = now_ms;
+	snprintf(record->reason, sizeof(record->reason), "%s", reason);
+	if (strcmp(reason, "busy") == 0)
+		snprintf(record->error_message, sizeof(record->error_message), "record %s has it",
+		    id_text(&other->subject->id, id));
+}
+
+/* The life that will carry the record: one that settles the account's doubt first, or a new one. */
+static struct life *plan_carrier(
+    struct rotation *rotation, struct vault_txn *txn, const struct record *record)
+{
+	struct site *site = rotation_site(rotation, record->asset);
+	struct life *life = site_life_of(site, record->account);
+	struct account account;
+
+	if (life == NULL && account_get(txn, record->asset, record->account, &account) == ERR_OK &&
+	    account.pending != 0)
+		life = life_new_doubt(rotation, txn, &account);
+	if (life == NULL) {
+		life = life_new(site);
+		life_queue(life, 0);
+	}
+	return life;
+}
+
+static void plan_life(struct run *run, struct vault_txn *txn, const struct record *record)
+{
+	struct life *life = plan_carrier(run->rotation, txn, record);
+
+	life->run = run;
+	life->verify = run->task->verify;
+	life->record = *record;
+	run->open++;
+}
+
+struct plan {
+	struct run *run;
+	const struct selected *items;
+	struct record *records;
+	size_t from, to;
+	bool ended; /* all were skipped */
+};
+
+static enum err plan_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct plan *plan = arg;
+	enum err err = ERR_OK;
+
+	if (plan->from == 0)
+		err = execution_put(txn, &plan->run->execution);
+	for (size_t i = plan->from; err == ERR_OK && i < plan->to; i++)
+		err = record_put(txn, &plan->records[i]);
+	return err == ERR_OK ? ERR_OK : error_set(error, err, "the plan cannot be written");
+}
+
+static enum err plan_decide(struct plan *plan, size_t count, struct error *error)
+{
+	struct rotation *rotation = plan->run->rotation;
+	struct vault_txn *txn = vault_read(rotation->config.vault);
+	uint64_t now_ms = rotation_wall(rotation);
+
+	if (txn == NULL)
+		return error_set(error, ERR_IO, "the vault cannot be read any more");
+
+	for (size_t i = 0; i < count; i++) {
+		const struct selected *item = &plan->items[i];
+		struct site *site = rotation_site(rotation, item->asset->name);
+		const struct life *other = site_life_of(site, item->account);
+		const char *reason = plan_skip(rotation, item, other, txn);
+
+		plan_record(&plan->records[i], plan->run, item, now_ms);
+		if (reason != NULL)
+			record_skip(&plan->records[i], reason, other, now_ms);
+	}
+	vault_read_end(txn);
+	return ERR_OK;
+}
+
+static enum err plan_write(struct plan *plan, size_t count, struct error *error)
+{
+	struct vault *vault = plan->run->rotation->config.vault;
+	enum err err = ERR_OK;
+
+	plan->from = 0;
+	do {
+		plan->to = plan->from + PLAN_BATCH < count ? plan->from + PLAN_BATCH : count;
+		err = vault_write(vault, plan_apply, plan, error);
+		plan->from = plan->to;
+	} while (err == ERR_OK && plan->from < count);
+	return err;
+}
+
+static void plan_start(struct plan *plan, struct vault_txn *txn, size_t count)
+{
+	struct rotation *rotation = plan->run->rotation;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct record *record = &plan->records[i];
+
+		if (record->status == STATUS_PLANNED)
+			plan_life(plan->run, txn, record);
+		else
+			rotation_tell(
+			    rotation, ROTATION_RECORD_ENDED, &plan->run->execution, record);
+	}
+}
+
+enum err plan_run(struct rotation *rotation, const struct task *task, const struct selected *items,
+    size_t count, const char *trigger, struct run **out, struct error *error)
+{
+	struct run *run = xcalloc(1, sizeof(*run));
+	struct plan plan = {.run = run, .items = items};
+	struct vault_txn *txn;
+	enum err err;
+
+	run->rotation = rotation;
+	run->task = task;
+	run->execution.started_ms = rotation_wall(rotation);
+	run->execution.id = id_make(run->execution.started_ms);
+	snprintf(run->execution.task, sizeof(run->execution.task), "%s", task->name);
+	snprintf(run->execution.trigger, sizeof(run->execution.trigger), "%s", trigger);
+	plan.records = xcalloc(count + 1, sizeof(*plan.records));
+
+	err = plan_decide(&plan, count, error);
+	if (err == ERR_OK)
+		err = plan_write(&plan, count, error);
+	if (err != ERR_OK) {
+		free(run);
+		goto out;
+	}
+	CRASH_POINT("core.planned");
+	txn = vault_read(rotation->config.vault);
+	run->open = 1; /* held until all lives are there */
+	plan_start(&plan, txn, count);
+	vault_read_end(txn);
+	run_ended_life(run);
+	*out = run;
+out:
+	free(plan.records);
+	return err;
+}
+
+/* ── The end of an execution ── */
+
+static enum err run_end_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct run *run = arg;
+	enum err err;
+
+	run->execution.ended_ms = rotation_wall(run->rotation);
+	err = execution_put(txn, &run->execution);
+	if (err == ERR_OK)
+		err = execution_get(txn, &run->execution.id, &run->execution);
+	return err == ERR_OK ? ERR_OK
+			     : error_set(error, err, "the end of an execution cannot be written");
+}
+
+static void run_ended(void *arg, enum err result, const struct error *error)
+{
+	struct run *run = arg;
+	struct rotation *rotation = run->rotation;
+
+	if (result != ERR_OK) {
+		rotation_break(rotation, error);
+		return;
+	}
+	CRASH_POINT("core.execution_ended");
+	LIST_REMOVE(run, entry);
+	rotation_tell(rotation, ROTATION_ENDED, &run->execution, NULL);
+	free(run);
+}
+
+void run_ended_life(struct run *run)
+{
+	if (--run->open == 0)
+		keep_write(&run->keep, run->rotation, run_end_apply, run_ended, run);
+}

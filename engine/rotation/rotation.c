@@ -1,0 +1,129 @@
+/* The door: one engine's life from start to end. */
+#include "rotation/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+uint64_t rotation_now(const struct rotation *rotation)
+{
+	return clock_mono_ms(rotation->config.clock);
+}
+
+uint64_t rotation_wall(const struct rotation *rotation)
+{
+	return clock_wall_ms(rotation->config.clock);
+}
+
+static void rotation_say(struct rotation *rotation, const struct rotation_event *event)
+{
+	if (rotation->config.event != NULL)
+		rotation->config.event(rotation->config.arg, event);
+}
+
+void rotation_tell(struct rotation *rotation, enum rotation_event_kind kind,
+    const struct execution *execution, const struct record *record)
+{
+	struct rotation_event event = {
+	    .kind = kind,
+	    .execution = execution,
+	    .record = record,
+	    .in_flight = rotation->visits,
+	};
+
+	rotation_say(rotation, &event);
+}
+
+void rotation_break(struct rotation *rotation, const struct error *error)
+{
+	struct rotation_event event = {.kind = ROTATION_BROKEN, .error = error};
+
+	if (rotation->broken)
+		return;
+	rotation->broken = true;
+	rotation_say(rotation, &event);
+}
+
+static void sites_init(struct rotation *rotation)
+{
+	const struct policy *policy = rotation->config.policy;
+
+	rotation->site_count = policy_asset_count(policy);
+	rotation->sites = xcalloc(rotation->site_count + 1, sizeof(*rotation->sites));
+	for (size_t i = 0; i < rotation->site_count; i++) {
+		struct site *site = &rotation->sites[i];
+
+		site->rotation = rotation;
+		site->asset = policy_asset(policy, i);
+		TAILQ_INIT(&site->lives);
+	}
+}
+
+struct rotation *rotation_new(const struct rotation_config *config)
+{
+	struct rotation *rotation = xcalloc(1, sizeof(*rotation));
+
+	rotation->config = *config;
+	rotation->settings = policy_settings(config->policy);
+	rotation->started_ms = rotation_now(rotation);
+	LIST_INIT(&rotation->runs);
+	TAILQ_INIT(&rotation->queue);
+	sites_init(rotation);
+	return rotation;
+}
+
+void rotation_free(struct rotation *rotation)
+{
+	struct run *run;
+
+	if (rotation == NULL)
+		return;
+	dispatch_clear(rotation);
+	while ((run = LIST_FIRST(&rotation->runs)) != NULL) {
+		LIST_REMOVE(run, entry);
+		keep_clear(&run->keep);
+		free(run);
+	}
+	free(rotation->sites);
+	free(rotation);
+}
+
+struct site *rotation_site(struct rotation *rotation, const char *asset)
+{
+	size_t low = 0, high = rotation->site_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(asset, rotation->sites[middle].asset->name);
+
+		if (order == 0)
+			return &rotation->sites[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+bool rotation_idle(const struct rotation *rotation)
+{
+	return rotation->lives == 0 && rotation->visits == 0 && LIST_EMPTY(&rotation->runs);
+}
+
+enum err rotation_run(struct rotation *rotation, const struct task *task,
+    const struct selected *items, size_t count, const char *trigger, struct id *execution,
+    struct error *error)
+{
+	struct run *run;
+	enum err err = plan_run(rotation, task, items, count, trigger, &run, error);
+
+	if (err != ERR_OK)
+		return err;
+	*execution = run->execution.id;
+	LIST_INSERT_HEAD(&rotation->runs, run, entry);
+	rotation_tell(rotation, ROTATION_STARTED, &run->execution, NULL);
+	dispatch_soon(rotation);
+	return ERR_OK;
+}

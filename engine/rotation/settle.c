@@ -1,0 +1,143 @@
+/*
+ * Settling a doubt: after its deadline, try the pending version; if it does not open, send the same
+ * again and see. Never a new secret beside one in doubt, never a verdict from the old secret alone.
+ */
+#include "rotation/engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+
+/* ── Verdicts ── */
+
+static enum proof life_proof(const struct life *life)
+{
+	return life_method(life) == WIRE_PROOF_HASH ? PROOF_HASH : PROOF_LOGIN;
+}
+
+static void settle_success(struct life *life)
+{
+	struct record *subject = life->subject;
+
+	life->write.promote = true;
+	life->write.method = life_proof(life);
+	subject->proof = life_proof(life);
+	subject->proved_ms = rotation_wall(life->site->rotation);
+	life_error(life, "", "", "");
+	life_end(life, STATUS_SUCCESS, "");
+}
+
+/* Proven not the account's: the old one still is. */
+static void settle_not_live(struct life *life)
+{
+	life->write.retire = true;
+	life->write.end = VERSION_NOT_LIVE;
+	life->write.prove_old = true;
+	life->write.method = life_proof(life);
+	if (!life->refused)
+		life_error(life, "permanent", "not_applied",
+		    "the asset accepted the change and did not apply it; the old secret still "
+		    "works");
+	life_end(life, STATUS_FAILED, "");
+}
+
+/* Every send has ended, pending does not open, and the old one was not seen to work. */
+static void settle_no_verdict(struct life *life)
+{
+	life->write.retire = true;
+	life->write.end = VERSION_NO_VERDICT;
+	life_error(life, "uncertain", "mismatch",
+	    "neither the new nor the old secret opens the account: someone else changed it; "
+	    "both are kept, and the next rotation sets a fresh one");
+	life_end(life, STATUS_UNVERIFIED,
+	    life->refused ? "refused_neither_opens" : "accepted_does_not_open");
+}
+
+/* Refused, and no old secret is known: the new one was seen closed, which is all that can be seen.
+ */
+static void settle_old_unknown(struct life *life)
+{
+	if (!life->refused) {
+		settle_no_verdict(life);
+		return;
+	}
+	life->write.retire = true;
+	life->write.end = VERSION_NOT_LIVE;
+	life_end(life, STATUS_FAILED, "old_unknown");
+}
+
+/* ── After an end was seen ── */
+
+static void settle_old_tried(struct life *life, const struct wire_result *result)
+{
+	if (result->verdict == VERDICT_MATCH)
+		settle_not_live(life);
+	else if (result->verdict == VERDICT_MISMATCH)
+		settle_no_verdict(life);
+	else
+		life_uncertain(life, result);
+}
+
+static void settle_new_tried(struct life *life, const struct wire_result *result)
+{
+	if (result->verdict == VERDICT_MATCH)
+		settle_success(life);
+	else if (result->verdict != VERDICT_MISMATCH || !life->end_seen)
+		life_uncertain(life, result);
+	else if (life->account.current == 0)
+		settle_old_unknown(life);
+	else
+		attempt_try(life, life->account.current, settle_old_tried);
+}
+
+void settle_changed(struct life *life)
+{
+	attempt_try(life, life->account.pending, settle_new_tried);
+}
+
+/* ── After a doubt ── */
+
+static void settle_pending_tried(struct life *life, const struct wire_result *result)
+{
+	CRASH_POINT("core.settle_tried");
+	if (result->verdict == VERDICT_MATCH) {
+		settle_success(life);
+	} else if (result->verdict == VERDICT_MISMATCH) {
+		life->pending_tried = true;
+		life_visit(life);
+	} else {
+		life_uncertain(life, result);
+	}
+}
+
+void settle_begin(struct life *life)
+{
+	struct vault_txn *txn = vault_read(life->site->rotation->config.vault);
+	enum err err = ERR_IO;
+
+	life->doubt_tried = true;
+	if (txn != NULL)
+		err = account_get(txn, life->site->asset->name, life_account(life), &life->account);
+	vault_read_end(txn);
+	if (err != ERR_OK) {
+		rotation_break(life->site->rotation,
+		    &(struct error){.code = err, .text = "an account in doubt cannot be read"});
+		return;
+	}
+	if (life_method(life) == WIRE_PROOF_HASH)
+		life_visit(life);
+	else
+		attempt_try(life, life->account.pending, settle_pending_tried);
+}
+
+void settle_with_visit(struct life *life)
+{
+	if (!life->pending_tried) {
+		attempt_try(life, life->account.pending, settle_pending_tried);
+		return;
+	}
+	/* The same again, and durably so: from here on its end is not seen until it is. */
+	snprintf(life->subject->reason, sizeof(life->subject->reason), "resent");
+	life_write(life, life_check);
+}

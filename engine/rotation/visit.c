@@ -1,0 +1,376 @@
+/*
+ * A visit: one stay at an asset. Its lives go one after the other; the privileged session is opened
+ * when the first of them needs it, and shared.
+ */
+#include "rotation/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define HEAP_PAUSE_MS 100
+
+static struct lockout visit_lockout(const struct visit *visit)
+{
+	const struct asset *asset = visit->site->asset;
+
+	return (struct lockout){
+	    .limit = asset->lockout_limit,
+	    .window_ms = asset->lockout_window_ms,
+	    .by_source = asset->lockout_by_source,
+	};
+}
+
+/* ── Its life ── */
+
+struct visit *visit_new(struct site *site)
+{
+	struct visit *visit = xcalloc(1, sizeof(*visit));
+	struct vault_txn *txn = vault_read(site->rotation->config.vault);
+
+	visit->site = site;
+	if (txn != NULL)
+		visit->key_count = host_key_list(txn, site->asset->name, visit->keys);
+	vault_read_end(txn);
+	return visit;
+}
+
+void visit_free(struct visit *visit)
+{
+	if (visit == NULL)
+		return;
+	timer_stop(&visit->next);
+	timer_stop(&visit->again);
+	keep_clear(&visit->keep);
+	wire_session_free(visit->session);
+	free(visit);
+}
+
+void visit_target(const struct visit *visit, struct wire_target *target, struct wire_key *pins)
+{
+	const struct asset *asset = visit->site->asset;
+
+	for (size_t i = 0; i < visit->key_count; i++) {
+		snprintf(pins[i].type, sizeof(pins[i].type), "%s", visit->keys[i].type);
+		memcpy(pins[i].blob, visit->keys[i].blob, visit->keys[i].len);
+		pins[i].len = visit->keys[i].len;
+	}
+	*target = (struct wire_target){
+	    .asset = asset->name,
+	    .address = visit->address[0] != '\0' ? visit->address : asset->address,
+	    .port = asset->port,
+	    .pins = pins,
+	    .pin_count = visit->key_count,
+	    .known_only = visit->site->rotation->settings->host_keys == HOST_KEYS_KNOWN,
+	};
+}
+
+/* ── Which life is next ── */
+
+static bool life_is_ready(const struct life *life, uint64_t now_ms)
+{
+	return !life->working && life->ready_ms <= now_ms;
+}
+
+/* A privileged account in doubt is settled before its asset's others. */
+static struct life *visit_pick(const struct visit *visit)
+{
+	uint64_t now_ms = rotation_now(visit->site->rotation);
+	const char *admin = visit->site->asset->admin;
+	struct life *life, *first = NULL;
+
+	TAILQ_FOREACH (life, &visit->site->lives, entry) {
+		if (!life_is_ready(life, now_ms))
+			continue;
+		if (admin != NULL && life->doubt && strcmp(life_account(life), admin) == 0)
+			return life;
+		if (first == NULL)
+			first = life;
+	}
+	return first;
+}
+
+/* ── The end ── */
+
+static enum err visit_return_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct visit *visit = arg;
+	const struct asset *asset = visit->site->asset;
+	struct lockout lockout = visit_lockout(visit);
+	enum err err = probe_return(txn, asset->name, asset->admin, &lockout, visit->booked);
+
+	return err == ERR_OK ? ERR_OK : error_set(error, err, "an attempt cannot be given back");
+}
+
+static void visit_end(struct visit *visit)
+{
+	struct site *site = visit->site;
+	struct rotation *rotation = site->rotation;
+
+	visit_free(visit);
+	site->visit = NULL;
+	rotation->visits--;
+	site_wake(site);
+	dispatch_soon(rotation);
+}
+
+static void visit_next(void *arg)
+{
+	struct visit *visit = arg;
+	struct life *life = visit->over ? NULL : visit_pick(visit);
+
+	if (life == NULL) {
+		visit_end(visit);
+		return;
+	}
+	visit->life = life;
+	life->working = true;
+	life_begin(life);
+}
+
+void visit_go_on(struct visit *visit)
+{
+	visit->life = NULL;
+	visit->next.fn = visit_next;
+	visit->next.arg = visit;
+	timer_start(visit->site->rotation->config.clock, &visit->next, 0);
+}
+
+void visit_start(struct site *site)
+{
+	site->visit = visit_new(site);
+	visit_go_on(site->visit);
+}
+
+/* ── Opening the privileged session ── */
+
+static void visit_opened(struct visit *visit)
+{
+	visit->ready(visit->arg);
+}
+
+static void visit_fail(struct visit *visit, const struct wire_result *result)
+{
+	visit->failed = true;
+	visit->result = *result;
+	wire_session_free(visit->session);
+	visit->session = NULL;
+	visit_opened(visit);
+}
+
+static void visit_not_tried(struct visit *visit, const char *reason)
+{
+	struct wire_result none = {.fault = FAULT_NONE};
+
+	visit->reason = reason;
+	visit_fail(visit, &none);
+}
+
+/* The privileged login was seen to work: its attempt is given back, and what opened it is proven.
+ */
+static void visit_returned(void *arg, enum err result, const struct error *error)
+{
+	struct visit *visit = arg;
+
+	if (result != ERR_OK) {
+		rotation_break(visit->site->rotation, error);
+		return;
+	}
+	visit->booked = 0;
+	if (visit->open)
+		visit_opened(visit);
+	else
+		visit_fail(visit, &visit->result);
+}
+
+static enum err visit_proven_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct visit *visit = arg;
+	const struct asset *asset = visit->site->asset;
+	enum err err = ERR_OK;
+
+	if (visit->booked > 0)
+		err = visit_return_apply(txn, visit, error);
+	if (err == ERR_OK && visit->open)
+		err = account_prove(txn, asset->name, asset->admin, PROOF_LOGIN, error);
+	return err;
+}
+
+static void visit_logged_in(void *arg, const struct wire_result *result)
+{
+	struct visit *visit = arg;
+	uint32_t failed = result->failed_attempts;
+
+	CRASH_POINT("core.admin_answered");
+	visit->result = *result;
+	visit->open = result->fault == FAULT_NONE;
+	if (visit->open)
+		failed = 0;
+	visit->booked -= failed < visit->booked ? failed : visit->booked;
+	if (visit->open || visit->booked > 0)
+		keep_write(
+		    &visit->keep, visit->site->rotation, visit_proven_apply, visit_returned, visit);
+	else
+		visit_fail(visit, result);
+}
+
+static void visit_login(void *arg)
+{
+	struct visit *visit = arg;
+	struct rotation *rotation = visit->site->rotation;
+	const struct asset *asset = visit->site->asset;
+	struct vault_txn *txn = vault_read(rotation->config.vault);
+	struct secret *secret = NULL, *passphrase = NULL;
+	struct version version;
+	struct error error;
+	enum err err = ERR_IO;
+
+	if (txn != NULL)
+		err = version_get(txn, &visit->admin, visit->admin.current, &version);
+	if (err == ERR_OK)
+		err = version_open(
+		    txn, &visit->admin, visit->admin.current, &secret, &passphrase, &error);
+	vault_read_end(txn);
+	if (err == ERR_FULL) {
+		visit->again.fn = visit_login;
+		visit->again.arg = visit;
+		timer_start(rotation->config.clock, &visit->again, HEAP_PAUSE_MS);
+		return;
+	}
+	if (err != ERR_OK) {
+		rotation_break(rotation, &error);
+		return;
+	}
+	CRASH_POINT("core.admin_login");
+	wire_submit(visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_ADMIN,
+		.timeout_ms = rotation->settings->login_timeout_ms,
+		.account = asset->admin,
+		.secret = secret,
+		.secret_is_key = version.kind == SECRET_KEY,
+		.passphrase = passphrase,
+		.become = asset->become == BECOME_SUDO ? WIRE_BECOME_SUDO : WIRE_BECOME_NONE,
+		.become_secret = version.kind == SECRET_PASSWORD ? secret : NULL,
+	    },
+	    visit_logged_in, visit);
+	secret_free(secret);
+	secret_free(passphrase);
+}
+
+/*
+ * Before the privileged password leaves: a first-seen host key is pinned and the attempts are
+ * booked, in one commit. One attempt: where the login is refused, sudo is not asked.
+ */
+static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct visit *visit = arg;
+	const struct asset *asset = visit->site->asset;
+	struct lockout lockout = visit_lockout(visit);
+	uint64_t now_ms = rotation_wall(visit->site->rotation);
+	enum err err;
+
+	if (visit->has_first_seen) {
+		err = host_key_pin(txn, asset->name, &visit->first_seen);
+		if (err != ERR_OK)
+			return error_set(
+			    error, err, "the host key of %s cannot be pinned", asset->name);
+	}
+	err = account_get(txn, asset->name, asset->admin, &visit->admin);
+	if (err != ERR_OK)
+		return error_set(error, err, "%s on %s has no secret", asset->admin, asset->name);
+	visit->booked = 1;
+	err = probe_book(txn, asset->name, asset->admin, &lockout, visit->booked, now_ms, NULL);
+	if (err == ERR_FULL) /* not the disk's: keep_write would wait */
+		err = error_set(error, ERR_LIMIT, "no attempt left");
+	return err;
+}
+
+static void visit_booked(void *arg, enum err result, const struct error *error)
+{
+	struct visit *visit = arg;
+
+	CRASH_POINT("core.host_key_pinned");
+	if (visit->has_first_seen && result == ERR_OK) {
+		visit->keys[visit->key_count++] = visit->first_seen;
+		visit->has_first_seen = false;
+	}
+	if (result == ERR_OK) {
+		visit_login(visit);
+		return;
+	}
+	visit->booked = 0;
+	if (result == ERR_LIMIT)
+		visit_not_tried(visit, "probe_budget");
+	else if (result == ERR_NOT_FOUND)
+		visit_not_tried(visit, "no_admin");
+	else
+		rotation_break(visit->site->rotation, error);
+}
+
+static void visit_connected(void *arg, const struct wire_result *result)
+{
+	struct visit *visit = arg;
+	struct rotation *rotation = visit->site->rotation;
+
+	CRASH_POINT("core.connected");
+	if (result->fault != FAULT_NONE) {
+		visit_fail(visit, result);
+		return;
+	}
+	snprintf(visit->address, sizeof(visit->address), "%s", result->address);
+	visit->has_first_seen = result->host_key_new && visit->key_count < HOST_KEYS_MAX;
+	if (visit->has_first_seen) {
+		struct host_key *key = &visit->first_seen;
+
+		*key = (struct host_key){.seen_ms = rotation_wall(rotation), .how = "first_use"};
+		snprintf(key->type, sizeof(key->type), "%s", result->host_key.type);
+		memcpy(key->blob, result->host_key.blob, result->host_key.len);
+		key->len = result->host_key.len;
+	}
+	keep_write(&visit->keep, rotation, visit_book_apply, visit_booked, visit);
+}
+
+/* True when the asset's privileged account has a secret to log in with. */
+static bool visit_has_admin(struct visit *visit)
+{
+	const struct asset *asset = visit->site->asset;
+	struct vault_txn *txn = vault_read(visit->site->rotation->config.vault);
+	bool has = txn != NULL && asset->admin != NULL &&
+		   account_get(txn, asset->name, asset->admin, &visit->admin) == ERR_OK &&
+		   visit->admin.current != 0;
+
+	vault_read_end(txn);
+	return has;
+}
+
+void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
+{
+	struct rotation *rotation = visit->site->rotation;
+	struct wire_key pins[HOST_KEYS_MAX];
+	struct wire_target target;
+
+	visit->ready = ready;
+	visit->arg = arg;
+	if (visit->open || visit->failed) {
+		visit_opened(visit);
+		return;
+	}
+	if (!visit_has_admin(visit)) {
+		visit_not_tried(visit, "no_admin");
+		return;
+	}
+	visit_target(visit, &target, pins);
+	visit->session = wire_session_new(rotation->config.wires, &target);
+	wire_submit(visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_OPEN,
+		.timeout_ms =
+		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
+	    },
+	    visit_connected, visit);
+}

@@ -1,0 +1,108 @@
+/*
+ * Rotation: joins what is declared, what is kept and what touches the world. Plans an execution,
+ * drives each record through its life, settles doubts.
+ *
+ * Owns the order of things: durable before sent, seen before believed, one at a time, after doubt
+ * the same again; retries by class of error; the probe budget; secure mode. Never prints, never
+ * parses, never blocks the loop. It sees time, vault and wires only through their doors.
+ */
+#ifndef ROTATION_H
+#define ROTATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "policy.h"
+#include "vault.h"
+#include "wire.h"
+
+struct rotation;
+
+enum rotation_event_kind {
+	ROTATION_STARTED,      /* an execution: its records are planned */
+	ROTATION_RECORD_ENDED, /* a record has a status to show: success, failed, unverified,
+				  skipped */
+	ROTATION_SETTLED, /* an earlier record's doubt ended: success, failed, or unverified with a
+			     verdict */
+	ROTATION_PAUSED,  /* no room on the disk: waits, and goes on by itself */
+	ROTATION_RESUMED,
+	ROTATION_WAITING, /* only doubts are left: waits until `until_ms` (monotonic) before it may
+			     try them */
+	ROTATION_ENDED,	  /* an execution: all its records ended and its doubts had their turn */
+	ROTATION_BROKEN,  /* the vault failed: the engine must end, a restart recovers; `error` says
+			     why */
+};
+
+struct rotation_event {
+	enum rotation_event_kind kind;
+	const struct execution *execution; /* STARTED, ENDED: with its counts */
+	const struct record *record;	   /* RECORD_ENDED, SETTLED */
+	uint32_t in_flight;		   /* accounts being worked on now */
+	uint64_t until_ms;
+	const struct error *error;
+};
+
+struct rotation_config {
+	const struct policy *policy; /* outlives the rotation */
+	uint32_t snapshot;	     /* the policy's number at the wires */
+	struct vault *vault;
+	struct wires *wires;
+	struct clock *clock;
+	/* Called from the loop; may call rotation_drain, nothing else of this door. */
+	void (*event)(void *arg, const struct rotation_event *);
+	void *arg;
+};
+
+struct rotation *rotation_new(const struct rotation_config *);
+
+/* Drops everything in memory, as a crash would: what is not durable is gone, what is in doubt is
+ * settled next time. */
+void rotation_free(struct rotation *);
+
+/*
+ * Once, after rotation_new: ends the executions that a killed engine left, by the truth of their
+ * records (never staged = skipped: stopped; staged = unverified), and queues every account in doubt
+ * to be settled when the change deadline has passed from now. Commits before it returns.
+ */
+enum err rotation_recover(struct rotation *, struct error *error) MUST_CHECK;
+
+/*
+ * Plans and starts an execution of `task` for these accounts (all assets of the policy); commits
+ * the plan before it returns, the work is done from the loop. `trigger`: "manual", "retry".
+ */
+enum err rotation_run(struct rotation *, const struct task *, const struct selected *items,
+    size_t count, const char *trigger, struct id *execution, struct error *error) MUST_CHECK;
+
+/* Starts nothing more: what is in flight ends; what was not begun is skipped: stopped; doubts are
+ * left to the next time. */
+void rotation_drain(struct rotation *);
+
+/* True when nothing is left to do. */
+bool rotation_idle(const struct rotation *);
+
+/* ── Visits without a change ─────────────────────────────────────────────────────────────── */
+
+enum look {
+	LOOK_KEY, /* only the host key: sends no secret, pins nothing, ignores pins */
+	LOOK_PING /* the privileged login and its elevation, within the probe budget; pins a
+		     first-seen key */
+};
+
+struct look_result {
+	const struct asset *asset;
+	struct wire_result wire; /* of the last step; fault NONE = all is well */
+	const char *reason; /* why it was not tried: "no_admin", "probe_budget"; NULL = it was */
+	uint64_t elapsed_ms;
+};
+
+typedef void (*look_done_fn)(void *arg, const struct look_result *);
+
+/* Looks at one asset; done is called once from the loop. */
+void rotation_look(
+    struct rotation *, const struct asset *, enum look, look_done_fn done, void *arg);
+
+#endif

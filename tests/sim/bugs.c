@@ -1,0 +1,125 @@
+/*
+ * Rules of rotation broken on purpose, by standing between its parts (the linker's --wrap): what
+ * the checks are worth is shown by what they catch.
+ */
+#include "sim.h"
+
+#include <string.h>
+
+#include "rotation/engine.h"
+
+enum sim_bug sim_bug = BUG_NONE;
+
+const char *sim_bug_name(enum sim_bug bug)
+{
+	static const char *const names[BUG_COUNT] = {
+	    [BUG_NONE] = "none",
+	    [BUG_SKIP_COMMIT] = "skip the commit",
+	    [BUG_PROMOTE_UNSEEN] = "promote unseen",
+	    [BUG_DROP_PENDING] = "drop pending",
+	    [BUG_FRESH_BESIDE] = "a fresh secret beside one in doubt",
+	    [BUG_NO_DEADLINE] = "settle before the deadline",
+	    [BUG_FREE_PROBES] = "attempts are not counted",
+	};
+
+	return names[bug];
+}
+
+/* Seen before believed: here every try is a match. */
+void __real_attempt_try(
+    struct life *, uint32_t, void (*next)(struct life *, const struct wire_result *));
+void __wrap_attempt_try(
+    struct life *, uint32_t, void (*next)(struct life *, const struct wire_result *));
+
+void __wrap_attempt_try(
+    struct life *life, uint32_t version, void (*next)(struct life *, const struct wire_result *))
+{
+	struct wire_result match = {.verdict = VERDICT_MATCH};
+
+	if (sim_bug == BUG_PROMOTE_UNSEEN)
+		next(life, &match);
+	else
+		__real_attempt_try(life, version, next);
+}
+
+/* After doubt, the same again: here the doubt is given up at once, and what follows is fresh. */
+void __real_settle_begin(struct life *);
+void __wrap_settle_begin(struct life *);
+
+void __wrap_settle_begin(struct life *life)
+{
+	if (sim_bug != BUG_FRESH_BESIDE) {
+		__real_settle_begin(life);
+		return;
+	}
+	life->doubt_tried = true;
+	life->write.retire = true;
+	life->write.end = VERSION_NO_VERDICT;
+	life_end(life, STATUS_UNVERIFIED, "given_up");
+}
+
+/* Nothing is believed while an earlier send may be under way: here nobody waits. */
+void __real_life_queue(struct life *, uint64_t delay_ms);
+void __wrap_life_queue(struct life *, uint64_t delay_ms);
+
+void __wrap_life_queue(struct life *life, uint64_t delay_ms)
+{
+	bool hasty = sim_bug == BUG_NO_DEADLINE || sim_bug == BUG_FRESH_BESIDE;
+
+	__real_life_queue(life, hasty ? 0 : delay_ms);
+}
+
+/* Attempts are counted on disk before they are made: here there is always one more. */
+enum err __real_probe_book(struct vault_txn *, const char *, const char *, const struct lockout *,
+    uint32_t, uint64_t, uint64_t *);
+enum err __wrap_probe_book(struct vault_txn *, const char *, const char *, const struct lockout *,
+    uint32_t, uint64_t, uint64_t *);
+
+enum err __wrap_probe_book(struct vault_txn *txn, const char *asset, const char *account,
+    const struct lockout *lockout, uint32_t attempts, uint64_t now_ms, uint64_t *free_at_ms)
+{
+	if (sim_bug == BUG_FREE_PROBES)
+		return ERR_OK;
+	return __real_probe_book(txn, asset, account, lockout, attempts, now_ms, free_at_ms);
+}
+
+/* Nothing that may be live is dropped: here a restart retires what is in doubt, unseen. */
+enum err __real_rotation_recover(struct rotation *, struct error *);
+enum err __wrap_rotation_recover(struct rotation *, struct error *);
+
+struct doubts {
+	struct account accounts[SIM_ACCOUNTS];
+	size_t count;
+};
+
+static bool doubts_add(void *arg, const struct account *account)
+{
+	struct doubts *doubts = arg;
+
+	doubts->accounts[doubts->count++] = *account;
+	return true;
+}
+
+static enum err doubts_forget(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct doubts *doubts = arg;
+	struct account account;
+	enum err err = ERR_OK;
+
+	doubts->count = 0;
+	account_each_in_doubt(txn, doubts_add, doubts);
+	for (size_t i = 0; err == ERR_OK && i < doubts->count; i++)
+		err = account_retire(txn, doubts->accounts[i].asset, doubts->accounts[i].name,
+		    VERSION_NOT_LIVE, &account, error);
+	return err;
+}
+
+enum err __wrap_rotation_recover(struct rotation *rotation, struct error *error)
+{
+	struct doubts doubts = {.count = 0};
+	enum err err = ERR_OK;
+
+	if (sim_bug == BUG_DROP_PENDING)
+		err = vault_write(rotation->config.vault, doubts_forget, &doubts, error);
+	return err == ERR_OK ? __real_rotation_recover(rotation, error) : err;
+}

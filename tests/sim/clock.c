@@ -1,0 +1,80 @@
+/* Virtual time: nothing sleeps, timers run in order. */
+#include "sim.h"
+
+#include <stdlib.h>
+
+static uint64_t sim_mono_ms(struct clock *clock)
+{
+	return ((struct sim_clock *)clock)->now_ms;
+}
+
+static uint64_t sim_wall_ms(struct clock *clock)
+{
+	return 1800000000000 + ((struct sim_clock *)clock)->now_ms;
+}
+
+static void sim_stop(struct clock *clock, struct timer *timer)
+{
+	struct sim_clock *sim = (struct sim_clock *)clock;
+	struct sim_timer *entry = timer->impl;
+
+	if (entry == NULL)
+		return;
+	TAILQ_REMOVE(&sim->timers, entry, entry);
+	timer->impl = NULL;
+	free(entry);
+}
+
+static void sim_start(struct clock *clock, struct timer *timer, uint64_t delay_ms)
+{
+	struct sim_clock *sim = (struct sim_clock *)clock;
+	struct sim_timer *entry = malloc(sizeof(*entry)), *later;
+
+	sim_stop(clock, timer);
+	entry->timer = timer;
+	entry->at_ms = sim->now_ms + delay_ms;
+	timer->impl = entry;
+	TAILQ_FOREACH (later, &sim->timers, entry) {
+		if (later->at_ms > entry->at_ms) {
+			TAILQ_INSERT_BEFORE(later, entry, entry);
+			return;
+		}
+	}
+	TAILQ_INSERT_TAIL(&sim->timers, entry, entry);
+}
+
+static const struct clock_ops sim_clock_ops = {
+    .mono_ms = sim_mono_ms,
+    .wall_ms = sim_wall_ms,
+    .start = sim_start,
+    .stop = sim_stop,
+};
+
+void sim_clock_init(struct sim_clock *clock)
+{
+	clock->clock.ops = &sim_clock_ops;
+	clock->now_ms = 1000;
+	TAILQ_INIT(&clock->timers);
+}
+
+void sim_clock_clear(struct sim_clock *clock)
+{
+	struct sim_timer *entry;
+
+	while ((entry = TAILQ_FIRST(&clock->timers)) != NULL)
+		sim_stop(&clock->clock, entry->timer);
+}
+
+bool sim_clock_step(struct sim_clock *clock)
+{
+	struct sim_timer *entry = TAILQ_FIRST(&clock->timers);
+	struct timer *timer;
+
+	if (entry == NULL)
+		return false;
+	timer = entry->timer;
+	clock->now_ms = entry->at_ms;
+	sim_stop(&clock->clock, timer);
+	timer->fn(timer->arg);
+	return true;
+}

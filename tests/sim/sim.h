@@ -1,0 +1,143 @@
+/*
+ * A simulated world for the real rotation on the real vault: clock, wires and assets, all decided
+ * by one seed.
+ *
+ *   clock.c   virtual time and its timers
+ *   world.c   assets: what each account's secret is, what may still arrive, who was locked out
+ *   wires.c   the door of wire.h: sessions and jobs against the world, with every way to fail
+ *   bugs.c    rules of rotation broken on purpose, one at a time
+ *   test_rotation.c  histories, what is checked after each step, and what must have been covered
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/clock.h"
+#include "policy.h"
+#include "rotation.h"
+#include "vault.h"
+#include "wire.h"
+
+#define SIM_SECRET_SIZE 64
+#define SIM_ACCOUNTS	16
+
+enum sim_bug {
+	BUG_NONE,
+	BUG_SKIP_COMMIT,    /* the disk forgets the last commits at a crash */
+	BUG_PROMOTE_UNSEEN, /* every proof is taken for a match */
+	BUG_DROP_PENDING,   /* a restart forgets what is in doubt */
+	BUG_FRESH_BESIDE,   /* a doubt is given up and a fresh secret staged at once */
+	BUG_NO_DEADLINE,    /* a doubt is settled before its deadline */
+	BUG_FREE_PROBES,    /* attempts are not counted */
+	BUG_COUNT,
+};
+extern enum sim_bug sim_bug;
+const char *sim_bug_name(enum sim_bug);
+
+/* ── Choices ── */
+
+struct sim;
+uint32_t sim_below(struct sim *, uint32_t limit);
+bool sim_chance(struct sim *, uint32_t percent);
+
+/* ── The clock ── */
+
+struct sim_timer {
+	TAILQ_ENTRY(sim_timer) entry;
+	struct timer *timer;
+	uint64_t at_ms;
+};
+
+struct sim_clock {
+	struct clock clock; /* first */
+	uint64_t now_ms;
+	TAILQ_HEAD(, sim_timer) timers; /* by time, then by order of arming */
+};
+
+void sim_clock_init(struct sim_clock *);
+void sim_clock_clear(struct sim_clock *);
+/* Runs the next due timer, moving time on. False when there is none. */
+bool sim_clock_step(struct sim_clock *);
+
+/* ── The world ── */
+
+struct sim_session;
+
+struct sim_account {
+	const char *asset, *name;
+	char live[SIM_SECRET_SIZE];
+	bool dirty; /* someone else changed it: the engine's word about it may be untrue */
+	char believed[SIM_SECRET_SIZE]; /* a success said that this opens it; "" = nothing was said
+					 */
+	uint64_t fails_ms[8];		/* refused logins, newest last */
+	size_t fails;
+	struct lockout lockout;
+};
+
+/* A change whose sender is gone and which may yet arrive. */
+struct sim_late {
+	LIST_ENTRY(sim_late) entry;
+	struct timer timer;
+	struct sim *sim;
+	struct sim_account *account;
+	char secret[SIM_SECRET_SIZE];
+};
+
+struct sim_stats {
+	uint64_t histories, steps, crashes, late, locked;
+	uint64_t success, failed, unverified, skipped, settled_success, settled_failed,
+	    settled_mismatch;
+	uint64_t resent, refused, retried, not_asked, hash, old_unknown;
+};
+
+struct sim {
+	uint64_t rng;
+	uint64_t seed;
+	bool calm; /* no faults any more */
+	struct sim_clock clock;
+	struct wires wires;
+	LIST_HEAD(, sim_session) sessions;
+	LIST_HEAD(, sim_late) lates;
+	struct sim_account accounts[SIM_ACCOUNTS];
+	size_t account_count;
+	const struct policy *policy;
+	struct vault *vault;
+	struct rotation *rotation;
+	char dir[256];
+	char failed[256][SIM_SECRET_SIZE]; /* said to be `failed`: may never be live */
+	size_t failed_count;
+	struct sim_stats *stats;
+	bool trace;
+	const char *violation; /* the first one; NULL = none */
+	char detail[256];
+};
+
+void sim_violation(struct sim *, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void sim_trace(struct sim *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void world_init(struct sim *);
+void world_clear(struct sim *);
+struct sim_account *world_account(struct sim *, const char *asset, const char *name);
+/* A change with this secret reaches the asset and is applied. */
+void world_apply(struct sim *, struct sim_account *, const char *secret);
+/* It may arrive until the deadline, whole, cut, or never. */
+void world_apply_later(struct sim *, struct sim_account *, const char *secret);
+/* A login with this secret: true when it opens. A refused one is counted, as pam_faillock does. */
+bool world_login(struct sim *, struct sim_account *, const char *secret);
+/* What must hold after every step. */
+void world_check(struct sim *);
+
+/* ── The wires ── */
+
+void sim_wires_init(struct sim *);
+/* The processes die with the engine: what they had in hand may have left, or not. */
+void sim_wires_crash(struct sim *);
+
+#endif

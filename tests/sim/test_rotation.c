@@ -1,0 +1,475 @@
+/*
+ * Histories of the real rotation on the real vault, in a simulated world: crashes at any step, lost
+ * links, late and cut changes, lying answers. After each step the invariants are checked; in the
+ * end everything is settled.
+ *
+ *   test_rotation [--seed N] [--count N] [--trace] [--bug N]
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "base/secret.h"
+#include "sim.h"
+
+#define HISTORIES	 400
+#define BUG_HISTORIES	 400
+#define STEPS_MAX	 20000
+#define CALM_RUNS	 6
+#define LOCKOUT_PAUSE_MS (20 * 60 * 1000)
+
+static const struct policy *policy;
+static char scratch[128];
+
+/* ── The engine of a history ── */
+
+static void on_event(void *arg, const struct rotation_event *event);
+
+static void engine_open(struct sim *sim, bool create)
+{
+	char key[300];
+	struct vault_config config = {
+	    .dir = sim->dir,
+	    .key_path = key,
+	    .purpose = "simulation",
+	    .clock = &sim->clock.clock,
+	    .no_sync = true,
+	};
+	struct error error = {.text = ""};
+
+	snprintf(key, sizeof(key), "%s.key", sim->dir);
+	if (create && vault_create(&config, &error) != ERR_OK)
+		fail_msg("vault_create: %s", error.text);
+	if (vault_open(&sim->vault, &config, &error) != ERR_OK)
+		fail_msg("vault_open: %s", error.text);
+	sim_wires_init(sim);
+	sim->rotation = rotation_new(&(struct rotation_config){
+	    .policy = sim->policy,
+	    .vault = sim->vault,
+	    .wires = &sim->wires,
+	    .clock = &sim->clock.clock,
+	    .event = on_event,
+	    .arg = sim,
+	});
+	if (rotation_recover(sim->rotation, &error) != ERR_OK)
+		fail_msg("rotation_recover: %s", error.text);
+}
+
+static void engine_close(struct sim *sim)
+{
+	rotation_free(sim->rotation);
+	vault_close(sim->vault);
+	sim->rotation = NULL;
+	sim->vault = NULL;
+}
+
+/* ── A disk that forgets ── */
+
+static void disk_copy(const struct sim *sim, const char *from, const char *to)
+{
+	char command[700];
+
+	snprintf(command, sizeof(command), "cp '%s/%s' '%s/%s' 2>/dev/null", sim->dir, from,
+	    sim->dir, to);
+	if (system(command) != 0) /* nothing to copy yet */
+		return;
+}
+
+static void engine_crash(struct sim *sim)
+{
+	sim->stats->crashes++;
+	sim_trace(sim, "CRASH");
+	sim_wires_crash(sim);
+	engine_close(sim);
+	if (sim_bug == BUG_SKIP_COMMIT)
+		disk_copy(sim, "data.old", "data.mdb");
+	engine_open(sim, false);
+}
+
+/* ── What the engine says ── */
+
+static void believe(struct sim *sim, const struct record *record)
+{
+	struct sim_account *at = world_account(sim, record->asset, record->account);
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct secret *secret = NULL;
+	struct account account;
+	struct error error;
+
+	if (account_get(txn, record->asset, record->account, &account) != ERR_OK ||
+	    version_open(txn, &account, record->new_version, &secret, NULL, &error) != ERR_OK) {
+		sim_violation(sim, "a record's new version is not kept", "%s %s", record->asset,
+		    record->account);
+	} else if (record->status == STATUS_SUCCESS) {
+		if (!at->dirty && strcmp(at->live, secret_data(secret)) != 0)
+			sim_violation(
+			    sim, "success, but it does not open", "%s %s", at->asset, at->name);
+		snprintf(at->believed, sizeof(at->believed), "%s", secret_data(secret));
+	} else if (record->status == STATUS_FAILED && sim->failed_count < 256) {
+		snprintf(
+		    sim->failed[sim->failed_count++], SIM_SECRET_SIZE, "%s", secret_data(secret));
+	}
+	secret_free(secret);
+	vault_read_end(txn);
+}
+
+static void count_record(struct sim_stats *stats, const struct record *record, bool settled)
+{
+	bool success = record->status == STATUS_SUCCESS, failed = record->status == STATUS_FAILED;
+
+	if (settled) {
+		stats->settled_success += success;
+		stats->settled_failed += failed;
+		stats->settled_mismatch += record->status == STATUS_UNVERIFIED;
+	} else {
+		stats->success += success;
+		stats->failed += failed;
+		stats->unverified += record->status == STATUS_UNVERIFIED;
+		stats->skipped += record->status == STATUS_SKIPPED;
+	}
+	stats->resent += record->sends > 1;
+	stats->retried += record->attempts > 1 && success;
+	stats->not_asked += strcmp(record->reason, "not_asked") == 0;
+	stats->old_unknown += strcmp(record->reason, "old_unknown") == 0;
+}
+
+static void on_event(void *arg, const struct rotation_event *event)
+{
+	struct sim *sim = arg;
+	const struct record *record = event->record;
+	bool settled = event->kind == ROTATION_SETTLED;
+
+	if (event->kind == ROTATION_BROKEN)
+		sim_violation(sim, "the engine broke", "%s", event->error->text);
+	if (event->kind != ROTATION_RECORD_ENDED && !settled)
+		return;
+	sim_trace(sim, "%s %s %s: %s %s", settled ? "SETTLED" : "ENDED", record->asset,
+	    record->account, status_name(record->status), record->reason);
+	count_record(sim->stats, record, settled);
+	if (record->new_version != 0 &&
+	    (record->status == STATUS_SUCCESS || record->status == STATUS_FAILED))
+		believe(sim, record);
+}
+
+/* ── A history ── */
+
+struct told {
+	struct sim *sim;
+	bool all;
+};
+
+static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct told *told = arg;
+	struct account account;
+
+	for (size_t i = 0; i < told->sim->account_count; i++) {
+		struct sim_account *at = &told->sim->accounts[i];
+		struct secret *secret;
+		enum err err;
+
+		if (strcmp(at->name, "svc") == 0) /* unmanaged: its first rotation takes it over */
+			continue;
+		secret = secret_from(at->live, strlen(at->live));
+		err = account_tell(
+		    txn, at->asset, at->name, SECRET_PASSWORD, secret, NULL, &account, error);
+		secret_free(secret);
+		if (err != ERR_OK)
+			return err;
+	}
+	return ERR_OK;
+}
+
+static void history_run(struct sim *sim, const char *name)
+{
+	const struct task *task = policy_task_find(policy, name);
+	struct selection selection;
+	struct error error = {.text = ""};
+	struct id id;
+
+	if (policy_select(policy, task, &selection, &error) != ERR_OK)
+		fail_msg("policy_select: %s", error.text);
+	sim_trace(sim, "RUN %s", name);
+	if (rotation_run(sim->rotation, task, selection.items, selection.count, "manual", &id,
+		&error) != ERR_OK)
+		fail_msg("rotation_run: %s", error.text);
+	selection_clear(&selection);
+}
+
+static void by_hand(struct sim *sim)
+{
+	struct sim_account *at = &sim->accounts[sim_below(sim, (uint32_t)sim->account_count)];
+
+	if (strcmp(at->name, "root") == 0)
+		return;
+	at->dirty = true;
+	sim_trace(sim, "BY HAND %s %s", at->asset, at->name);
+	world_apply(sim, at, "by-hand");
+}
+
+/* Steps until nothing is left to do, crashing and meddling as the seed says. */
+static void history_steps(struct sim *sim, uint32_t crash_in)
+{
+	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
+		if (sim_bug == BUG_SKIP_COMMIT && i % 16 == 0)
+			disk_copy(sim, "data.mdb", "data.old");
+		if (rotation_idle(sim->rotation) || !sim_clock_step(&sim->clock))
+			return;
+		sim->stats->steps++;
+		world_check(sim);
+		if (crash_in > 0 && --crash_in == 0) {
+			engine_crash(sim);
+			world_check(sim);
+			crash_in = sim_chance(sim, 30) ? 1 + sim_below(sim, 60) : 0;
+		}
+		if (!sim->calm && sim_below(sim, 2000) == 0)
+			by_hand(sim);
+	}
+	if (sim->violation == NULL)
+		sim_violation(sim, "it never ends", "%d steps", STEPS_MAX);
+}
+
+static bool count_doubt(void *arg, const struct account *account)
+{
+	(void)account;
+	++*(size_t *)arg;
+	return true;
+}
+
+static void history_settled(struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct counts kept, counted;
+	size_t doubts = 0;
+
+	account_each_in_doubt(txn, count_doubt, &doubts);
+	if (doubts > 0)
+		sim_violation(sim, "a doubt is never settled", "%zu left", doubts);
+	for (size_t i = 0; i < sim->account_count && sim->violation == NULL; i++) {
+		const struct sim_account *at = &sim->accounts[i];
+		struct secret *secret = NULL;
+		struct account account;
+		struct error error;
+
+		if (at->dirty || strcmp(at->name, "root") == 0)
+			continue;
+		if (account_get(txn, at->asset, at->name, &account) != ERR_OK ||
+		    account.current == 0 ||
+		    version_open(txn, &account, account.current, &secret, NULL, &error) != ERR_OK ||
+		    strcmp(secret_data(secret), at->live) != 0)
+			sim_violation(
+			    sim, "in the end, current does not open", "%s %s", at->asset, at->name);
+		secret_free(secret);
+	}
+	vault_counts(txn, &kept);
+	vault_recount(txn, &counted);
+	if (memcmp(&kept, &counted, sizeof(kept)) != 0)
+		sim_violation(sim, "counters differ from a recount", "-");
+	vault_read_end(txn);
+}
+
+/* Nobody meddles any more: within a few runs and lockout windows everything is settled and opens.
+ */
+static void history_calm(struct sim *sim)
+{
+	sim->calm = true;
+	for (int i = 0; i < CALM_RUNS && sim->violation == NULL; i++) {
+		sim->clock.now_ms += LOCKOUT_PAUSE_MS;
+		engine_crash(sim);
+		history_run(sim, "login");
+		history_steps(sim, 0);
+	}
+	if (sim->violation == NULL)
+		history_settled(sim);
+}
+
+static void history_dir(struct sim *sim)
+{
+	char command[600];
+
+	snprintf(sim->dir, sizeof(sim->dir), "%s/vault", scratch);
+	snprintf(command, sizeof(command), "rm -rf '%s' '%s.key'", sim->dir, sim->dir);
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
+/* True when no violation was found. `crash_in` steps from the start of the first run; 0 = as the
+ * seed says. */
+static bool history(uint64_t seed, uint32_t crash_in, bool trace, struct sim_stats *stats)
+{
+	static const char *const tasks[] = {"login", "login", "hash", "unproved"};
+	struct sim *sim = calloc(1, sizeof(*sim));
+	struct error error = {.text = ""};
+	struct told told = {.sim = sim};
+	bool good;
+
+	sim->seed = seed;
+	sim->rng = seed * 0x9E3779B97F4A7C15 + 1;
+	sim->policy = policy;
+	sim->stats = stats;
+	sim->trace = trace;
+	random_seed(seed);
+	sim_clock_init(&sim->clock);
+	world_init(sim);
+	history_dir(sim);
+	engine_open(sim, true);
+	if (vault_write(sim->vault, tell_apply, &told, &error) != ERR_OK)
+		fail_msg("tell: %s", error.text);
+	for (uint32_t runs = 1 + sim_below(sim, 3); runs > 0 && sim->violation == NULL; runs--) {
+		history_run(sim, tasks[sim_below(sim, 4)]);
+		history_steps(sim, crash_in > 0 ? crash_in : sim_below(sim, 120));
+		crash_in = 0;
+	}
+	history_calm(sim);
+	stats->histories++;
+	good = sim->violation == NULL;
+	if (!good && sim_bug == BUG_NONE)
+		printf(
+		    "seed %llu: %s: %s\n", (unsigned long long)seed, sim->violation, sim->detail);
+	engine_close(sim);
+	world_clear(sim);
+	sim_clock_clear(&sim->clock);
+	random_unseed();
+	free(sim);
+	return good;
+}
+
+/* ── Tests ── */
+
+static void test_histories(void **state)
+{
+	struct sim_stats stats = {0};
+
+	(void)state;
+	sim_bug = BUG_NONE;
+	for (uint64_t seed = 1; seed <= HISTORIES; seed++)
+		assert_true(history(seed, 0, false, &stats));
+	printf("%llu histories, %llu steps, %llu crashes, %llu late; success %llu failed %llu "
+	       "unverified %llu "
+	       "skipped %llu; settled: success %llu failed %llu mismatch %llu; resent %llu refused "
+	       "%llu retried "
+	       "%llu not asked %llu by hash %llu old unknown %llu\n",
+	    (unsigned long long)stats.histories, (unsigned long long)stats.steps,
+	    (unsigned long long)stats.crashes, (unsigned long long)stats.late,
+	    (unsigned long long)stats.success, (unsigned long long)stats.failed,
+	    (unsigned long long)stats.unverified, (unsigned long long)stats.skipped,
+	    (unsigned long long)stats.settled_success, (unsigned long long)stats.settled_failed,
+	    (unsigned long long)stats.settled_mismatch, (unsigned long long)stats.resent,
+	    (unsigned long long)stats.refused, (unsigned long long)stats.retried,
+	    (unsigned long long)stats.not_asked, (unsigned long long)stats.hash,
+	    (unsigned long long)stats.old_unknown);
+	/* Every transition of a record's life was taken. */
+	assert_true(
+	    stats.success > 0 && stats.failed > 0 && stats.unverified > 0 && stats.skipped > 0);
+	assert_true(
+	    stats.settled_success > 0 && stats.settled_failed > 0 && stats.settled_mismatch > 0);
+	assert_true(stats.resent > 0 && stats.refused > 0 && stats.retried > 0 && stats.late > 0);
+	assert_true(stats.not_asked > 0 && stats.hash > 0 && stats.old_unknown > 0);
+}
+
+/* The same history again and again, each time cut one step later. */
+static void test_crash_at_every_step(void **state)
+{
+	(void)state;
+	sim_bug = BUG_NONE;
+	for (uint32_t step = 1; step <= 100; step++) {
+		struct sim_stats stats = {0};
+
+		assert_true(history(100000 + step % 3, step, false, &stats));
+		assert_true(stats.crashes > 0);
+	}
+}
+
+static void test_bugs_are_caught(void **state)
+{
+	(void)state;
+	for (enum sim_bug bug = BUG_NONE + 1; bug < BUG_COUNT; bug++) {
+		struct sim_stats stats = {0};
+		uint64_t seed = 1;
+
+		sim_bug = bug;
+		while (seed <= BUG_HISTORIES && history(seed, 0, false, &stats))
+			seed++;
+		sim_bug = BUG_NONE;
+		if (seed > BUG_HISTORIES)
+			fail_msg("not caught: %s", sim_bug_name(bug));
+		printf(
+		    "%-36s caught by history %llu\n", sim_bug_name(bug), (unsigned long long)seed);
+	}
+}
+
+/* ── One by hand ── */
+
+static int replay(int argc, char **argv)
+{
+	struct sim_stats stats = {0};
+	uint64_t seed = 1, count = 1;
+	bool trace = false, good = true;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--trace") == 0)
+			trace = true;
+		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+			seed = strtoull(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "--count") == 0)
+			count = strtoull(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "--bug") == 0)
+			sim_bug = (enum sim_bug)strtoul(argv[++i], NULL, 10) % BUG_COUNT;
+	}
+	for (; count > 0; count--)
+		good = history(seed++, 0, trace, &stats) && good;
+	return good ? 0 : 1;
+}
+
+static void load_policy(void)
+{
+	const char *srcdir = getenv("srcdir");
+	static struct problems errors, warnings;
+	static char dir[4096], platforms[4096];
+	struct policy *loaded;
+
+	snprintf(dir, sizeof(dir), "%s/tests/sim/policy", srcdir ? srcdir : ".");
+	snprintf(platforms, sizeof(platforms), "%s/policies/platforms", srcdir ? srcdir : ".");
+	if (policy_load(&loaded,
+		&(struct policy_config){
+		    .dir = dir,
+		    .platforms_dir = platforms,
+		},
+		&errors, &warnings) != ERR_OK) {
+		fprintf(stderr, "%s\n", errors.count > 0 ? errors.items[0].text : "policy_load");
+		exit(1);
+	}
+	policy = loaded;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_histories),
+	    cmocka_unit_test(test_crash_at_every_step),
+	    cmocka_unit_test(test_bugs_are_caught),
+	};
+	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	struct error error;
+	bool locked;
+	int status;
+
+	if (secret_heap_init(1 << 20, &locked, &error) != ERR_OK)
+		return 1;
+	snprintf(scratch, sizeof(scratch), "%s/lockstep-sim-XXXXXX", tmp);
+	if (mkdtemp(scratch) == NULL)
+		return 1;
+	load_policy();
+	status = argc > 1 ? replay(argc, argv) : cmocka_run_group_tests(tests, NULL, NULL);
+	policy_free((struct policy *)(uintptr_t)policy);
+	rmdir(scratch);
+	return status;
+}

@@ -1,0 +1,236 @@
+/* Simulated wires: every job is answered after a while, truly, falsely or not at all. */
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sim_session {
+	struct wire_session session; /* first */
+	LIST_ENTRY(sim_session) entry;
+	struct sim *sim;
+	char asset[ASSET_NAME_SIZE];
+	bool broken;
+	/* the job in work */
+	struct timer timer;
+	enum wire_job_kind kind;
+	char account[ACCOUNT_NAME_SIZE];
+	char secret[SIM_SECRET_SIZE];
+	wire_done_fn done;
+	void *arg;
+};
+
+static void copy_secret(char *out, const struct secret *secret)
+{
+	out[0] = '\0';
+	if (secret != NULL)
+		snprintf(out, SIM_SECRET_SIZE, "%s", secret_data(secret));
+}
+
+/* ── What each job comes to ── */
+
+static void job_lost(struct sim_session *session, struct wire_result *result)
+{
+	result->fault = sim_chance(session->sim, 20) ? FAULT_WIRE : FAULT_LOST;
+	snprintf(result->text, sizeof(result->text), "the link broke");
+	session->broken = true;
+}
+
+static void job_open(struct sim_session *session, struct wire_result *result)
+{
+	(void)session;
+	snprintf(result->host_key.type, sizeof(result->host_key.type), "ssh-ed25519");
+	result->host_key.len =
+	    (size_t)snprintf((char *)result->host_key.blob, 64, "key of %s", session->asset);
+	result->host_key_new = true;
+	snprintf(result->address, sizeof(result->address), "192.0.2.1");
+}
+
+static void job_admin(
+    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+{
+	if (world_login(session->sim, account, session->secret))
+		return;
+	result->fault = FAULT_AUTH;
+	result->failed_attempts = 1;
+}
+
+static void job_check(struct sim_session *session, struct wire_result *result)
+{
+	if (!session->sim->calm && sim_chance(session->sim, 4))
+		result->finding = FINDING_LOCKED;
+}
+
+static void job_change(
+    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+{
+	struct sim *sim = session->sim;
+	uint32_t dice = sim->calm ? 99 : sim_below(sim, 100);
+
+	result->sent = true;
+	result->ended = true;
+	if (dice < 12) { /* sent, and no end seen */
+		job_lost(session, result);
+		result->ended = false;
+		world_apply_later(sim, account, session->secret);
+	} else if (dice < 20) { /* refused */
+		result->fault = FAULT_REFUSED;
+		sim->stats->refused++;
+	} else if (dice < 24) { /* says that it refuses, and applies */
+		result->fault = FAULT_REFUSED;
+		world_apply(sim, account, session->secret);
+	} else if (dice < 27) { /* accepts, and does not apply */
+	} else if (dice < 29) { /* never left */
+		result->sent = result->ended = false;
+		job_lost(session, result);
+	} else {
+		world_apply(sim, account, session->secret);
+	}
+}
+
+static void job_prove(
+    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+{
+	if (world_login(session->sim, account, session->secret)) {
+		result->verdict = VERDICT_MATCH;
+	} else {
+		result->verdict = VERDICT_MISMATCH;
+		result->fault = FAULT_AUTH;
+		result->failed_attempts = 1;
+	}
+}
+
+static void job_run(struct sim_session *session, struct wire_result *result)
+{
+	struct sim *sim = session->sim;
+	struct sim_account *account = world_account(sim, session->asset, session->account);
+
+	if (session->broken || (session->kind != WIRE_CHANGE && !sim->calm && sim_chance(sim, 4))) {
+		job_lost(session, result);
+		return;
+	}
+	switch (session->kind) {
+	case WIRE_OPEN: job_open(session, result); break;
+	case WIRE_METHODS: break;
+	case WIRE_ADMIN: job_admin(session, account, result); break;
+	case WIRE_CHECK: job_check(session, result); break;
+	case WIRE_CHANGE: job_change(session, account, result); break;
+	case WIRE_HASH:
+		sim->stats->hash++;
+		result->verdict =
+		    strcmp(account->live, session->secret) == 0 ? VERDICT_MATCH : VERDICT_MISMATCH;
+		break;
+	case WIRE_PROVE: job_prove(session, account, result); break;
+	}
+}
+
+static const char *kind_name(enum wire_job_kind kind)
+{
+	static const char *const names[] = {
+	    "open", "methods", "admin", "check", "change", "hash", "prove"};
+
+	return names[kind];
+}
+
+static void job_answer(void *arg)
+{
+	struct sim_session *session = arg;
+	struct wire_result result = {.fault = FAULT_NONE, .wire = 1};
+
+	job_run(session, &result);
+	sim_trace(session->sim, "  %s %s %s %s: fault=%s sent=%d ended=%d verdict=%d",
+	    kind_name(session->kind), session->asset, session->account, session->secret,
+	    fault_name(result.fault), result.sent, result.ended, result.verdict);
+	session->done(session->arg, &result);
+}
+
+/* ── The door ── */
+
+static struct wire_session *sim_session_new(struct wires *wires, const struct wire_target *target)
+{
+	struct sim *sim = (struct sim *)((char *)wires - offsetof(struct sim, wires));
+	struct sim_session *session = calloc(1, sizeof(*session));
+
+	session->session.wires = wires;
+	session->sim = sim;
+	snprintf(session->asset, sizeof(session->asset), "%s", target->asset);
+	LIST_INSERT_HEAD(&sim->sessions, session, entry);
+	return &session->session;
+}
+
+/* Durable before sent: what a wire is told to set is the committed pending version. */
+static void check_durable(struct sim_session *session)
+{
+	struct vault_txn *txn = vault_read(session->sim->vault);
+	struct account account;
+	struct secret *secret = NULL;
+	struct error error;
+
+	if (account_get(txn, session->asset, session->account, &account) != ERR_OK ||
+	    account.pending == 0 ||
+	    version_open(txn, &account, account.pending, &secret, NULL, &error) != ERR_OK ||
+	    strcmp(secret_data(secret), session->secret) != 0)
+		sim_violation(
+		    session->sim, "sent before durable", "%s %s", session->asset, session->account);
+	secret_free(secret);
+	vault_read_end(txn);
+}
+
+static void sim_submit(
+    struct wire_session *wire, const struct wire_job *job, wire_done_fn done, void *arg)
+{
+	struct sim_session *session = (struct sim_session *)wire;
+	struct sim *sim = session->sim;
+
+	session->kind = job->kind;
+	session->account[0] = '\0';
+	if (job->account != NULL)
+		snprintf(session->account, sizeof(session->account), "%s", job->account);
+	copy_secret(session->secret, job->secret);
+	session->done = done;
+	session->arg = arg;
+	session->timer.fn = job_answer;
+	session->timer.arg = session;
+	if (job->kind == WIRE_CHANGE) {
+		struct sim_account *account = world_account(sim, session->asset, session->account);
+
+		check_durable(session);
+		if (strcmp(account->believed, session->secret) != 0)
+			account->believed[0] = '\0'; /* a new send: the old word is not the last */
+	}
+	timer_start(&sim->clock.clock, &session->timer, 1 + sim_below(sim, 20));
+}
+
+static void sim_session_free(struct wire_session *wire)
+{
+	struct sim_session *session = (struct sim_session *)wire;
+
+	timer_stop(&session->timer);
+	LIST_REMOVE(session, entry);
+	free(session);
+}
+
+static const struct wires_ops sim_wires_ops = {
+    .session_new = sim_session_new,
+    .submit = sim_submit,
+    .session_free = sim_session_free,
+};
+
+void sim_wires_init(struct sim *sim)
+{
+	sim->wires.ops = &sim_wires_ops;
+	LIST_INIT(&sim->sessions);
+}
+
+void sim_wires_crash(struct sim *sim)
+{
+	struct sim_session *session;
+
+	LIST_FOREACH (session, &sim->sessions, entry) {
+		if (session->timer.impl == NULL || session->kind != WIRE_CHANGE ||
+		    sim_chance(sim, 30))
+			continue;
+		world_apply_later(
+		    sim, world_account(sim, session->asset, session->account), session->secret);
+	}
+}
