@@ -1,0 +1,137 @@
+/* Checking: the policy as a whole, and where the vault can be had at once, what it lacks. */
+#include "service/engine.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "service/shape.h"
+
+struct lacking {
+	size_t unmanaged;
+	size_t admins;
+	const char *admin_of; /* the first such asset */
+};
+
+/* ── Tasks ───────────────────────────────────────────────────────────────────────────────── */
+
+static enum service_end check_task(struct request *request, const struct task *task, json_t *tasks)
+{
+	struct selection selection;
+	json_int_t accounts, assets;
+	char secret[128];
+	enum err err = policy_select(request->service->policy, task, &selection, request->error);
+
+	if (err != ERR_OK)
+		return SERVICE_USAGE;
+	accounts = (json_int_t)selection.count;
+	assets = (json_int_t)selection.asset_count;
+	selection_clear(&selection);
+	rule_describe(task->rule, secret, sizeof(secret));
+	json_array_append_new(tasks,
+	    json_pack("{s:o, s:I, s:I, s:s, s:f, s:s, s:b, s:o}", "name", json_text(task->name),
+		"accounts", accounts, "assets", assets, "secret", secret, "entropy_bits",
+		rule_entropy_bits(task->rule), "verify", verify_name(task->verify), "active",
+		task->active, "comment", shape_word(task->comment)));
+	return SERVICE_OK;
+}
+
+static enum service_end check_tasks(struct request *request, json_t *tasks)
+{
+	const struct policy *policy = request->service->policy;
+	enum service_end end = SERVICE_OK;
+
+	for (size_t i = 0; end == SERVICE_OK && i < policy_task_count(policy); i++)
+		end = check_task(request, policy_task(policy, i), tasks);
+	return end;
+}
+
+/* ── The vault ───────────────────────────────────────────────────────────────────────────── */
+
+static bool has_secret(struct vault_txn *txn, const char *asset, const char *name)
+{
+	struct account account;
+
+	return account_get(txn, asset, name, &account) == ERR_OK &&
+	       account_state(&account) != ACCOUNT_UNMANAGED;
+}
+
+static void lacking_asset(struct lacking *lacking, struct vault_txn *txn, const struct asset *asset)
+{
+	for (size_t i = 0; i < asset->account_count; i++)
+		lacking->unmanaged += !has_secret(txn, asset->name, asset->accounts[i]);
+	if (asset->admin == NULL || has_secret(txn, asset->name, asset->admin))
+		return;
+	lacking->admins++;
+	if (lacking->admin_of == NULL)
+		lacking->admin_of = asset->name;
+}
+
+static void warn(json_t *warnings, const char *text)
+{
+	json_array_append_new(warnings, json_pack("{s:n, s:n, s:s}", "file", "line", "text", text));
+}
+
+static void warn_lacking(const struct lacking *lacking, json_t *warnings)
+{
+	char text[512];
+
+	if (lacking->unmanaged > 0) {
+		snprintf(text, sizeof(text),
+		    "%zu account%s no known secret yet: %s first rotation takes %s over (lockstep "
+		    "account list --unmanaged)",
+		    lacking->unmanaged, lacking->unmanaged == 1 ? " has" : "s have",
+		    lacking->unmanaged == 1 ? "its" : "their",
+		    lacking->unmanaged == 1 ? "it" : "them");
+		warn(warnings, text);
+	}
+	if (lacking->admins > 0) {
+		snprintf(text, sizeof(text),
+		    "%zu asset%s an admin without a secret, and nothing can be changed there "
+		    "(skipped: no_admin): %s%s; lockstep account import",
+		    lacking->admins, lacking->admins == 1 ? " has" : "s have", lacking->admin_of,
+		    lacking->admins == 1 ? "" : " …");
+		warn(warnings, text);
+	}
+}
+
+/* The number of accounts without a secret; null when the vault cannot be read now. */
+static json_t *check_vault(struct request *request, json_t *warnings)
+{
+	const struct policy *policy = request->service->policy;
+	struct error none;
+	struct request quiet = {.service = request->service, .error = &none};
+	struct lacking lacking = {.unmanaged = 0};
+	struct vault_txn *txn;
+
+	if (engine_open(&quiet, NEEDS_VAULT) != SERVICE_OK)
+		return json_null();
+	txn = request_read(&quiet);
+	if (txn == NULL)
+		return json_null();
+	for (size_t i = 0; i < policy_asset_count(policy); i++)
+		lacking_asset(&lacking, txn, policy_asset(policy, i));
+	vault_read_end(txn);
+	warn_lacking(&lacking, warnings);
+	return json_integer((json_int_t)lacking.unmanaged);
+}
+
+enum service_end check_run(struct request *request)
+{
+	struct service *service = request->service;
+	const struct policy *policy = service->policy;
+	json_t *tasks = json_array();
+	json_t *warnings, *unmanaged;
+	json_int_t assets = (json_int_t)policy_asset_count(policy);
+	json_int_t platforms = (json_int_t)policy_platform_count(policy);
+
+	if (check_tasks(request, tasks) != SERVICE_OK) {
+		json_decref(tasks);
+		return SERVICE_USAGE;
+	}
+	warnings = json_copy(service->warnings);
+	unmanaged = check_vault(request, warnings);
+	request->result = json_pack("{s:b, s:I, s:I, s:o, s:o, s:o, s:[]}", "ok", 1, "assets",
+	    assets, "platforms", platforms, "unmanaged", unmanaged, "tasks", tasks, "warnings",
+	    warnings, "errors");
+	return SERVICE_OK;
+}

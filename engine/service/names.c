@@ -1,0 +1,206 @@
+#include "service/names.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+#define WORDS_SIZE 512
+#define SHOWN	   128 /* bytes of a wrong name */
+
+/* ── Parameters ──────────────────────────────────────────────────────────────────────────── */
+
+const char *param_text(const struct request *request, const char *key)
+{
+	return json_string_value(json_object_get(request->params, key));
+}
+
+const char *param_need(struct request *request, const char *key)
+{
+	const char *text = param_text(request, key);
+
+	if (text == NULL)
+		request_fail(request, SERVICE_USAGE, "the parameter \"%s\" is missing", key);
+	return text;
+}
+
+bool param_flag(const struct request *request, const char *key)
+{
+	return json_is_true(json_object_get(request->params, key));
+}
+
+bool param_count(struct request *request, const char *key, uint64_t otherwise, uint64_t *out)
+{
+	const char *text = param_text(request, key);
+	char *end;
+
+	*out = otherwise;
+	if (text == NULL)
+		return true;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	if (text[0] >= '1' && text[0] <= '9' && *end == '\0' && errno == 0)
+		return true;
+	request_fail(request, SERVICE_USAGE, "%s: a whole number above 0 is expected", key);
+	return false;
+}
+
+/* ── Unknown ones ────────────────────────────────────────────────────────────────────────── */
+
+static void unknown(char *out, size_t size, const char *what, const char *name, const char *nearest)
+{
+	snprintf(out, size, "there is no %s \"%.*s\"%s%s%s", what, SHOWN, name,
+	    nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+	    nearest != NULL ? "\"?" : "");
+}
+
+void unknown_asset(const struct policy *policy, const char *name, char *out, size_t size)
+{
+	if (name[0] == '/')
+		snprintf(out, size, "no asset is at or below node \"%.*s\"", SHOWN, name);
+	else if (!pattern_is_name(name))
+		snprintf(out, size, "no asset's name matches \"%.*s\"", SHOWN, name);
+	else
+		unknown(out, size, "asset", name, policy_asset_nearest(policy, name));
+}
+
+void unknown_account(const struct asset *asset, const char *account, char *out, size_t size)
+{
+	const char *nearest = text_nearest(account, asset->accounts, asset->account_count);
+
+	snprintf(out, size, "asset \"%s\" declares no account \"%.*s\"%s%s%s (%s:%zu)", asset->name,
+	    SHOWN, account, nearest != NULL ? "; did you mean \"" : "",
+	    nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "", asset->file, asset->line);
+}
+
+const struct task *need_task(struct request *request, const char *name)
+{
+	const struct policy *policy = request->service->policy;
+	const struct task *task = policy_task_find(policy, name);
+	char text[WORDS_SIZE];
+
+	if (task == NULL) {
+		unknown(text, sizeof(text), "task", name, policy_task_nearest(policy, name));
+		request_fail(request, SERVICE_USAGE, "%s", text);
+	}
+	return task;
+}
+
+const struct asset *need_asset(struct request *request, const char *name)
+{
+	const struct policy *policy = request->service->policy;
+	const struct asset *asset = policy_asset_find(policy, name);
+	char text[WORDS_SIZE];
+
+	if (asset == NULL) {
+		unknown_asset(policy, name, text, sizeof(text));
+		request_fail(request, SERVICE_USAGE, "%s", text);
+	}
+	return asset;
+}
+
+bool need_account(struct request *request, const struct asset *asset, const char *account)
+{
+	char text[WORDS_SIZE];
+
+	if (asset_has_account(asset, account))
+		return true;
+	unknown_account(asset, account, text, sizeof(text));
+	request_fail(request, SERVICE_USAGE, "%s", text);
+	return false;
+}
+
+/* ── Patterns ────────────────────────────────────────────────────────────────────────────── */
+
+bool pattern_is_name(const char *pattern)
+{
+	return pattern[0] != '/' && strchr(pattern, '*') == NULL;
+}
+
+static bool node_holds(const char *node, const char *below)
+{
+	size_t len = strlen(node);
+
+	while (len > 0 && node[len - 1] == '/')
+		len--;
+	return strncmp(node, below, len) == 0 && (below[len] == '\0' || below[len] == '/');
+}
+
+bool asset_meant(const struct asset *asset, const char *pattern)
+{
+	if (pattern[0] == '/')
+		return node_holds(pattern, asset->node);
+	return text_glob(pattern, asset->name);
+}
+
+static bool meant_by_any(const struct asset *asset, const json_t *patterns, bool *used)
+{
+	bool meant = false;
+
+	for (size_t i = 0; i < json_array_size(patterns); i++) {
+		if (asset_meant(asset, json_string_value(json_array_get(patterns, i))))
+			meant = used[i] = true;
+	}
+	return meant;
+}
+
+static bool patterns_are_text(struct request *request, const json_t *patterns)
+{
+	for (size_t i = 0; i < json_array_size(patterns); i++) {
+		if (json_is_string(json_array_get(patterns, i)))
+			continue;
+		request_fail(request, SERVICE_USAGE, "\"assets\" is an array of texts");
+		return false;
+	}
+	return true;
+}
+
+static bool all_used(struct request *request, const json_t *patterns, const bool *used)
+{
+	char text[WORDS_SIZE];
+
+	for (size_t i = 0; i < json_array_size(patterns); i++) {
+		if (used[i])
+			continue;
+		unknown_asset(request->service->policy,
+		    json_string_value(json_array_get(patterns, i)), text, sizeof(text));
+		request_fail(request, SERVICE_USAGE, "%s", text);
+		return false;
+	}
+	return true;
+}
+
+bool assets_meant(struct request *request, struct asset_list *list)
+{
+	const struct policy *policy = request->service->policy;
+	const json_t *patterns = json_object_get(request->params, "assets");
+	size_t pattern_count = json_array_size(patterns);
+	bool *used;
+	bool good;
+
+	*list = (struct asset_list){.count = 0};
+	if (!patterns_are_text(request, patterns))
+		return false;
+	used = xcalloc(pattern_count + 1, sizeof(*used));
+	list->items = xcalloc(policy_asset_count(policy) + 1, sizeof(struct asset *));
+	for (size_t i = 0; i < policy_asset_count(policy); i++) {
+		const struct asset *asset = policy_asset(policy, i);
+
+		if (pattern_count == 0 || meant_by_any(asset, patterns, used))
+			list->items[list->count++] = asset;
+	}
+	good = all_used(request, patterns, used);
+	free(used);
+	if (!good)
+		asset_list_clear(list);
+	return good;
+}
+
+void asset_list_clear(struct asset_list *list)
+{
+	free(list->items);
+	*list = (struct asset_list){.count = 0};
+}

@@ -1,0 +1,37 @@
+/* The shapes of results: how what is declared and kept reads as JSON. docs/json.md describes them.
+ */
+#ifndef SERVICE_SHAPE_H
+#define SERVICE_SHAPE_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "policy.h"
+#include "vault.h"
+#include "wire.h"
+
+/* A word, or null where there is none. */
+json_t *shape_word(const char *word);
+json_t *shape_problems(const struct problems *);
+/* {class, code, message}, or null without a code. */
+json_t *shape_error(const char *class, const char *code, const char *message);
+json_t *shape_fault(const struct wire_result *);
+json_t *shape_host_key(const struct host_key *);
+json_t *shape_wire_key(const struct wire_key *);
+/* All pins of an asset. */
+json_t *shape_host_keys(struct vault_txn *, const char *asset);
+json_t *shape_asset(const struct asset *, struct vault_txn *);
+json_t *shape_account(const struct account *, struct vault_txn *, bool declared);
+json_t *shape_version(const struct account *, const struct version *);
+json_t *shape_execution(const struct execution *);
+json_t *shape_record(const struct record *);
+
+/* "pending", "current", "previous" or "history". */
+const char *version_stage(const struct account *, uint32_t number);
+const char *secret_kind_name(enum secret_kind);
+
+/* Whether a record leaves a run's exit status at 0. */
+bool record_is_fine(const struct record *);
+
+#endif

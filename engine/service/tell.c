@@ -1,0 +1,316 @@
+/*
+ * Telling: secrets that people know come into the vault. All rows are checked before anything is
+ * written, and all are written in one commit.
+ */
+#include "service/engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "service/names.h"
+#include "service/private_key.h"
+
+#define WORDS_SIZE 512
+#define FAULTS_MAX 100
+
+/* One account and the row that tells its secret. */
+struct told {
+	const struct asset *asset;
+	const char *account;
+	const json_t *row;
+};
+
+struct telling {
+	struct request *request;
+	const char *source; /* for messages: "accounts.csv" */
+	struct vault_txn *txn;
+	struct told *items;
+	size_t count, room;
+	json_t *faults;
+	size_t fault_count;
+};
+
+static const char *row_text(const json_t *row, const char *key)
+{
+	const char *text = json_string_value(json_object_get(row, key));
+
+	return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+static json_int_t row_line(const json_t *row)
+{
+	return json_integer_value(json_object_get(row, "line"));
+}
+
+/* ── Checking ────────────────────────────────────────────────────────────────────────────── */
+
+/* "accounts.csv:3: column account: …" */
+static void __attribute__((format(printf, 4, 5)))
+row_fault(struct telling *telling, const json_t *row, const char *column, const char *fmt, ...)
+{
+	char what[WORDS_SIZE];
+	json_int_t line = row_line(row);
+	char *text;
+	va_list args;
+
+	if (telling->fault_count++ >= FAULTS_MAX)
+		return;
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	text = line == 0 ? xstrdup(what)
+			 : xasprintf("%s:%lld: column %s: %s", telling->source, (long long)line,
+			       column, what);
+	json_array_append_new(
+	    telling->faults, json_pack("{s:o, s:I, s:s, s:o}", "file", json_text(telling->source),
+				 "line", line, "column", column, "text", json_text(text)));
+	free(text);
+}
+
+static bool password_is_good(struct telling *telling, const json_t *row, const char *password)
+{
+	size_t len = strlen(password);
+
+	if (len > SECRET_SIZE_MAX)
+		row_fault(telling, row, "password", "is longer than %d bytes", SECRET_SIZE_MAX);
+	else if (strpbrk(password, "\r\n") != NULL)
+		row_fault(telling, row, "password", "has a line's end in it, which no asset takes");
+	else
+		return true;
+	return false;
+}
+
+static bool secret_is_good(struct telling *telling, const json_t *row)
+{
+	const char *password = row_text(row, "password"), *key = row_text(row, "key");
+	const char *passphrase = row_text(row, "passphrase");
+	const char *fault;
+
+	if ((password == NULL) == (key == NULL)) {
+		row_fault(telling, row, "password",
+		    password == NULL ? "a password or a key_file is needed"
+				     : "a password or a key_file, not both");
+		return false;
+	}
+	if (password != NULL && passphrase != NULL) {
+		row_fault(telling, row, "passphrase", "belongs to a key_file, not to a password");
+		return false;
+	}
+	if (password != NULL)
+		return password_is_good(telling, row, password);
+	if (passphrase != NULL && strlen(passphrase) > SECRET_SIZE_MAX) {
+		row_fault(telling, row, "passphrase", "is longer than %d bytes", SECRET_SIZE_MAX);
+		return false;
+	}
+	fault = private_key_fault(key, strlen(key), passphrase != NULL);
+	if (fault != NULL)
+		row_fault(telling, row, "key_file", "%s", fault);
+	return fault == NULL;
+}
+
+static bool account_is_free(struct telling *telling, const json_t *row, const char *asset)
+{
+	const char *name = row_text(row, "account");
+	struct account account;
+
+	if (account_get(telling->txn, asset, name, &account) != ERR_OK || account.pending == 0)
+		return true;
+	row_fault(telling, row, "account",
+	    "account \"%s\" on asset \"%s\" is in doubt, and what is told now could be wrong: run "
+	    "its task once more, which settles it",
+	    name, asset);
+	return false;
+}
+
+static void telling_add(struct telling *telling, const struct asset *asset, const json_t *row)
+{
+	if (!account_is_free(telling, row, asset->name))
+		return;
+	if (telling->count == telling->room) {
+		telling->room = telling->room * 2 + 64;
+		telling->items = xrealloc(telling->items, telling->room * sizeof(*telling->items));
+	}
+	telling->items[telling->count++] =
+	    (struct told){.asset = asset, .account = row_text(row, "account"), .row = row};
+}
+
+/* A name means one asset that must declare the account; a glob or node, those that do. */
+static void row_accounts(struct telling *telling, const json_t *row)
+{
+	const struct policy *policy = telling->request->service->policy;
+	const char *pattern = row_text(row, "asset"), *account = row_text(row, "account");
+	const struct asset *last = NULL;
+	bool declared = false;
+	char text[WORDS_SIZE];
+
+	for (size_t i = 0; i < policy_asset_count(policy); i++) {
+		const struct asset *asset = policy_asset(policy, i);
+
+		if (!asset_meant(asset, pattern))
+			continue;
+		last = asset;
+		if (asset_has_account(asset, account)) {
+			declared = true;
+			telling_add(telling, asset, row);
+		}
+	}
+	if (last == NULL) {
+		unknown_asset(policy, pattern, text, sizeof(text));
+		row_fault(telling, row, "asset", "%s", text);
+	} else if (!declared && pattern_is_name(pattern)) {
+		unknown_account(last, account, text, sizeof(text));
+		row_fault(telling, row, "account", "%s", text);
+	} else if (!declared) {
+		row_fault(telling, row, "account", "no asset of \"%.128s\" declares \"%.128s\"",
+		    pattern, account);
+	}
+}
+
+static void check_row(struct telling *telling, const json_t *row)
+{
+	if (row_text(row, "asset") == NULL)
+		row_fault(telling, row, "asset", "is empty");
+	else if (row_text(row, "account") == NULL)
+		row_fault(telling, row, "account", "is empty");
+	else if (secret_is_good(telling, row))
+		row_accounts(telling, row);
+}
+
+static int told_order(const void *left, const void *right)
+{
+	const struct told *a = left, *b = right;
+	int order = strcmp(a->asset->name, b->asset->name);
+
+	if (order == 0)
+		order = strcmp(a->account, b->account);
+	if (order == 0)
+		order =
+		    (row_line(a->row) > row_line(b->row)) - (row_line(a->row) < row_line(b->row));
+	return order;
+}
+
+/* Two rows for one account: which one is right is not ours to guess. */
+static void check_twice(struct telling *telling)
+{
+	if (telling->count > 1)
+		qsort(telling->items, telling->count, sizeof(*telling->items), told_order);
+	for (size_t i = 1; i < telling->count; i++) {
+		const struct told *a = &telling->items[i - 1], *b = &telling->items[i];
+
+		if (a->asset == b->asset && strcmp(a->account, b->account) == 0)
+			row_fault(telling, b->row, "account",
+			    "line %lld tells the secret of \"%s\" on \"%s\" already",
+			    (long long)row_line(a->row), b->account, b->asset->name);
+	}
+}
+
+static enum service_end telling_check(struct telling *telling, const json_t *rows)
+{
+	struct request *request = telling->request;
+	const char *first;
+	size_t count = json_array_size(rows);
+
+	for (size_t i = 0; i < count; i++)
+		check_row(telling, json_array_get(rows, i));
+	check_twice(telling);
+	if (telling->fault_count == 0)
+		return SERVICE_OK;
+	first = json_string_value(json_object_get(json_array_get(telling->faults, 0), "text"));
+	if (row_line(json_array_get(rows, 0)) == 0)
+		return request_fail(request, SERVICE_USAGE, "%s", first);
+	request->result =
+	    json_pack("{s:b, s:O, s:[]}", "ok", 0, "errors", telling->faults, "warnings");
+	return request_fail(request, SERVICE_USAGE, "%s has %zu error%s; nothing was imported",
+	    telling->source, telling->fault_count, telling->fault_count == 1 ? "" : "s");
+}
+
+/* ── Writing ─────────────────────────────────────────────────────────────────────────────── */
+
+static enum err tell_one(struct vault_txn *txn, const struct told *told, struct error *error)
+{
+	const char *password = row_text(told->row, "password");
+	const char *phrase = row_text(told->row, "passphrase");
+	const char *text = password != NULL ? password : row_text(told->row, "key");
+	struct secret *secret = secret_from(text, strlen(text));
+	struct secret *passphrase = phrase == NULL ? NULL : secret_from(phrase, strlen(phrase));
+	struct account account;
+	enum err err;
+
+	if (secret == NULL || (phrase != NULL && passphrase == NULL))
+		err = error_set(error, ERR_LIMIT, "the memory for secrets is full");
+	else
+		err = account_tell(txn, told->asset->name, told->account,
+		    password != NULL ? SECRET_PASSWORD : SECRET_KEY, secret, passphrase, &account,
+		    error);
+	secret_free(secret);
+	secret_free(passphrase);
+	return err;
+}
+
+static enum err telling_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	const struct telling *telling = arg;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; err == ERR_OK && i < telling->count; i++)
+		err = tell_one(txn, &telling->items[i], error);
+	return err;
+}
+
+static enum service_end telling_run(struct telling *telling, const json_t *rows)
+{
+	struct request *request = telling->request;
+	json_int_t told, row_count = (json_int_t)json_array_size(rows);
+	enum service_end end = engine_open(request, NEEDS_VAULT);
+
+	if (end != SERVICE_OK)
+		return end;
+	telling->txn = request_read(request);
+	if (telling->txn == NULL)
+		return SERVICE_NO_ENGINE;
+	telling->faults = json_array();
+	end = telling_check(telling, rows);
+	vault_read_end(telling->txn);
+	if (end == SERVICE_OK &&
+	    vault_write(request->service->vault, telling_apply, telling, request->error) != ERR_OK)
+		end = SERVICE_NO_ENGINE;
+	told = (json_int_t)telling->count;
+	if (end == SERVICE_OK)
+		request->result = json_pack("{s:I, s:I}", "rows", row_count, "accounts", told);
+	json_decref(telling->faults);
+	free(telling->items);
+	return end;
+}
+
+enum service_end account_import(struct request *request)
+{
+	struct telling telling = {.request = request, .source = param_need(request, "source")};
+	const json_t *rows = json_object_get(request->params, "rows");
+
+	if (telling.source == NULL)
+		return SERVICE_USAGE;
+	if (json_array_size(rows) == 0)
+		return request_fail(request, SERVICE_USAGE, "%s has no rows", telling.source);
+	return telling_run(&telling, rows);
+}
+
+enum service_end account_add(struct request *request)
+{
+	struct telling telling = {.request = request, .source = "account add"};
+	const char *name = param_need(request, "asset");
+	const char *account = name == NULL ? NULL : param_need(request, "account");
+	const struct asset *asset = account == NULL ? NULL : need_asset(request, name);
+	json_t *rows;
+	enum service_end end;
+
+	if (asset == NULL || !need_account(request, asset, account))
+		return SERVICE_USAGE;
+	rows = json_pack("[O]", request->params);
+	end = telling_run(&telling, rows);
+	json_decref(rows);
+	return end;
+}

@@ -1,0 +1,59 @@
+/*
+ * Service: requests in, results out. Each command is a handler from a JSON request to a JSON
+ * result; what prints, and one day what listens, stands on top of it.
+ *
+ * Owns the meaning of each request, its checks, the shape of its result, and the engine (policy,
+ * vault, wires, rotation) that lives as long as a request needs it. Never prints, never asks, never
+ * reads a terminal.
+ */
+#ifndef SERVICE_H
+#define SERVICE_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "base/err.h"
+
+struct service;
+
+struct service_config {
+	const char *dir;     /* the policy's directory */
+	const char *purpose; /* for whoever finds the vault in use: "run weekly" */
+	/*
+	 * Progress of a long request: {"event": "started" | "record" | "settled" | "waiting" |
+	 * "paused" | "resumed", …}. Borrowed for the call. May be NULL.
+	 */
+	void (*progress)(void *arg, const json_t *event);
+	void *arg;
+};
+
+struct service *service_new(const struct service_config *);
+void service_free(struct service *);
+
+/* How a request ended, which is the exit status of the command that made it. */
+enum service_end {
+	SERVICE_OK =
+	    0, /* done; all succeeded or were skipped by secure mode, or asked for no proof */
+	SERVICE_SOME = 1,     /* done; some did not succeed */
+	SERVICE_USAGE = 2,    /* the request or the policy is wrong; nothing was done */
+	SERVICE_NO_ENGINE = 3 /* the engine could not start: vault, key, another engine, wires */
+};
+
+/*
+ * Carries out one request and waits for its end. `method` is "check", "asset.list", "run" …;
+ * `params` an object. On OK and SOME
+ * `*result` is a new reference, else NULL and `error` says what is wrong. An interrupt
+ * (service_interrupt) ends it in order.
+ */
+enum service_end service_call(struct service *, const char *method, const json_t *params,
+    json_t **result, struct error *error);
+
+/* Safe in a signal handler: the request in work starts nothing more and ends what is in flight. */
+void service_interrupt(void);
+
+/* Makes the directory that `lockstep init` makes: policy, inventory, rules, tasks, vault, master
+ * key, .gitignore. */
+enum service_end service_init(const char *dir, json_t **result, struct error *error);
+
+#endif
