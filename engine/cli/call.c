@@ -1,0 +1,86 @@
+/* What commands share: their options, calling the service, and printing what comes back. */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+
+const char *cli_option(const struct cli *cli, const char *name)
+{
+	return json_string_value(json_object_get(cli->options, name));
+}
+
+bool cli_flag(const struct cli *cli, const char *name)
+{
+	return json_object_get(cli->options, name) != NULL;
+}
+
+json_t *cli_args(const struct cli *cli)
+{
+	json_t *array = json_array();
+
+	for (int i = 0; i < cli->arg_count; i++)
+		json_array_append_new(array, json_text(cli->args[i]));
+	return array;
+}
+
+int cli_usage(const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("lockstep: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return SERVICE_USAGE;
+}
+
+void cli_problems(const json_t *problems, const char *word)
+{
+	const json_t *problem;
+	size_t i;
+
+	json_array_foreach(problems, i, problem)
+	    fprintf(stderr, "%s%s\n", word, text_of(problem, "text"));
+}
+
+enum service_end cli_call(struct cli *cli, const char *method, json_t *params, json_t **result)
+{
+	struct error error = {.code = ERR_OK};
+	enum service_end end = service_call(cli->service, method, params, result, &error);
+
+	json_decref(params);
+	progress_end(cli->progress);
+	if (end == SERVICE_OK || end == SERVICE_SOME)
+		return end;
+	cli_problems(json_object_get(*result, "errors"), "");
+	fprintf(stderr, "lockstep: %s\n", error.text);
+	json_decref(*result);
+	*result = NULL;
+	return end;
+}
+
+int cli_print_json(const json_t *result, int status)
+{
+	fflush(stdout);
+	if (json_write(STDOUT_FILENO, result, terminal_is(STDOUT_FILENO)) == ERR_OK)
+		return status;
+	return SERVICE_NO_ENGINE;
+}
+
+const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text == NULL ? "" : text;
+}
+
+json_int_t number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}

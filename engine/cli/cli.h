@@ -1,0 +1,81 @@
+/*
+ * The command line: what every command has at hand, and the tables of commands.
+ *
+ * Owns options, printing and asking. Never opens a policy, a vault or a connection: that is the
+ * service's, which each command calls.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <argp.h>
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "service.h"
+
+struct progress;
+
+struct cli {
+	const char *dir;
+	bool json;
+	bool quiet;
+	bool verbose;
+	char **args; /* behind the command's words and options */
+	int arg_count;
+	json_t *options; /* the command's own that were given: name to text, or to true */
+	struct service *service;
+	struct progress *progress;
+};
+
+struct command {
+	const char *words; /* "asset list"; NULL ends a table */
+	const char *args;  /* "ASSET ACCOUNT" */
+	const char *summary;
+	const struct argp_option *options; /* NULL = none of its own */
+	int least, most;		   /* arguments; most below 0 = any number */
+	int (*run)(struct cli *);	   /* returns the exit status */
+};
+
+extern const struct command init_commands[];
+extern const struct command check_commands[];
+extern const struct command asset_commands[];
+extern const struct command account_commands[];
+extern const struct command run_commands[];
+extern const struct command execution_commands[];
+extern const struct command record_commands[];
+
+/* ── main's ── */
+
+/* Reads the command line, runs its command, returns the exit status. */
+int command_main(int argc, char **argv);
+
+/* ── For commands ── */
+
+/* An option of the command: its text, or NULL; whether it was given. */
+const char *cli_option(const struct cli *, const char *name);
+bool cli_flag(const struct cli *, const char *name);
+
+/* All arguments as an array of texts. */
+json_t *cli_args(const struct cli *);
+
+/* Says what is wrong, and returns the exit status for it. */
+int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Calls the service and says what is wrong where something is. `params` becomes the service's; the
+ * result is the caller's, and NULL unless OK or SOME.
+ */
+enum service_end cli_call(struct cli *, const char *method, json_t *params, json_t **result);
+
+/* Prints {file, line, text} problems; those of `word` begin with it ("warning: "). */
+void cli_problems(const json_t *problems, const char *word);
+
+/* Prints a result as JSON. Returns `status`, or 3 when it could not be written. */
+int cli_print_json(const json_t *result, int status);
+
+/* A member's text; "" for null, absent and what is none. A number as text is format's. */
+const char *text_of(const json_t *object, const char *key);
+json_int_t number_of(const json_t *object, const char *key);
+
+#endif

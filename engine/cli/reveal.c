@@ -1,0 +1,101 @@
+#include "cli/reveal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/terminal.h"
+
+/* Past stdio, whose buffer would keep it. */
+static int write_secret(const char *secret)
+{
+	size_t len = strlen(secret), done = 0;
+
+	fflush(stdout);
+	while (done < len) {
+		ssize_t n = write(STDOUT_FILENO, secret + done, len - done);
+
+		if (n < 0)
+			return SERVICE_NO_ENGINE;
+		done += (size_t)n;
+	}
+	return SERVICE_OK;
+}
+
+/* A terminal would act on what it does not show. A key has lines, which it may show. */
+static bool is_plain(const char *secret)
+{
+	size_t size = strlen(secret) * 4 + 1;
+	char *escaped = mem_alloc(size);
+	bool plain = escaped != NULL &&
+		     strcmp(text_escape(escaped, size, secret, strlen(secret)), secret) == 0;
+
+	mem_free(escaped);
+	return plain;
+}
+
+static int print_one(const json_t *version)
+{
+	const char *secret = text_of(version, "secret");
+	bool key = strcmp(text_of(version, "kind"), "key") == 0;
+	int status;
+
+	if (!key && !is_plain(secret))
+		return cli_usage("the secret has characters that a terminal would act on: use "
+				 "--raw into a file, or --json");
+	status = write_secret(secret);
+	if (status == SERVICE_OK && !key)
+		status = write_secret("\n");
+	return status;
+}
+
+/* It is not known which of them opens the account. */
+static int print_candidates(const json_t *result)
+{
+	const json_t *candidates = json_object_get(result, "candidates"), *candidate;
+	int status = SERVICE_OK;
+	size_t i;
+
+	fprintf(stderr, "it is not known which of these opens the account:\n");
+	json_array_foreach(candidates, i, candidate)
+	{
+		printf("version %lld, %s: ", (long long)number_of(candidate, "version"),
+		    text_of(candidate, "stage"));
+		if (status == SERVICE_OK)
+			status = print_one(candidate);
+	}
+	return status;
+}
+
+static int print_reveal(const struct cli *cli, const json_t *result)
+{
+	bool several = json_array_size(json_object_get(result, "candidates")) > 0 &&
+		       cli_option(cli, "version") == NULL;
+
+	if (cli->json)
+		return cli_print_json(result, SERVICE_OK);
+	if (cli_flag(cli, "raw"))
+		return write_secret(text_of(result, "secret"));
+	return several ? print_candidates(result) : print_one(result);
+}
+
+int reveal_run(struct cli *cli)
+{
+	json_t *params, *result;
+	int status;
+
+	if (!cli->json && !cli_flag(cli, "raw") && !terminal_is(STDOUT_FILENO))
+		return cli_usage("stdout is no terminal: give --raw or --json to have the secret "
+				 "written there");
+	params = json_copy(cli->options);
+	json_object_set_new(params, "asset", json_text(cli->args[0]));
+	json_object_set_new(params, "account", json_text(cli->args[1]));
+	status = cli_call(cli, "account.reveal", params, &result);
+	if (status == SERVICE_OK)
+		status = print_reveal(cli, result);
+	json_decref(result);
+	return status;
+}

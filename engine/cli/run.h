@@ -1,0 +1,10 @@
+/* Running: how the end of `run` and `record retry` is shown. */
+#ifndef CLI_RUN_H
+#define CLI_RUN_H
+
+#include "cli/cli.h"
+
+/* Prints the summary and what did not succeed; returns the exit status. */
+int run_print(struct cli *, enum service_end, const json_t *result);
+
+#endif
