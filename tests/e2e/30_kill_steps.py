@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Kills core, wire or both at every named step of a rotation's life; the next run settles it.
+
+The names are the CRASH_POINTs of the sources, the program is the build with --enable-crash-points.
+"""
+# time limit: 240
+
+import os
+import re
+import subprocess
+import sys
+
+from harness import Fleet, Ops, Skip, main
+
+CRASH = os.path.join(os.environ["BUILD"], "..", "crash", "lockstep")
+ACCOUNTS = ("app", "deploy", "svc")
+# Reached only while an earlier doubt is settled.
+SETTLING = {"core.settle_tried"}
+
+fleet = ops = None
+
+
+def points():
+    found = set()
+    for top, _, files in os.walk(os.path.join(os.environ["SRC"], "engine")):
+        for name in files:
+            with open(os.path.join(top, name)) as file:
+                found.update(re.findall(r'CRASH_POINT\("([a-z_.]+)"\)', file.read()))
+    return sorted(found)
+
+
+def setup():
+    global fleet, ops
+    if not os.path.exists(CRASH):
+        raise Skip("there is no build with --enable-crash-points")
+    fleet = Fleet("1-2")
+    ops = Ops(fleet, lockstep=CRASH, deadline="1s", retries=0)
+    ops.tell_all()
+
+
+def killed_run(point, parent):
+    done = ops.run("run", "rotate", "--json", env={"LOCKSTEP_CRASH": point + ("+parent" if parent else "")})
+    if point.startswith("core.") or parent:
+        assert done.returncode == -9, f"{point} was not reached: exit {done.returncode}\n{done.stderr}"
+    else:
+        assert done.returncode in (0, 1), f"{point}: exit {done.returncode}\n{done.stderr}"
+
+
+def doubt():
+    """Leaves an account in doubt."""
+    ops.run("run", "rotate", "--json", env={"LOCKSTEP_CRASH": "core.sent"})
+
+
+def settle_and_check(point):
+    done = ops.json("run", "rotate")
+    assert done["success"] == done["total"] == 6, f"after {point}: {done}"
+    ops.check_all_open(ACCOUNTS)
+    left = [r for r in ops.json("record", "list") if r["status"] in ("planned", "staged", "unverified")]
+    assert not left, f"after {point}: {left}"
+
+
+def test_every_step():
+    names = points()
+    assert len(names) >= 20, names
+    for point in names:
+        parents = (False,) if point.startswith("core.") else (False, True)
+        for parent in parents:
+            if point in SETTLING:
+                doubt()
+            killed_run(point, parent)
+            settle_and_check(point)
+            print(f"      {point}{' and the core' if parent else ''}", flush=True)
+
+
+main()
