@@ -1,3 +1,5 @@
+#define _GNU_SOURCE /* environ */
+
 #include "base/crash.h"
 
 #ifdef CRASH_POINTS
@@ -19,6 +21,16 @@ void crash_point(const char *name)
 	else if (wanted[len] != '\0')
 		return;
 	kill(getpid(), SIGKILL);
+}
+
+char *crash_variable(void)
+{
+	static const char name[] = "LOCKSTEP_CRASH=";
+
+	for (char **entry = environ; *entry != NULL; entry++)
+		if (strncmp(*entry, name, sizeof(name) - 1) == 0)
+			return *entry;
+	return NULL;
 }
 
 #else

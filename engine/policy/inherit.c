@@ -247,6 +247,17 @@ static void check_platform(
 	}
 }
 
+/* The wires know no other way yet. */
+static void check_become(
+    struct loader *loader, const struct asset *asset, const struct asset_decl *decl)
+{
+	static const struct field_path field = {.name = "become"};
+
+	if (asset->become == BECOME_SU || asset->become == BECOME_DOAS)
+		statement_problem(loader->errors, decl->statement, &field, NULL,
+		    "become \"%s\" is not supported yet", become_name(asset->become));
+}
+
 static void check_address(
     struct loader *loader, const struct asset *asset, const struct asset_decl *decl)
 {
@@ -270,6 +281,7 @@ static void asset_build(
 	accounts_join(builder->loader, asset, chain, depth);
 	labels_join(builder->loader, asset, chain, depth);
 	check_address(builder->loader, asset, decl);
+	check_become(builder->loader, asset, decl);
 	check_platform(builder->loader, asset, decl, traits.platform && !decl->traits.platform);
 }
 

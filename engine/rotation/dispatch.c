@@ -115,13 +115,26 @@ static void dispatch_say_waiting(struct rotation *rotation)
 	rotation->config.event(rotation->config.arg, &event);
 }
 
+/* How many assets may be worked on: the settings' limit, or the smallest of the tasks at work. */
+static uint32_t dispatch_window(const struct rotation *rotation)
+{
+	uint32_t window = rotation->settings->in_flight;
+	const struct run *run;
+
+	LIST_FOREACH (run, &rotation->runs, entry)
+		if (run->task->in_flight != 0 && run->task->in_flight < window)
+			window = run->task->in_flight;
+	return window;
+}
+
 static void dispatch_turn(void *arg)
 {
 	struct rotation *rotation = arg;
+	uint32_t window = dispatch_window(rotation);
 	struct site *site;
 
-	while (rotation->visits < rotation->settings->in_flight && rotation->paused == 0 &&
-	       !rotation->broken && (site = TAILQ_FIRST(&rotation->queue)) != NULL) {
+	while (rotation->visits < window && rotation->paused == 0 && !rotation->broken &&
+	       (site = TAILQ_FIRST(&rotation->queue)) != NULL) {
 		TAILQ_REMOVE(&rotation->queue, site, entry);
 		site->queued = false;
 		rotation->visits++;

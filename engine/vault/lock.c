@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,9 @@
 #include "vault/lock.h"
 #include "vault/place.h"
 
-#define HOLDER_SIZE 512
+#define HOLDER_SIZE  512
+#define LOCK_WAIT_MS 3000
+#define LOCK_STEP_MS 10
 
 /* Whoever has the lock, as its file tells: "PID SINCE_MS PURPOSE\n". */
 struct holder {
@@ -54,6 +57,33 @@ static void holder_write(int fd, const char *purpose, uint64_t now_ms)
 		(void)!ftruncate(fd, 0);
 }
 
+static bool holder_has_ended(const struct holder *holder)
+{
+	return kill((pid_t)holder->pid, 0) != 0 && errno == ESRCH;
+}
+
+/*
+ * Takes the lock. Where the engine that had it was killed, its wires, which die with it, have it
+ * for a moment longer.
+ */
+static bool lock_try(int fd)
+{
+	struct holder holder;
+
+	for (int waited_ms = 0;; waited_ms += LOCK_STEP_MS) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK || waited_ms >= LOCK_WAIT_MS)
+			return false;
+		if (!holder_read(fd, &holder) || !holder_has_ended(&holder)) {
+			errno = EWOULDBLOCK;
+			return false;
+		}
+		(void)poll(NULL, 0, LOCK_STEP_MS);
+		errno = EWOULDBLOCK;
+	}
+}
+
 static enum err busy(const char *dir, int fd, struct error *error)
 {
 	struct holder holder;
@@ -63,7 +93,7 @@ static enum err busy(const char *dir, int fd, struct error *error)
 		return error_set(error, ERR_BUSY,
 		    "vault %s is in use by another lockstep: wait until it ends, or stop it", dir);
 	text_rfc3339(since, holder.since_ms);
-	if (kill((pid_t)holder.pid, 0) != 0 && errno == ESRCH)
+	if (holder_has_ended(&holder))
 		return error_set(error, ERR_BUSY,
 		    "vault %s: \"%s\" (process %ld, since %s) has ended and processes that it "
 		    "started are still ending: try again in a moment",
@@ -83,7 +113,7 @@ enum err lock_take(
 		return error_set(error, place_err(errno),
 		    "vault %s: its file `lock` cannot be opened for writing: %s", dir,
 		    strerror(errno));
-	if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
+	if (lock_try(*fd)) {
 		holder_write(*fd, purpose, now_ms);
 		return ERR_OK;
 	}

@@ -13,6 +13,7 @@
 #include <libssh2.h>
 #include <openssl/crypto.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -144,6 +145,7 @@ static void server_done(
 
 	message_put_done(frames_out(server->frames), session, number, result);
 	frames_send(server->frames);
+	CRASH_POINT("wire.answered");
 }
 
 static enum err server_start(struct server *server, const struct message *message)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "wire/command.h"
@@ -237,12 +238,18 @@ static enum err command_line_step(
 static enum err command_input_step(
     struct shell *shell, struct command *command, struct outcome *outcome)
 {
-	enum err err = channel_write_step(shell->channel, command->input.data, command->input.len,
-	    &command->written, &command->sent, outcome);
+	enum err err;
 
-	if (err == ERR_OK)
-		command->phase = COMMAND_READ;
-	return err;
+	if (command->holds_secret)
+		CRASH_POINT("wire.sending");
+	err = channel_write_step(shell->channel, command->input.data, command->input.len,
+	    &command->written, &command->sent, outcome);
+	if (err != ERR_OK)
+		return err;
+	if (command->holds_secret)
+		CRASH_POINT("wire.sent");
+	command->phase = COMMAND_READ;
+	return ERR_OK;
 }
 
 static enum err command_read_step(
@@ -262,6 +269,8 @@ static enum err command_read_step(
 			    "the privileged shell ended before the command's end was seen");
 	}
 	command->ended = true;
+	if (command->holds_secret)
+		CRASH_POINT("wire.end_seen");
 	if (command->holds_secret)
 		link_hold(shell->link, false);
 	return ERR_OK;

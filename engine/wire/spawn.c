@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "wire.h"
 
 /* Above all that the child puts in place, so that no dup2 closes what a later one needs. */
@@ -48,7 +49,7 @@ child_run(const struct spawn_config *config, int socket, pid_t parent)
 	const char *exe = config->exe != NULL ? config->exe : "/proc/self/exe";
 	char name[] = "lockstep", argument[] = WIRE_ARGUMENT, locale[] = "LC_ALL=C";
 	char *argv[] = {name, argument, NULL};
-	char *env[] = {locale, NULL};
+	char *env[] = {locale, CRASH_VARIABLE, NULL};
 	sigset_t none;
 
 	/* A group of its own: what is typed at the terminal is for the core, which ends us. */

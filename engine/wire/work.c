@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/mem.h"
 
 struct work {
@@ -211,8 +212,10 @@ static enum err change_step(struct work *work, bool *busy, struct outcome *outco
 	enum err err;
 
 	/* What has not left this machine when we die must not leave it afterwards. */
-	if (work->phase == 0)
+	if (work->phase == 0) {
+		CRASH_POINT("wire.change_received");
 		link_hold(work->place->link, true);
+	}
 	work->phase = 1;
 	err = script_call_step(work, SCRIPT_CHANGE, busy, outcome);
 	if (err != ERR_AGAIN)
@@ -287,10 +290,24 @@ static bool place_is_sound(const struct wire_result *result)
 	return result->fault == FAULT_REFUSED && result->ended;
 }
 
+static void work_crash_point(enum wire_job_kind kind)
+{
+	switch (kind) {
+	case WIRE_OPEN: CRASH_POINT("wire.opened"); break;
+	case WIRE_METHODS: CRASH_POINT("wire.methods_told"); break;
+	case WIRE_ADMIN: CRASH_POINT("wire.admin_in"); break;
+	case WIRE_CHECK: CRASH_POINT("wire.checked"); break;
+	case WIRE_CHANGE: CRASH_POINT("wire.changed"); break;
+	case WIRE_PROVE: CRASH_POINT("wire.proved"); break;
+	case WIRE_HASH: break;
+	}
+}
+
 void work_result(struct work *work, const struct outcome *outcome, struct wire_result *result)
 {
 	struct place *place = work->place;
 
+	work_crash_point(work->job->kind);
 	*result = work->result;
 	result->fault = outcome->fault;
 	memcpy(result->text, outcome->text, sizeof(result->text));

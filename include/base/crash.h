@@ -10,13 +10,17 @@
 
 #ifdef CRASH_POINTS
 /*
- * Dies by SIGKILL, or stops the process that started it too, when the environment's LOCKSTEP_CRASH
- * is `name`, or `name+parent`.
+ * Dies by SIGKILL when the environment's LOCKSTEP_CRASH is `name`; where it is `name+parent`, the
+ * process that started it dies first.
  */
 void crash_point(const char *name);
 #define CRASH_POINT(name) crash_point(name)
+/* "LOCKSTEP_CRASH=…" for the environment of a process that is started, or NULL. */
+char *crash_variable(void);
+#define CRASH_VARIABLE crash_variable()
 #else
 #define CRASH_POINT(name) ((void)0)
+#define CRASH_VARIABLE	  NULL
 #endif
 
 #endif

@@ -1,3 +1,5 @@
+#define _GNU_SOURCE /* nftw */
+
 #include "policy_fixture.h"
 
 #include <dirent.h>

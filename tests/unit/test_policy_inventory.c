@@ -83,7 +83,7 @@ static void nodes_hand_down(void **state)
 	assert_string_equal(asset->platform, "linux");
 	assert_string_equal(asset->node, "/prod/web");
 	assert_string_equal(asset->admin, "ops");
-	assert_int_equal(asset->become, BECOME_DOAS);
+	assert_int_equal(asset->become, BECOME_NONE);
 	assert_accounts(asset, "app backup deploy ops ");
 	assert_labels(asset, "managed=true nginx=true tier=1 ");
 	assert_int_equal(asset->lockout_limit, 5);
@@ -103,8 +103,8 @@ static void nodes_hand_down(void **state)
 
 	/* /prod/webshop is not below /prod/web. */
 	asset = find(&fixture, "webshop");
-	assert_int_equal(asset->become, BECOME_SU);
-	assert_accounts(asset, "backup ops root ");
+	assert_int_equal(asset->become, BECOME_SUDO);
+	assert_accounts(asset, "backup ops ");
 	assert_false(asset->lockout_by_source);
 	assert_int_equal(asset->lockout_limit, 5);
 
