@@ -20,6 +20,8 @@
 /* From the start until it must have said that it is ready. */
 #define READY_MS 10000
 
+#define LOOK_MS 10
+
 /* Behind timers and signals: a wire that floods us must not hold them up. */
 #define STREAM_PRIORITY 1
 
@@ -32,7 +34,8 @@ struct process {
 	struct frames *frames; /* NULL once it is being ended */
 	pid_t pid;
 	int pidfd;
-	struct event *exited;
+	struct event *exited; /* NULL: `look` asks every LOOK_MS instead */
+	struct timer look;
 	struct timer ready;
 	bool is_ready;
 	char reason[PROCESS_HOW_SIZE]; /* why it was killed; "" = it was not */
@@ -78,23 +81,56 @@ static void process_how(const struct process *process, int status, char *how)
 		snprintf(how, PROCESS_HOW_SIZE, "ended with status %d", WEXITSTATUS(status));
 }
 
-static void process_on_exit(evutil_socket_t fd, short what, void *arg)
+/* False while it lives. Where it had ended the process may be freed on return. */
+static bool process_ended(struct process *process)
 {
-	struct process *process = arg;
 	char how[PROCESS_HOW_SIZE];
 	int status = 0;
 
-	(void)fd;
-	(void)what;
 	if (waitpid(process->pid, &status, WNOHANG) == 0)
-		return;
-	event_del(process->exited);
+		return false;
+	if (process->exited != NULL)
+		event_del(process->exited);
 	timer_stop(&process->ready);
 	frames_free(process->frames);
 	process->frames = NULL;
 	process->pid = -1;
 	process_how(process, status, how);
 	process->config.ended(process->config.arg, how);
+	return true;
+}
+
+static void process_on_exit(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	process_ended(arg);
+}
+
+static void process_on_look(void *arg)
+{
+	struct process *process = arg;
+
+	if (!process_ended(process))
+		timer_start(process_clock(process), &process->look, LOOK_MS);
+}
+
+/* Learns of its end, however the kernel can tell. */
+static void process_watch(struct process *process)
+{
+	struct event_base *base = loop_base(process->config.loop);
+
+	if (process->pidfd < 0) {
+		process->look.fn = process_on_look;
+		process->look.arg = process;
+		timer_start(process_clock(process), &process->look, LOOK_MS);
+		return;
+	}
+	process->exited =
+	    event_new(base, process->pidfd, EV_READ | EV_PERSIST, process_on_exit, process);
+	if (process->exited == NULL)
+		abort();
+	event_add(process->exited, NULL);
 }
 
 static void process_on_late(void *arg)
@@ -188,11 +224,7 @@ enum err process_new(struct process **out, const struct process_config *config, 
 	process->pidfd = spawned.pidfd;
 	stream.arg = process;
 	process->frames = frames_new(base, spawned.socket, &stream);
-	process->exited =
-	    event_new(base, process->pidfd, EV_READ | EV_PERSIST, process_on_exit, process);
-	if (process->exited == NULL)
-		abort();
-	event_add(process->exited, NULL);
+	process_watch(process);
 	process->ready.fn = process_on_late;
 	process->ready.arg = process;
 	timer_start(process_clock(process), &process->ready, READY_MS);
@@ -211,8 +243,11 @@ void process_free(struct process *process)
 		while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	event_free(process->exited);
-	close(process->pidfd);
+	timer_stop(&process->look);
+	if (process->exited != NULL)
+		event_free(process->exited);
+	if (process->pidfd >= 0)
+		close(process->pidfd);
 	free(process);
 }
 

@@ -23,8 +23,8 @@ static int fd_aside(int fd)
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD, FD_ASIDE);
 }
 
-/* Puts the descriptors in place and closes all others. */
-static bool child_descriptors(const struct spawn_config *config, int socket)
+/* Puts the descriptors in place and closes all others but the program's, which the exec closes. */
+static bool child_descriptors(const struct spawn_config *config, int socket, int exe)
 {
 	unsigned first_closed = config->lock_fd < 0 ? WIRE_LOCK_FD : WIRE_LOCK_FD + 1;
 	int lock = fd_aside(config->lock_fd);
@@ -39,14 +39,17 @@ static bool child_descriptors(const struct spawn_config *config, int socket)
 		return false;
 	if (dup2(socket, WIRE_SOCKET_FD) < 0 || (lock >= 0 && dup2(lock, WIRE_LOCK_FD) < 0))
 		return false;
-	return close_range(first_closed, ~0u, 0) == 0;
+	return close_range(first_closed, (unsigned)exe - 1, 0) == 0 &&
+	       close_range((unsigned)exe + 1, ~0u, 0) == 0;
 }
 
 /* Between fork and exec: only calls that are safe there. */
 static void __attribute__((noreturn))
 child_run(const struct spawn_config *config, int socket, pid_t parent)
 {
-	const char *exe = config->exe != NULL ? config->exe : "/proc/self/exe";
+	const char *path = config->exe != NULL ? config->exe : "/proc/self/exe";
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int exe = file < 0 ? -1 : fcntl(file, F_DUPFD_CLOEXEC, FD_ASIDE);
 	char name[] = "lockstep", argument[] = WIRE_ARGUMENT, locale[] = "LC_ALL=C";
 	char *argv[] = {name, argument, NULL};
 	char *env[] = {locale, CRASH_VARIABLE, NULL};
@@ -57,9 +60,9 @@ child_run(const struct spawn_config *config, int socket, pid_t parent)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Whoever started us may have died before this took hold. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
-	    child_descriptors(config, socket))
-		execve(exe, argv, env);
+	if (exe >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
+	    child_descriptors(config, socket, exe))
+		fexecve(exe, argv, env);
 	_exit(SPAWN_FAILED);
 }
 
@@ -80,7 +83,7 @@ enum err spawn_wire(struct spawned *spawned, const struct spawn_config *config, 
 	}
 	spawned->socket = sockets[0];
 	spawned->pidfd = pidfd_open(spawned->pid, 0);
-	if (spawned->pidfd < 0) {
+	if (spawned->pidfd < 0 && errno != ENOSYS) {
 		error_set(error, ERR_IO, "a wire cannot be watched: %s", strerror(errno));
 		close(sockets[0]);
 		kill(spawned->pid, SIGKILL);

@@ -23,7 +23,7 @@ struct spawn_config {
 
 struct spawned {
 	pid_t pid;
-	int pidfd;  /* readable once it has ended */
+	int pidfd;  /* readable once it has ended; -1 where the kernel (before 5.3) has none */
 	int socket; /* our end */
 };
 
