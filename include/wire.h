@@ -228,16 +228,16 @@ struct wires_config {
 enum err wires_start(struct wires **, const struct wires_config *, struct error *error) MUST_CHECK;
 
 /*
- * Gives every wire, also those to come, the scripts of a snapshot, after a wire of its own has tried
- * them (waits for that one, some 50 ms). ERR_INVALID when a platform does not load there. The
+ * Gives every wire, also those to come, the scripts of a snapshot, after a wire of its own has
+ * tried them (waits for that one, some 50 ms). ERR_INVALID when a platform does not load there. The
  * newest WIRE_SNAPSHOTS_MAX are kept: a job of an older one fails with FAULT_LIMIT.
  */
 #define WIRE_SNAPSHOTS_MAX 8
 enum err wires_load(struct wires *, uint32_t snapshot, const struct wire_script *scripts,
     size_t count, struct error *error) MUST_CHECK;
 
-/* Ends the processes and waits for them; jobs in work are not answered, and sessions that are left are
- * freed. Fine from a job's `done`, as its last act. NULL is fine. */
+/* Ends the processes and waits for them; jobs in work are not answered, and sessions that are left
+ * are freed. Fine from a job's `done`, as its last act. NULL is fine. */
 void wires_stop(struct wires *);
 
 /* The life of a wire process; returns its exit status. */

@@ -1,9 +1,9 @@
 /*
  * Generating: secrets drawn uniformly from all strings that satisfy a rule.
  *
- * Owns the counting (dynamic programming over position, what each class still owes and may still spend, the last run, and how
- * much of the account's name was just spelled) and the exact sampling from it. Never loops until something fits, never
- * reads policy.
+ * Owns the counting (dynamic programming over position, what each class still owes and may still
+ * spend, the last run, and how much of the account's name was just spelled) and the exact sampling
+ * from it. Never loops until something fits, never reads policy.
  */
 #ifndef POLICY_GENERATE_H
 #define POLICY_GENERATE_H
@@ -31,8 +31,8 @@ struct class_spec {
 enum edge { EDGE_ANY, EDGE_LETTER, EDGE_LOWER, EDGE_UPPER, EDGE_DIGIT, EDGE_ALNUM, EDGE_SYMBOL };
 
 struct rule_spec {
-	uint32_t length; /* 1 … RULE_LENGTH_MAX */
-	struct class_spec classes[CLASS_COUNT]; /* sets as they stand after `exclude` and `ambiguous` */
+	uint32_t length;			/* 1 … RULE_LENGTH_MAX */
+	struct class_spec classes[CLASS_COUNT]; /* sets less `exclude` and `ambiguous` */
 	enum edge first, last;
 	uint32_t longest_run; /* of one and the same character; 0 = no limit */
 	bool user_name;	      /* false: the account's name may not appear inside, in any case */
@@ -41,19 +41,23 @@ struct rule_spec {
 struct generator;
 
 /*
- * Counts the strings. ERR_INVALID with the reason in words ("length 8, but lower 4 + digit 4 + symbol 2 ask for 10") when
- * there are none; ERR_LIMIT when the rule is too large to count (more than a few million states).
+ * Counts the strings. ERR_INVALID with the reason in words ("length 8, but lower 4 + digit 4 +
+ * symbol 2 ask for 10") when there are none; ERR_LIMIT when the rule is too large to count (more
+ * than a few million states).
  */
-enum err generator_new(struct generator **, const struct rule_spec *, struct error *error) MUST_CHECK;
+enum err generator_new(
+    struct generator **, const struct rule_spec *, struct error *error) MUST_CHECK;
 void generator_free(struct generator *);
 
 /* log2 of the count, without regard to names. */
 double generator_bits(const struct generator *);
 
 /*
- * Draws one, exactly uniform over all strings that satisfy the rule and, where user_name is false, do not hold `account`. The
- * tables for an account are kept for the next draw (a few names at most). Errors as rule_generate in policy.h.
+ * Draws one, exactly uniform over all strings that satisfy the rule and, where user_name is false,
+ * do not hold `account`. The tables for an account are kept for the next draw (a few names at
+ * most). Errors as rule_generate in policy.h.
  */
-enum err generator_draw(struct generator *, const char *account, struct secret **out, struct error *error) MUST_CHECK;
+enum err generator_draw(
+    struct generator *, const char *account, struct secret **out, struct error *error) MUST_CHECK;
 
 #endif

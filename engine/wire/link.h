@@ -92,8 +92,8 @@ void link_hold(struct link *, bool on);
 /* One exec channel. At most one call on a link may be under way (ERR_AGAIN) at a time. */
 struct channel;
 
-/* `*channel` is NULL at first and set when it is open and the command was accepted. No terminal, and
- * no environment: to ask for one costs a round trip, and most assets refuse. */
+/* `*channel` is NULL at first and set when it is open and the command was accepted. No terminal,
+ * and no environment: to ask for one costs a round trip, and most assets refuse. */
 enum err channel_exec_step(
     struct link *, struct channel **, const char *command, struct outcome *) MUST_CHECK;
 
@@ -114,8 +114,8 @@ enum err channel_read_step(
     struct channel *, struct buf *out, struct buf *err_out, bool *end, struct outcome *) MUST_CHECK;
 
 enum err channel_eof_step(struct channel *, struct outcome *) MUST_CHECK;
-/* Closes and learns the exit status (-1 for a signal, which stands in the text; libssh2 gives 0 also
- * where the asset told none: no proof of anything). */
+/* Closes and learns the exit status (-1 for a signal, which stands in the text; libssh2 gives 0
+ * also where the asset told none: no proof of anything). */
 enum err channel_close_step(struct channel *, int *status, struct outcome *) MUST_CHECK;
 /* Frees at once. NULL is fine. */
 void channel_free(struct channel *);

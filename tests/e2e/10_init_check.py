@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""What needs no asset: the first minutes, every kind of bad policy, bad imports, a vault that cannot be had, and the
-exit statuses of all that."""
+"""What needs no asset: the first minutes, every kind of bad policy, bad imports, a vault that
+cannot be had, and the exit statuses of all that.
+"""
 
 import fcntl
 import hashlib
@@ -14,7 +15,10 @@ import time
 
 from harness import LOCKSTEP, WORK, Ops, main
 
-ROWS = [("web1", "192.0.2.11", 22, "ops", "sudo", "app;deploy"), ("web2", "192.0.2.12", 22, "ops", "sudo", "app")]
+ROWS = [
+    ("web1", "192.0.2.11", 22, "ops", "sudo", "app;deploy"),
+    ("web2", "192.0.2.12", 22, "ops", "sudo", "app"),
+]
 
 ops = None
 
@@ -29,7 +33,9 @@ def fresh(name, **more):
 
 
 def lockstep(*args, **more):
-    return subprocess.run([LOCKSTEP, *args], capture_output=True, text=True, stdin=subprocess.DEVNULL, **more)
+    return subprocess.run(
+        [LOCKSTEP, *args], capture_output=True, text=True, stdin=subprocess.DEVNULL, **more
+    )
 
 
 def fails(done, status, *words):
@@ -50,6 +56,7 @@ def digest(top):
 
 
 # ── init ──────────────────────────────────────────────────────────────────────────────────────
+
 
 def test_init_then_check():
     top = os.path.join(WORK, "first")
@@ -98,14 +105,31 @@ def test_init_that_fails_leaves_nothing():
 
 BAD_POLICIES = [
     ("syntax", "task = = 1", ["lockstep.lua:"]),
-    ("type", 'task "t" { accounts = 5, nodes = { "/" }, secret = random { length = 9 } }', ["lockstep.lua:", "accounts"]),
-    ("key", 'task "t" { acounts = "*", nodes = { "/" }, secret = random { length = 9 } }', ["acounts", "accounts"]),
+    (
+        "type",
+        'task "t" { accounts = 5, nodes = { "/" }, secret = random { length = 9 } }',
+        ["lockstep.lua:", "accounts"],
+    ),
+    (
+        "key",
+        'task "t" { acounts = "*", nodes = { "/" }, secret = random { length = 9 } }',
+        ["acounts", "accounts"],
+    ),
     ("loop", "while true do end", ["lockstep.lua"]),
     ("memory", 'local s = string.rep("x", 1 << 30)', ["lockstep.lua", "memory"]),
-    ("rule", 'rule "r" { length = 8, lower = 4, digit = 4, symbol = { min = 2, set = "-_" } }', ["lockstep.lua", '"r"']),
+    (
+        "rule",
+        'rule "r" { length = 8, lower = 4, digit = 4, symbol = { min = 2, set = "-_" } }',
+        ["lockstep.lua", '"r"'],
+    ),
     ("word", 'taks "t" {}', ["taks"]),
-    ("where", 'inventory "inventory/*.csv" task "t" { accounts = "*", nodes = { "/" }, secret = random { length = 9 }, '
-              "where = function(a) return a.nothing.more end }", ["lockstep.lua:"]),
+    (
+        "where",
+        'inventory "inventory/*.csv" task "t" { accounts = "*", nodes = { "/" }, '
+        'secret = random { length = 9 }, '
+        "where = function(a) return a.nothing.more end }",
+        ["lockstep.lua:"],
+    ),
 ]
 
 
@@ -135,7 +159,11 @@ BAD_INVENTORIES = [
     ("missing column", "address,platform\n192.0.2.1,linux\n", ["assets.csv", "name"]),
     ("unknown column", "name,platfrom\nweb1,linux\n", ["assets.csv:1", "platfrom", '"platform"']),
     ("asset twice", HEADER + "a,192.0.2.1,linux,x\na,192.0.2.2,linux,x\n", ["assets.csv:3"]),
-    ("address twice", HEADER + "a,192.0.2.1,linux,x\nb,192.0.2.1,linux,x\n", ["assets.csv:3", "192.0.2.1"]),
+    (
+        "address twice",
+        HEADER + "a,192.0.2.1,linux,x\nb,192.0.2.1,linux,x\n",
+        ["assets.csv:3", "192.0.2.1"],
+    ),
     ("unknown platform", HEADER + "a,192.0.2.1,linix,x\n", ["assets.csv:2", "linix"]),
     ("long line", HEADER + "a," + "x" * 10_000_000 + ",linux,x\n", ["assets.csv:2"]),
 ]
@@ -159,6 +187,7 @@ def test_crlf_is_fine():
 
 # ── Usage ─────────────────────────────────────────────────────────────────────────────────────
 
+
 def test_usage():
     fails(lockstep(), 2)
     fails(lockstep("acount"), 2, '"account"')
@@ -176,8 +205,11 @@ def test_usage():
 
 
 def test_options_stand_anywhere():
-    for args in (["--json", "-C", ops.dir, "asset", "list"], ["asset", "list", "-C", ops.dir, "--json"],
-                 ["-C", "/nowhere", "asset", "list", "web*", "--json", "-C", ops.dir]):
+    for args in (
+        ["--json", "-C", ops.dir, "asset", "list"],
+        ["asset", "list", "-C", ops.dir, "--json"],
+        ["-C", "/nowhere", "asset", "list", "web*", "--json", "-C", ops.dir],
+    ):
         assert len(json.loads(lockstep(*args).stdout)) == 2, args
     assert lockstep("check", env=dict(os.environ, LOCKSTEP_DIR=ops.dir)).returncode == 0
 
@@ -199,11 +231,15 @@ def test_unknown_names():
 def test_closed_files():
     """What is opened must not become stdout: nothing is written where a vault's file stands."""
     closed = fresh("closed")
-    subprocess.run(["sh", "-c", 'exec "$0" -C "$1" account list 0<&- 1>&- 2>&-', LOCKSTEP, closed.dir], check=False)
+    subprocess.run(
+        ["sh", "-c", 'exec "$0" -C "$1" account list 0<&- 1>&- 2>&-', LOCKSTEP, closed.dir],
+        check=False,
+    )
     assert closed.run("account", "list").returncode == 0
 
 
 # ── Accounts ──────────────────────────────────────────────────────────────────────────────────
+
 
 def states(where):
     return {(a["asset"], a["account"]): a["state"] for a in where.json("account", "list")}
@@ -222,7 +258,10 @@ BAD_IMPORTS = [
     ('asset,account,password\nweb1,app,"a\nb"\n', ["stdin:2: column password"]),
     ("asset,account,password,passphrase\nweb1,app,x,y\n", ["column passphrase"]),
     ("asset,account,key_file\nweb1,app,/nowhere\n", ["stdin:2: column key_file"]),
-    ("asset,account,key_file\nweb1,app,/etc/hostname\n", ["stdin:2: column key_file", "private key"]),
+    (
+        "asset,account,key_file\nweb1,app,/etc/hostname\n",
+        ["stdin:2: column key_file", "private key"],
+    ),
     ("", ["stdin"]),
 ]
 
@@ -240,8 +279,17 @@ def test_told_and_revealed():
     secret = ' p,"\\ß'
     mine.tell(("web*", "app", secret), ("/", "ops", "admin"))
     shown = mine.reveal("web1", "app")
-    assert shown == {"asset": "web1", "account": "app", "version": 1, "stage": "current", "kind": "password",
-                     "secret": secret, "passphrase": None, "in_doubt": False, "candidates": []}, shown
+    assert shown == {
+        "asset": "web1",
+        "account": "app",
+        "version": 1,
+        "stage": "current",
+        "kind": "password",
+        "secret": secret,
+        "passphrase": None,
+        "in_doubt": False,
+        "candidates": [],
+    }, shown
     assert mine.run("account", "reveal", "web2", "app", "--raw").stdout == secret
     fails(mine.run("account", "reveal", "web2", "app"), 2, "--raw")
     assert mine.run("account", "add", "web1", "app", stdin="newer\n").returncode == 0
@@ -250,8 +298,10 @@ def test_told_and_revealed():
     fails(mine.run("account", "reveal", "web1", "app", "--json", "--version", 3), 2, "newest is 2")
     fails(mine.run("account", "add", "web1", "app"), 2, "no password")
     versions = mine.json("account", "show", "web1", "app")["versions"]
-    assert [(v["number"], v["stage"], v["proof"]) for v in versions] == \
-        [(2, "current", "told"), (1, "previous", "told")], versions
+    assert [(v["number"], v["stage"], v["proof"]) for v in versions] == [
+        (2, "current", "told"),
+        (1, "previous", "told"),
+    ], versions
     assert secret not in json.dumps(versions)
     found = states(mine)
     assert [k for k, state in found.items() if state == "unmanaged"] == [("web1", "deploy")], found
@@ -269,8 +319,16 @@ def test_keys():
         with open(key) as file:
             assert mine.reveal("web1", "ops")["secret"] == file.read()
     assert mine.reveal("web1", "ops")["passphrase"] == "a phrase"
-    fails(mine.run("account", "import", "-", stdin=f"asset,account,key_file\nweb1,ops,{key}\n"), 2, "passphrase")
-    fails(mine.run("account", "import", "-", stdin=f"asset,account,key_file\nweb1,ops,{key}.pub\n"), 2, "public")
+    fails(
+        mine.run("account", "import", "-", stdin=f"asset,account,key_file\nweb1,ops,{key}\n"),
+        2,
+        "passphrase",
+    )
+    fails(
+        mine.run("account", "import", "-", stdin=f"asset,account,key_file\nweb1,ops,{key}.pub\n"),
+        2,
+        "public",
+    )
 
 
 def test_undeclared_secrets_are_kept_and_shown():
@@ -283,6 +341,7 @@ def test_undeclared_secrets_are_kept_and_shown():
 
 
 # ── A terminal ────────────────────────────────────────────────────────────────────────────────
+
 
 def on_terminal(*args, typed=(), env=None):
     """Runs a command on a terminal; what is typed answers each prompt in turn."""
@@ -309,15 +368,31 @@ def on_terminal(*args, typed=(), env=None):
 
 def test_asking_does_not_show():
     mine = fresh("asking")
-    status, seen = on_terminal("-C", mine.dir, "account", "add", "web1", "app",
-                               typed=[(b"password: ", b"Typed-1\n"), (b"again: ", b"Typed-1\n")])
+    status, seen = on_terminal(
+        "-C",
+        mine.dir,
+        "account",
+        "add",
+        "web1",
+        "app",
+        typed=[(b"password: ", b"Typed-1\n"), (b"again: ", b"Typed-1\n")],
+    )
     assert status == 0 and "Typed-1" not in seen, (status, seen)
     status, seen = on_terminal("-C", mine.dir, "account", "reveal", "web1", "app")
     assert status == 0 and seen.split() == ["Typed-1"], (status, seen)
-    status, seen = on_terminal("-C", mine.dir, "account", "add", "web1", "app",
-                               typed=[(b"password: ", b"one\n"), (b"again: ", b"two\n")])
+    status, seen = on_terminal(
+        "-C",
+        mine.dir,
+        "account",
+        "add",
+        "web1",
+        "app",
+        typed=[(b"password: ", b"one\n"), (b"again: ", b"two\n")],
+    )
     assert status == 2 and "differ" in seen, (status, seen)
-    status, _ = on_terminal("-C", mine.dir, "account", "add", "web1", "app", typed=[(b"password: ", b"\x03")])
+    status, _ = on_terminal(
+        "-C", mine.dir, "account", "add", "web1", "app", typed=[(b"password: ", b"\x03")]
+    )
     assert status == -2, status
     assert mine.reveal("web1", "app")["secret"] == "Typed-1"
 
@@ -331,6 +406,7 @@ def test_a_terminal_is_not_fed_controls():
 
 
 # ── The vault ─────────────────────────────────────────────────────────────────────────────────
+
 
 def test_wrong_keys():
     mine = fresh("key")
@@ -382,8 +458,12 @@ def test_second_engine():
 
 def test_read_only():
     mine = fresh("read-only")
-    command = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$0" -C "$1" account list'
-    done = subprocess.run(["unshare", "-rm", "sh", "-c", command, LOCKSTEP, mine.dir], capture_output=True, text=True)
+    command = (
+        'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$0" -C "$1" account list'
+    )
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", command, LOCKSTEP, mine.dir], capture_output=True, text=True
+    )
     if "mount" in done.stderr or "unshare" in done.stderr:
         print("      not tried: this machine mounts nothing")
         return
@@ -395,8 +475,12 @@ def test_root_becomes_the_owner():
     owned = os.path.join(mine.dir, "vault")
     if os.geteuid() != 0 or not os.path.isdir(owned):
         return
-    for path in (owned, os.path.join(owned, "data.mdb"), os.path.join(owned, "lock.mdb"),
-                 os.path.join(mine.dir, "master.key")):
+    for path in (
+        owned,
+        os.path.join(owned, "data.mdb"),
+        os.path.join(owned, "lock.mdb"),
+        os.path.join(mine.dir, "master.key"),
+    ):
         os.chown(path, 65534, 65534)
     done = mine.run("account", "list")
     if "ermission denied" in done.stderr:

@@ -3,21 +3,33 @@
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import PASSWORD, WORK, Fleet, Ops, main, ssh_opens
 
 fleet = ops = None
+secrets = {}
 
 
 def setup():
     global fleet, ops
     key = os.path.join(WORK, "ops-key")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ops", "-f", key], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ops", "-f", key], check=True
+    )
     root_key = os.path.join(WORK, "root-key")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "a phrase", "-C", "root", "-f", root_key],
-                   check=True)
-    fleet = Fleet("1-2", "3:keyboard", f"4:key={key}.pub,nopasswd", "5:root", f"6:root,key={root_key}.pub",
-                  "7:nopasswd")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "a phrase", "-C", "root", "-f", root_key],
+        check=True,
+    )
+    fleet = Fleet(
+        "1-2",
+        "3:keyboard",
+        f"4:key={key}.pub,nopasswd",
+        "5:root",
+        f"6:root,key={root_key}.pub",
+        "7:nopasswd",
+    )
     rows = []
     for n, (address, port, _) in sorted(fleet.assets.items()):
         admin, become = ("root", "none") if n in (5, 6) else ("ops", "sudo")
@@ -50,11 +62,17 @@ def test_every_way_in_succeeds():
     ops.check_all_open()
 
 
+def agrees(n):
+    address, port, _ = fleet.assets[n]
+    secret = secrets[n]
+    return ssh_opens(address, port, "app", secret) and not ssh_opens(address, port, "app", PASSWORD)
+
+
 def test_plain_ssh_agrees():
-    for n, (address, port, _) in fleet.assets.items():
-        secret = ops.reveal(f"asset{n}", "app")["secret"]
-        assert ssh_opens(address, port, "app", secret), n
-        assert not ssh_opens(address, port, "app", PASSWORD), n
+    for n in fleet.assets:
+        secrets[n] = ops.reveal(f"asset{n}", "app")["secret"]
+    with ThreadPoolExecutor() as pool:
+        assert all(pool.map(agrees, fleet.assets))
 
 
 def test_unmanaged_account_is_taken_over():
@@ -63,8 +81,11 @@ def test_unmanaged_account_is_taken_over():
 
 
 def test_again_by_hash():
-    ops.write("tasks/by-hash.lua", 'task "by-hash" { accounts = "app", nodes = { "/" }, '
-                                   'secret = random "plain", verify = "hash" }\n')
+    ops.write(
+        "tasks/by-hash.lua",
+        'task "by-hash" { accounts = "app", nodes = { "/" }, '
+        'secret = random "plain", verify = "hash" }\n',
+    )
     with open(os.path.join(ops.dir, "lockstep.lua"), "a") as file:
         file.write('include "tasks/*.lua"\n')
     done = ops.json("run", "by-hash")

@@ -10,7 +10,7 @@ import time
 from harness import Fleet, Ops, main
 
 ACCOUNTS = ("app", "deploy", "svc")
-ROUNDS = 12
+ROUNDS = 8
 fleet = ops = None
 
 

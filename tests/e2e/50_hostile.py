@@ -10,9 +10,13 @@ import threading
 from harness import PASSWORD, Fleet, Ops, main
 
 GOOD = 4
-ROUNDS = 5
+ROUNDS = 4
 fleet = ops = None
-HOSTILE = {"flood": ("127.20.1.1", 2201), "silent": ("127.20.1.2", 2202), "ignore": ("127.20.1.4", 2204)}
+HOSTILE = {
+    "flood": ("127.20.1.1", 2201),
+    "silent": ("127.20.1.2", 2202),
+    "ignore": ("127.20.1.4", 2204),
+}
 
 
 class Server(threading.Thread):
@@ -49,7 +53,12 @@ def ignore(link):
     link.sendall(b"SSH-2.0-flood\r\n")
     payload = b"\x02" + (1000).to_bytes(4, "big") + b"i" * 1000
     padding = 8 - (len(payload) + 5) % 8 + 8
-    packet = (len(payload) + padding + 1).to_bytes(4, "big") + bytes([padding]) + payload + b"\0" * padding
+    packet = (
+        (len(payload) + padding + 1).to_bytes(4, "big")
+        + bytes([padding])
+        + payload
+        + b"\0" * padding
+    )
     while True:
         link.sendall(packet * 8)
 
@@ -60,12 +69,19 @@ def setup():
     fleet.do("fault", 9, "blackhole")
     for name, behave in (("flood", flood), ("silent", silent), ("ignore", ignore)):
         Server(HOSTILE[name], behave).start()
-    good = [(f"asset{n}", a, p, "ops", "sudo", "app") for n, (a, p, _) in fleet.assets.items() if n != 9]
+    good = [
+        (f"asset{n}", a, p, "ops", "sudo", "app") for n, (a, p, _) in fleet.assets.items() if n != 9
+    ]
     bad = [(name, a, p, "ops", "sudo", "app") for name, (a, p) in HOSTILE.items()]
     address, port, _ = fleet.assets[9]
     bad.append(("hole", address, port, "ops", "sudo", "app"))
-    ops = Ops(fleet, rows=good + bad, retries=0, settings='connect_timeout = "4s", login_timeout = "4s"',
-              more='task "good" { accounts = "app", assets = { "asset*" }, secret = random "plain" }')
+    ops = Ops(
+        fleet,
+        rows=good + bad,
+        retries=0,
+        settings='connect_timeout = "4s", login_timeout = "4s"',
+        more='task "good" { accounts = "app", assets = { "asset*" }, secret = random "plain" }',
+    )
     ops.tell(("*", "ops", PASSWORD), ("*", "app", PASSWORD))
 
 
@@ -73,8 +89,11 @@ def good_times(task):
     """From the start of the execution to the end of each good record, in seconds."""
     done = ops.run("run", task, "--json")
     summary = json.loads(done.stdout.splitlines()[-1])
-    return summary, [r["elapsed_ms"] / 1000 for r in ops.records(summary["execution"])
-                     if r["asset"].startswith("asset") and r["asset"] != "asset9" and r["status"] == "success"]
+    return summary, [
+        r["elapsed_ms"] / 1000
+        for r in ops.records(summary["execution"])
+        if r["asset"].startswith("asset") and r["asset"] != "asset9" and r["status"] == "success"
+    ]
 
 
 def test_others_are_not_delayed():
@@ -88,18 +107,29 @@ def test_others_are_not_delayed():
         assert len(times) == GOOD, summary
         mixed += times
     median_clean, median_mixed = statistics.median(clean), statistics.median(mixed)
-    print(f"      clean median {median_clean:.3f} s, beside hostile ones {median_mixed:.3f} s", flush=True)
+    print(
+        f"      clean median {median_clean:.3f} s, beside hostile ones {median_mixed:.3f} s",
+        flush=True,
+    )
     assert median_mixed <= median_clean * 1.1, (median_clean, median_mixed)
 
 
 def test_hostile_ones_fail_by_name():
     summary, _ = good_times("rotate")
-    codes = {r["asset"]: (r["status"], r["error"]["code"]) for r in ops.records(summary["execution"])
-             if not r["asset"].startswith("asset")}
+    codes = {
+        r["asset"]: (r["status"], r["error"]["code"])
+        for r in ops.records(summary["execution"])
+        if not r["asset"].startswith("asset")
+    }
     assert codes["hole"] == ("failed", "timeout"), codes
     assert codes["silent"] == ("failed", "timeout"), codes
     assert codes["flood"] == ("failed", "banner"), codes
-    assert codes["ignore"][0] == "failed" and codes["ignore"][1] in ("banner", "limit", "timeout", "lost"), codes
+    assert codes["ignore"][0] == "failed" and codes["ignore"][1] in (
+        "banner",
+        "limit",
+        "timeout",
+        "lost",
+    ), codes
 
 
 main()

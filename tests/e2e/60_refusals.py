@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Assets that refuse, in every way that a first day brings: each failure has its own name, nothing is lost, and no
-password goes where it should not."""
+"""Assets that refuse, in every way that a first day brings: each failure has its own name,
+nothing is lost, and no password goes where it should not."""
 # time limit: 240
 
 import os
@@ -43,9 +43,12 @@ def log_of(n):
 
 
 def test_connection_refused():
-    record, = failure(only([row(1, port=2999)]))
-    assert (record["status"], record["error"]["class"], record["error"]["code"]) == \
-        ("failed", "retry", "connect"), record
+    (record,) = failure(only([row(1, port=2999)]))
+    assert (record["status"], record["error"]["class"], record["error"]["code"]) == (
+        "failed",
+        "retry",
+        "connect",
+    ), record
 
 
 def test_wrong_privileged_password():
@@ -55,10 +58,14 @@ def test_wrong_privileged_password():
     records = failure(made)
     assert len(records) == 3
     for record in records:
-        assert (record["status"], record["error"]["class"], record["error"]["code"]) == \
-            ("failed", "permanent", "auth"), record
-    assert log_of(1).count("Failed password") + log_of(1).count("error: PAM") - before == 1, \
-        "one refused login stops the account's use on that asset"
+        assert (record["status"], record["error"]["class"], record["error"]["code"]) == (
+            "failed",
+            "permanent",
+            "auth",
+        ), record
+    assert (
+        log_of(1).count("Failed password") + log_of(1).count("error: PAM") - before == 1
+    ), "one refused login stops the account's use on that asset"
     failure(made)
     again = failure(made)
     assert again[0]["error"]["code"] == "probe_budget", again
@@ -67,15 +74,20 @@ def test_wrong_privileged_password():
 
 def test_not_a_sudoer():
     fleet.sh(1, "sh", "-c", "mv /etc/sudoers.d/fleet /root/fleet")
-    record, = failure(only([row(1)]))
+    (record,) = failure(only([row(1)]))
     fleet.sh(1, "sh", "-c", "mv /root/fleet /etc/sudoers.d/fleet")
     assert record["status"] == "failed" and record["error"]["code"] == "become_denied", record
     assert fleet.holds(1, "app", PASSWORD)
 
 
 def test_sudo_wants_another_password():
-    fleet.sh(1, "sh", "-c", "echo 'Defaults rootpw' >/etc/sudoers.d/other; echo root:Other-1.pass | chpasswd")
-    record, = failure(only([row(1)]))
+    fleet.sh(
+        1,
+        "sh",
+        "-c",
+        "echo 'Defaults rootpw' >/etc/sudoers.d/other; echo root:Other-1.pass | chpasswd",
+    )
+    (record,) = failure(only([row(1)]))
     fleet.sh(1, "rm", "/etc/sudoers.d/other")
     assert record["status"] == "failed" and record["error"]["code"] == "become_password", record
 
@@ -88,7 +100,7 @@ def test_changed_host_key():
     offered = fleet._out("fp", "2").split()[-1]
     assert offered != pinned
     seen = len(log_of(2))
-    record, = failure(made)
+    (record,) = failure(made)
     assert record["status"] == "failed" and record["error"]["code"] == "host_key", record
     assert pinned in record["error"]["message"] and offered in record["error"]["message"], record
     since = log_of(2)[seen:]
@@ -101,32 +113,47 @@ def test_changed_host_key():
 
 def test_account_is_not_there():
     made = only([row(3, accounts="app;nobody-here")])
-    made.write("tasks/gone.lua", 'task "gone" { accounts = "nobody-here", nodes = { "/" }, '
-                                 'secret = random "plain" }\n')
+    made.write(
+        "tasks/gone.lua",
+        'task "gone" { accounts = "nobody-here", nodes = { "/" }, ' 'secret = random "plain" }\n',
+    )
     with open(os.path.join(made.dir, "lockstep.lua"), "a") as file:
         file.write('include "tasks/*.lua"\n')
     done = made.json("run", "gone", expect=1)
-    record, = made.records(done["execution"])
+    (record,) = made.records(done["execution"])
     assert (record["status"], record["reason"]) == ("skipped", "absent"), record
 
 
 def test_locked_expired_nologin():
-    fleet.sh(3, "sh", "-c", "usermod -L app; chage -E 2020-01-01 deploy; usermod -s /usr/sbin/nologin svc")
+    fleet.sh(
+        3,
+        "sh",
+        "-c",
+        "usermod -L app; chage -E 2020-01-01 deploy; usermod -s /usr/sbin/nologin svc",
+    )
     made = only([row(3, accounts="app;deploy;svc")])
     found = {r["account"]: (r["status"], r["reason"]) for r in failure(made)}
     fleet.sh(3, "sh", "-c", "usermod -U app; chage -E -1 deploy; usermod -s /bin/bash svc")
-    assert found == {"app": ("skipped", "locked"), "deploy": ("skipped", "expired"),
-                     "svc": ("skipped", "no_proof")}, found
+    assert found == {
+        "app": ("skipped", "locked"),
+        "deploy": ("skipped", "expired"),
+        "svc": ("skipped", "no_proof"),
+    }, found
     for account in ("app", "deploy", "svc"):
         assert fleet.holds(3, account, PASSWORD), account
 
 
 def test_the_asset_refuses_the_change():
-    fleet.sh(3, "sh", "-c", "chmod 755 /usr/sbin/chpasswd; cp -p /usr/sbin/chpasswd /root/real; "
-                            "printf '#!/bin/sh\\ncat >/dev/null\\necho pam: too simple >&2\\nexit 1\\n' "
-                            ">/root/fake; chmod 755 /root/fake; cp /root/fake /usr/sbin/chpasswd")
+    fleet.sh(
+        3,
+        "sh",
+        "-c",
+        "chmod 755 /usr/sbin/chpasswd; cp -p /usr/sbin/chpasswd /root/real; "
+        "printf '#!/bin/sh\\ncat >/dev/null\\necho pam: too simple >&2\\nexit 1\\n' "
+        ">/root/fake; chmod 755 /root/fake; cp /root/fake /usr/sbin/chpasswd",
+    )
     made = only([row(3)])
-    record, = failure(made)
+    (record,) = failure(made)
     fleet.sh(3, "cp", "-p", "/root/real", "/usr/sbin/chpasswd")
     assert (record["status"], record["error"]["code"]) == ("failed", "refused"), record
     assert "too simple" in record["error"]["message"], record
@@ -137,19 +164,29 @@ def test_the_asset_refuses_the_change():
 
 
 def test_the_asset_accepts_and_does_not_apply():
-    fleet.sh(3, "sh", "-c", "cp -p /usr/sbin/chpasswd /root/real; printf '#!/bin/sh\\ncat >/dev/null\\n' "
-                            ">/root/fake; chmod 755 /root/fake; cp /root/fake /usr/sbin/chpasswd")
-    record, = failure(only([row(3)]))
+    fleet.sh(
+        3,
+        "sh",
+        "-c",
+        "cp -p /usr/sbin/chpasswd /root/real; printf '#!/bin/sh\\ncat >/dev/null\\n' "
+        ">/root/fake; chmod 755 /root/fake; cp /root/fake /usr/sbin/chpasswd",
+    )
+    (record,) = failure(only([row(3)]))
     fleet.sh(3, "cp", "-p", "/root/real", "/usr/sbin/chpasswd")
     assert (record["status"], record["error"]["code"]) == ("failed", "not_applied"), record
 
 
 def test_changed_by_hand_is_a_mismatch():
     made = only([row(4)])
-    fleet.sh(4, "sh", "-c", "cp -p /usr/sbin/chpasswd /root/real; printf '#!/bin/sh\\ncat >/dev/null\\n' "
-                            ">/root/fake; chmod 755 /root/fake; cp /root/fake /usr/sbin/chpasswd; "
-                            "echo app:By-hand.77 | /root/real")
-    record, = failure(made)
+    fleet.sh(
+        4,
+        "sh",
+        "-c",
+        "cp -p /usr/sbin/chpasswd /root/real; printf '#!/bin/sh\\ncat >/dev/null\\n' "
+        ">/root/fake; chmod 755 /root/fake; cp /root/fake /usr/sbin/chpasswd; "
+        "echo app:By-hand.77 | /root/real",
+    )
+    (record,) = failure(made)
     fleet.sh(4, "cp", "-p", "/root/real", "/usr/sbin/chpasswd")
     assert (record["status"], record["reason"]) == ("unverified", "accepted_does_not_open"), record
     assert made.json("account", "show", "asset4", "app")["state"] == "mismatch"
@@ -157,10 +194,14 @@ def test_changed_by_hand_is_a_mismatch():
 
 def test_every_printable_character():
     made = only([row(1)])
-    made.write("tasks/odd.lua", '''
+    made.write(
+        "tasks/odd.lua",
+        """
 rule "odd" { length = 120, lower = 0, upper = 0, digit = 0, symbol = { min = 90, set = [[%s]] } }
 task "odd" { accounts = "app", nodes = { "/" }, secret = random "odd" }
-''' % "".join(c for c in string.punctuation if c != "]"))
+"""
+        % "".join(c for c in string.punctuation if c != "]"),
+    )
     with open(os.path.join(made.dir, "lockstep.lua"), "a") as file:
         file.write('include "tasks/*.lua"\n')
     seen = set()
@@ -187,7 +228,9 @@ def test_passwords_told_with_every_character():
 def test_odd_account_names():
     names = "app;a.b;_svc;x_1-y;Name;u-"
     made = only([row(5, accounts=names)], told=("ops",))
-    made.write("tasks/all.lua", 'task "all" { accounts = "*", nodes = { "/" }, secret = random "plain" }\n')
+    made.write(
+        "tasks/all.lua", 'task "all" { accounts = "*", nodes = { "/" }, secret = random "plain" }\n'
+    )
     with open(os.path.join(made.dir, "lockstep.lua"), "a") as file:
         file.write('include "tasks/*.lua"\n')
     done = made.json("run", "all")

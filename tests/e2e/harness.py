@@ -1,7 +1,8 @@
-"""What the end-to-end tests share: a fleet of real servers, a policy directory, and judges that ask the
-servers themselves.
+"""What the end-to-end tests share: a fleet of real servers, a policy directory, and judges that ask
+the servers themselves.
 
-A test is a script of functions that starts with test_; main() runs them in order and says which failed.
+A test is a script of functions that start with test_; main() runs them in order and says which
+failed.
 """
 
 import base64
@@ -22,11 +23,12 @@ PASSWORD = "First-Pass.1"
 
 POLICY = """
 settings {{ change_deadline = "{deadline}", sandbox = {sandbox}, {settings} }}
-rule "plain" {{ length = 20, lower = 2, upper = 2, digit = 2, symbol = {{ min = 1, set = "-_.+=" }} }}
+rule "plain" {{ length = 20, lower = 2, upper = 2, digit = 2,
+	symbol = {{ min = 1, set = "-_.+=" }} }}
 inventory "inventory/assets.csv"
 node "/" {{ lockout = {{ limit = {limit}, window = "1m" }} }}
-task "rotate" {{ accounts = {{ "app", "deploy", "svc" }}, nodes = {{ "/" }}, secret = random "plain",
-	verify = "{verify}", limits = {{ retries = {retries} }} }}
+task "rotate" {{ accounts = {{ "app", "deploy", "svc" }}, nodes = {{ "/" }},
+	secret = random "plain", verify = "{verify}", limits = {{ retries = {retries} }} }}
 {more}
 """
 
@@ -56,12 +58,20 @@ class Fleet:
             self.assets[int(number)] = (address, int(port), fingerprint)
 
     def _out(self, *args):
-        return subprocess.run([FLEET, *args], env=self.env, check=True, text=True,
-                              stdout=subprocess.PIPE).stdout
+        return subprocess.run(
+            [FLEET, *args], env=self.env, check=True, text=True, stdout=subprocess.PIPE
+        ).stdout
 
     def sh(self, number, *command, stdin=None):
-        return subprocess.run([FLEET, "sh", str(number), *command], env=self.env, text=True, input=stdin,
-                              stdout=subprocess.PIPE, check=True).stdout
+        return subprocess.run(
+            [FLEET, "sh", str(number), *command],
+            env=self.env,
+            text=True,
+            errors="replace",
+            input=stdin,
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
 
     def do(self, *args):
         subprocess.run([FLEET, *[str(a) for a in args]], env=self.env, check=True)
@@ -81,8 +91,21 @@ class Fleet:
 class Ops:
     """A policy directory with its vault, made by `init`."""
 
-    def __init__(self, fleet, name="ops", deadline="1s", limit=1000, retries=2, verify="login", sandbox=None,
-                 settings="", more="", rows=None, lockstep=LOCKSTEP, env=None):
+    def __init__(
+        self,
+        fleet,
+        name="ops",
+        deadline="1s",
+        limit=1000,
+        retries=2,
+        verify="login",
+        sandbox=None,
+        settings="",
+        more="",
+        rows=None,
+        lockstep=LOCKSTEP,
+        env=None,
+    ):
         self.dir = os.path.join(WORK, name)
         self.fleet = fleet
         self.lockstep = lockstep
@@ -94,8 +117,18 @@ class Ops:
         for sub in ("rules", "tasks", "inventory"):
             for file in os.listdir(os.path.join(self.dir, sub)):
                 os.remove(os.path.join(self.dir, sub, file))
-        self.write("lockstep.lua", POLICY.format(deadline=deadline, limit=limit, retries=retries,
-                                                 verify=verify, sandbox=sandbox, settings=settings, more=more))
+        self.write(
+            "lockstep.lua",
+            POLICY.format(
+                deadline=deadline,
+                limit=limit,
+                retries=retries,
+                verify=verify,
+                sandbox=sandbox,
+                settings=settings,
+                more=more,
+            ),
+        )
         self.inventory(rows)
 
     def write(self, name, text):
@@ -103,28 +136,45 @@ class Ops:
             file.write(text)
 
     def inventory(self, rows=None):
-        """Rows of name, address, port, admin, become, accounts; by default all assets of the fleet."""
+        """Rows of name, address, port, admin, become, accounts; by default the whole fleet."""
         if rows is None:
-            rows = [(f"asset{n}", a, p, "ops", "sudo", "app;deploy;svc")
-                    for n, (a, p, _) in sorted(self.fleet.assets.items())]
+            rows = [
+                (f"asset{n}", a, p, "ops", "sudo", "app;deploy;svc")
+                for n, (a, p, _) in sorted(self.fleet.assets.items())
+            ]
         lines = ["name,address,port,platform,admin,become,accounts"]
         lines += [",".join([r[0], r[1], str(r[2]), "linux", *r[3:]]) for r in rows]
         self.write("inventory/assets.csv", "\n".join(lines) + "\n")
 
     def run(self, *args, at=True, expect=None, stdin="", timeout=110, env=None, text=True):
         command = [self.lockstep] + (["-C", self.dir] if at else []) + [str(a) for a in args]
-        done = subprocess.run(command, input=stdin, text=text, capture_output=True, timeout=timeout,
-                              env=dict(self.env, **(env or {})))
+        done = subprocess.run(
+            command,
+            input=stdin,
+            text=text,
+            capture_output=True,
+            timeout=timeout,
+            env=dict(self.env, **(env or {})),
+        )
         if expect is not None and done.returncode != expect:
-            raise AssertionError(f"{' '.join(command)}: exit {done.returncode}, not {expect}\n"
-                                 f"{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"{' '.join(command)}: exit {done.returncode}, not {expect}\n"
+                f"{done.stdout}{done.stderr}"
+            )
         return done
 
     def start(self, *args, env=None, **more):
         """Starts a command in a session of its own, to be killed."""
-        return subprocess.Popen([self.lockstep, "-C", self.dir, *args], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                start_new_session=True, env=dict(self.env, **(env or {})), **more)
+        return subprocess.Popen(
+            [self.lockstep, "-C", self.dir, *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=dict(self.env, **(env or {})),
+            **more,
+        )
 
     def json(self, *args, expect=0, **more):
         done = self.run(*args, "--json", expect=expect, **more)
@@ -132,7 +182,8 @@ class Ops:
 
     def tell(self, *rows):
         """Imports asset, account, password rows from stdin."""
-        text = "asset,account,password\n" + "".join(",".join(quoted(f) for f in row) + "\n" for row in rows)
+        text = "asset,account,password\n"
+        text += "".join(",".join(quoted(f) for f in row) + "\n" for row in rows)
         self.run("account", "import", "-", stdin=text, expect=0)
 
     def tell_all(self, accounts=("ops", "app", "deploy", "svc")):
@@ -145,7 +196,9 @@ class Ops:
         return self.json("record", "list", "--execution", execution)
 
     def record(self, execution, asset, account):
-        found = [r for r in self.records(execution) if (r["asset"], r["account"]) == (asset, account)]
+        found = [
+            r for r in self.records(execution) if (r["asset"], r["account"]) == (asset, account)
+        ]
         assert len(found) == 1, found
         return found[0]
 
@@ -154,9 +207,10 @@ class Ops:
         for number in numbers or sorted(self.fleet.assets):
             for account in accounts:
                 told = self.reveal(f"asset{number}", account)
-                assert not told["in_doubt"], told["asset"] + " " + told["account"] + " is in doubt"
-                assert self.fleet.holds(number, account, told["secret"]), \
-                    f"asset{number} {account}: the vault's secret is not the asset's"
+                assert not told["in_doubt"], f"asset{number} {account} is in doubt"
+                assert self.fleet.holds(
+                    number, account, told["secret"]
+                ), f"asset{number} {account}: the vault's secret is not the asset's"
 
 
 def quoted(field):
@@ -169,10 +223,34 @@ def ssh_opens(address, port, user, password, command="echo in"):
     os.write(writer, password.encode() + b"\n")
     os.close(writer)
     done = subprocess.run(
-        ["sshpass", f"-d{reader}", "ssh", "-F", "none", "-p", str(port), "-o", "StrictHostKeyChecking=no",
-         "-o", "UserKnownHostsFile=/dev/null", "-o", "PubkeyAuthentication=no", "-o", "LogLevel=ERROR",
-         "-o", "NumberOfPasswordPrompts=1", "-o", "ConnectTimeout=5", f"{user}@{address}", command],
-        pass_fds=[reader], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        [
+            "sshpass",
+            f"-d{reader}",
+            "ssh",
+            "-F",
+            "none",
+            "-p",
+            str(port),
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "PubkeyAuthentication=no",
+            "-o",
+            "LogLevel=ERROR",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+            "-o",
+            "ConnectTimeout=5",
+            f"{user}@{address}",
+            command,
+        ],
+        pass_fds=[reader],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
     os.close(reader)
     return done.returncode == 0 and "in" in done.stdout
 

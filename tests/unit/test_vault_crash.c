@@ -19,22 +19,6 @@
 #define ASSET	 "web01.example.com"
 #define ACCOUNTS 4000
 
-static int setup(void **state)
-{
-	struct place *place = calloc(1, sizeof(*place));
-
-	place_setup(place);
-	*state = place;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	place_teardown(*state);
-	free(*state);
-	return 0;
-}
-
 /* ── The engine that is killed ───────────────────────────────────────────────────────────── */
 
 struct step {
@@ -236,7 +220,7 @@ static void test_killed_at_any_moment(void **state)
 	assert_true(kept > 0);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, place_begin, place_end)
 
 int main(void)
 {

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -12,50 +11,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <lmdb.h>
 
-#include "base/buf.h"
-#include "base/pack.h"
 #include "vault/place.h"
 #include "vault_help.h"
 
 #define ASSET "web01.example.com"
-
-static int setup(void **state)
-{
-	struct place *place = calloc(1, sizeof(*place));
-
-	place_setup(place);
-	*state = place;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	place_teardown(*state);
-	free(*state);
-	return 0;
-}
-
-static void assert_open_fails(struct place *place, enum err code, const char *text)
-{
-	struct vault *vault;
-
-	place->error.text[0] = '\0';
-	assert_int_equal(vault_open(&vault, &place->config, &place->error), code);
-	assert_null(vault);
-	assert_int_equal(place->error.code, code);
-	if (strstr(place->error.text, text) == NULL)
-		fail_msg("\"%s\" is not in: %s", text, place->error.text);
-}
-
-static void make(struct place *place)
-{
-	struct vault *vault = must_create(place);
-
-	assert_int_equal(tell(place, vault, ASSET, "app", "secret"), ERR_OK);
-	vault_close(vault);
-}
 
 /* ── Making ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -98,7 +58,7 @@ static void test_create_twice(void **state)
 {
 	struct place *place = *state;
 
-	make(place);
+	must_make(place);
 	assert_int_equal(vault_create(&place->config, &place->error), ERR_EXISTS);
 	assert_non_null(strstr(place->error.text, place->dir));
 	vault_close(must_open(place));
@@ -109,7 +69,7 @@ static void test_create_with_a_key_left(void **state)
 {
 	struct place *place = *state;
 
-	make(place);
+	must_make(place);
 	snprintf(place->dir, sizeof(place->dir), "%s/other/", place->root);
 	assert_int_equal(vault_create(&place->config, &place->error), ERR_EXISTS);
 	assert_non_null(strstr(place->error.text, "move it away"));
@@ -144,7 +104,7 @@ static void test_create_leaves_nothing_half_made(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
 	assert_int_equal(err, ERR_IO);
 	assert_int_equal(entries(place->root), 0);
-	make(place);
+	must_make(place);
 }
 
 /* ── Who may open it ─────────────────────────────────────────────────────────────────────── */
@@ -164,7 +124,7 @@ static void test_modes(void **state)
 {
 	struct place *place = *state;
 
-	make(place);
+	must_make(place);
 	assert_int_equal(chmod(place->dir, 0750), 0);
 	assert_open_fails(place, ERR_DENIED, "chmod 700 ");
 	assert_int_equal(chmod(place->dir, 0701), 0);
@@ -183,7 +143,7 @@ static void test_key_is_no_regular_file(void **state)
 	struct place *place = *state;
 	char real[320];
 
-	make(place);
+	must_make(place);
 	snprintf(real, sizeof(real), "%s/real.key", place->root);
 	assert_int_equal(rename(place->key_path, real), 0);
 	assert_open_fails(place, ERR_NOT_FOUND, "no master key");
@@ -205,7 +165,7 @@ static void test_other_owner(void **state)
 		print_message("skipped: only root can give a directory away\n");
 		skip();
 	}
-	make(place);
+	must_make(place);
 	assert_int_equal(chown(place->dir, 4711, 4711), 0);
 	assert_open_fails(place, ERR_DENIED, "4711");
 	assert_int_equal(chown(place->dir, 0, 0), 0);
@@ -239,7 +199,7 @@ static void test_read_only_directory(void **state)
 	struct place *place = *state;
 
 	if (geteuid() != 0) {
-		make(place);
+		must_make(place);
 		assert_int_equal(unlink(vault_file(place, "lock")), 0);
 		assert_int_equal(chmod(place->dir, 0500), 0);
 		assert_open_fails(place, ERR_DENIED, "lock");
@@ -247,7 +207,7 @@ static void test_read_only_directory(void **state)
 		return;
 	}
 	/* Root writes everywhere: the same as somebody else. */
-	make(place);
+	must_make(place);
 	assert_int_equal(unlink(vault_file(place, "lock")), 0);
 	assert_int_equal(chmod(place->dir, 0500), 0);
 	assert_int_equal(chown(place->dir, 65534, 65534), 0);
@@ -290,7 +250,7 @@ static void test_wrong_and_bad_keys(void **state)
 	struct place *place = *state;
 	char text[128];
 
-	make(place);
+	must_make(place);
 	key_write(place, other);
 	assert_open_fails(place, ERR_CORRUPT, "does not open vault");
 	assert_non_null(strstr(place->error.text, place->key_path));
@@ -315,7 +275,7 @@ static void test_key_without_newline(void **state)
 	char text[80];
 	FILE *file;
 
-	make(place);
+	must_make(place);
 	file = fopen(place->key_path, "r");
 	assert_non_null(file);
 	assert_non_null(fgets(text, sizeof(text), file));
@@ -419,7 +379,7 @@ static void test_holder_that_ended_while_its_wire_lives(void **state)
 	int fd;
 	pid_t pid;
 
-	make(place);
+	must_make(place);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
@@ -437,148 +397,7 @@ static void test_holder_that_ended_while_its_wire_lives(void **state)
 	vault_close(must_open(place));
 }
 
-/* ── What is in the file ─────────────────────────────────────────────────────────────────── */
-
-static MDB_env *raw_env(const char *dir)
-{
-	MDB_env *env;
-
-	assert_int_equal(mdb_env_create(&env), 0);
-	assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
-	assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
-	return env;
-}
-
-static size_t pages_end(const char *dir)
-{
-	MDB_env *env = raw_env(dir);
-	MDB_envinfo info;
-	MDB_stat st;
-
-	mdb_env_info(env, &info);
-	mdb_env_stat(env, &st);
-	mdb_env_close(env);
-	return (info.me_last_pgno + 1) * st.ms_psize;
-}
-
-static void test_truncated_at_every_size(void **state)
-{
-	struct place *place = *state;
-	char saved[320], command[800];
-	size_t end;
-
-	make(place);
-	end = pages_end(place->dir);
-	assert_true(end > 8192);
-	snprintf(saved, sizeof(saved), "%s/saved", place->root);
-	snprintf(command, sizeof(command), "cp --sparse=always '%s' '%s'",
-	    vault_file(place, "data.mdb"), saved);
-	assert_int_equal(system(command), 0);
-	snprintf(command, sizeof(command), "cp --sparse=always '%s' '%s'", saved,
-	    vault_file(place, "data.mdb"));
-	for (size_t size = 0; size < end; size += size < 9000 ? 500 : 2048) {
-		assert_int_equal(system(command), 0);
-		assert_int_equal(truncate(vault_file(place, "data.mdb"), (off_t)size), 0);
-		assert_open_fails(place, ERR_CORRUPT, "backup");
-	}
-	assert_int_equal(system(command), 0);
-	assert_int_equal(truncate(vault_file(place, "data.mdb"), (off_t)end - 1), 0);
-	assert_open_fails(place, ERR_CORRUPT, "truncated");
-	/* Past the last page there is nothing to lose. */
-	assert_int_equal(system(command), 0);
-	assert_int_equal(truncate(vault_file(place, "data.mdb"), (off_t)end), 0);
-	vault_close(must_open(place));
-}
-
-/* As long as the map at all times, so that a file that is shorter than its pages was truncated. */
-static void test_file_is_as_long_as_the_map(void **state)
-{
-	struct place *place = *state;
-	struct stat st;
-
-	make(place);
-	assert_int_equal(stat(vault_file(place, "data.mdb"), &st), 0);
-	assert_int_equal(st.st_size, 1 << 20);
-	assert_true(st.st_blocks * 512 < 1 << 19);
-}
-
-static void test_foreign_files(void **state)
-{
-	struct place *place = *state;
-	FILE *file;
-	MDB_env *env;
-
-	make(place);
-	file = fopen(vault_file(place, "data.mdb"), "w");
-	for (int i = 0; i < 20000; i++)
-		fputs("not a vault ", file);
-	fclose(file);
-	assert_open_fails(place, ERR_CORRUPT, "not a vault");
-
-	/* An environment of LMDB, and nothing of ours in it. */
-	assert_int_equal(unlink(vault_file(place, "data.mdb")), 0);
-	env = raw_env(place->dir);
-	mdb_env_close(env);
-	assert_open_fails(place, ERR_CORRUPT, "not a vault");
-}
-
-static void meta_put(const char *dir, const char *name, const void *bytes, size_t len)
-{
-	MDB_env *env = raw_env(dir);
-	MDB_txn *txn;
-	MDB_dbi meta;
-	char key_bytes[32];
-	MDB_val key = {.mv_size = strlen(name), .mv_data = key_bytes};
-	MDB_val row = {.mv_size = len};
-
-	memcpy(key_bytes, name, strlen(name));
-	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
-	assert_int_equal(mdb_put(txn, meta, &key, &row, MDB_RESERVE), 0);
-	memcpy(row.mv_data, bytes, len);
-	assert_int_equal(mdb_txn_commit(txn), 0);
-	mdb_env_close(env);
-}
-
-static void schema_put(struct place *place, uint64_t schema)
-{
-	struct buf row;
-
-	buf_init(&row, 64);
-	pack_map(&row, 2);
-	pack_kv_text(&row, "later", "a key that this one does not know");
-	pack_kv_uint(&row, "n", schema);
-	meta_put(place->dir, "schema", row.data, row.len);
-	buf_clear(&row);
-}
-
-static void test_schemas(void **state)
-{
-	struct place *place = *state;
-
-	make(place);
-	schema_put(place, 2);
-	assert_open_fails(place, ERR_VERSION, "newer lockstep (schema 2");
-	schema_put(place, 0);
-	assert_open_fails(place, ERR_CORRUPT, "not a vault");
-	schema_put(place, 1);
-	vault_close(must_open(place));
-	meta_put(place->dir, "schema", "\xc1", 1);
-	assert_open_fails(place, ERR_CORRUPT, "not a vault");
-}
-
-static void test_damaged_wrap(void **state)
-{
-	struct place *place = *state;
-
-	make(place);
-	meta_put(place->dir, "seal", "\x80", 1);
-	assert_open_fails(place, ERR_CORRUPT, "data key is damaged");
-	meta_put(place->dir, "seal", "\xc1", 1);
-	assert_open_fails(place, ERR_CORRUPT, "lost what seals it");
-}
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, place_begin, place_end)
 
 int main(void)
 {
@@ -600,11 +419,6 @@ int main(void)
 	    TEST(test_lock_fd_is_closed_on_exec_and_outlives_its_vault),
 	    TEST(test_every_descriptor_is_closed_on_exec),
 	    TEST(test_holder_that_ended_while_its_wire_lives),
-	    TEST(test_truncated_at_every_size),
-	    TEST(test_file_is_as_long_as_the_map),
-	    TEST(test_foreign_files),
-	    TEST(test_schemas),
-	    TEST(test_damaged_wrap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,22 @@ void place_teardown(struct place *place)
 	nftw(place->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+int place_begin(void **state)
+{
+	struct place *place = calloc(1, sizeof(*place));
+
+	place_setup(place);
+	*state = place;
+	return 0;
+}
+
+int place_end(void **state)
+{
+	place_teardown(*state);
+	free(*state);
+	return 0;
+}
+
 const char *vault_file(struct place *place, const char *name)
 {
 	static char path[400];
@@ -130,6 +146,26 @@ struct vault *must_create(struct place *place)
 	if (vault_create(&place->config, &place->error) != ERR_OK)
 		fail_msg("create: %s", place->error.text);
 	return must_open(place);
+}
+
+void must_make(struct place *place)
+{
+	struct vault *vault = must_create(place);
+
+	assert_int_equal(tell(place, vault, "web01.example.com", "app", "secret"), ERR_OK);
+	vault_close(vault);
+}
+
+void assert_open_fails(struct place *place, enum err code, const char *text)
+{
+	struct vault *vault;
+
+	place->error.text[0] = '\0';
+	assert_int_equal(vault_open(&vault, &place->config, &place->error), code);
+	assert_null(vault);
+	assert_int_equal(place->error.code, code);
+	if (strstr(place->error.text, text) == NULL)
+		fail_msg("\"%s\" is not in: %s", text, place->error.text);
 }
 
 /* ── Writes ──────────────────────────────────────────────────────────────────────────────── */

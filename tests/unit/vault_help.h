@@ -28,11 +28,19 @@ struct place {
 void place_setup(struct place *);
 void place_teardown(struct place *);
 
+/* The same as a test's setup and teardown, whose state is a place. */
+int place_begin(void **state);
+int place_end(void **state);
+
 /* Fires what is armed, once. */
 void place_turn(struct place *);
 
 struct vault *must_create(struct place *); /* and open */
 struct vault *must_open(struct place *);
+void must_make(struct place *); /* with a secret in it, and closed */
+
+/* Opening fails with that code and with that text in the error's. */
+void assert_open_fails(struct place *, enum err code, const char *text);
 
 /* A path below the vault's directory; good until the next call. */
 const char *vault_file(struct place *, const char *name);

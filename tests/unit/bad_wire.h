@@ -1,0 +1,11 @@
+/*
+ * A wire that misbehaves: it does what the account of a job is called, and an open goes by the name
+ * of the asset. It never reaches an asset.
+ */
+#ifndef TESTS_BAD_WIRE_H
+#define TESTS_BAD_WIRE_H
+
+/* The whole of a program that was started as a wire; its exit status. */
+int bad_wire_run(void);
+
+#endif
