@@ -34,6 +34,7 @@ static const struct advice {
     {"refused", "the asset refused the new secret",
 	"make the task's rule fit what the asset takes, then %R"},
     {"not_applied", "the asset said yes and did not change it", "see on the asset why, then %R"},
+    {"no_verdict", "it shows no hash that can be compared", "set verify = \"login\", then %R"},
     {"output", "the asset answered something unexpected", "see the platform's script, then %R"},
     {"script", "the platform's script failed", "mend the script, then %R"},
     {"limit", "it sent more than is allowed", "%R"},

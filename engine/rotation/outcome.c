@@ -207,8 +207,10 @@ void life_error(struct life *life, const char *class, const char *code, const ch
 
 void life_uncertain(struct life *life, const struct wire_result *result)
 {
-	life_error(life, "uncertain", fault_name(result->fault), result->text);
-	life_end(life, STATUS_UNVERIFIED, fault_name(result->fault));
+	const char *code = result->fault != FAULT_NONE ? fault_name(result->fault) : "no_verdict";
+
+	life_error(life, "uncertain", code, result->text);
+	life_end(life, STATUS_UNVERIFIED, code);
 }
 
 void life_no_budget(struct life *life)
