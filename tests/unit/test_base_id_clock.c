@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -155,6 +156,8 @@ static void timers_fire_in_order(void **state)
 	struct player players[8];
 
 	(void)state;
+	if (getenv("VALGRIND") != NULL) /* so slow that what is armed later is due later */
+		skip();
 	memset(players, 0, sizeof(players));
 	arm(&players[0], 'a', 20);
 	arm(&players[1], 'b', 0);

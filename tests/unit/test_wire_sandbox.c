@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -235,5 +236,9 @@ int main(void)
 	    cmocka_unit_test(test_abort),
 	};
 
+	if (getenv("VALGRIND") != NULL) {
+		puts("valgrind makes system calls that the sandbox forbids");
+		return 77;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
