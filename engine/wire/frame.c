@@ -50,14 +50,16 @@ static void frames_close(struct frames *frames)
 	frames->fd = -1;
 }
 
+/* Told before it is closed: the peer must not see the end and act on it first. */
 static void frames_lose(struct frames *frames, enum err why)
 {
-	frames_close(frames);
 	frames->calling = true;
 	frames->config.lost(frames->config.arg, why);
 	frames->calling = false;
 	if (frames->freed)
 		frames_destroy(frames);
+	else
+		frames_close(frames);
 }
 
 /* The length that the frame at `at` bears; false when it has not come yet. */
