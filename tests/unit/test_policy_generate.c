@@ -76,7 +76,8 @@ static void assert_uniform(const struct rule_spec *spec, const char *name)
 {
 	struct generator *generator = generator_of(spec);
 	struct outcomes outcomes;
-	size_t *seen, expected = 100;
+	/* Valgrind is slow and looks for other things. */
+	size_t *seen, expected = getenv("VALGRIND") != NULL ? 5 : 100;
 	char text[RULE_LENGTH_MAX + 1];
 	double square = 0, freedom;
 

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -327,11 +326,9 @@ static bool in_a_child(struct place *place, bool (*fn)(struct place *))
 
 static void test_second_opener_in_another_process(void **state)
 {
+	static struct vault *vault; /* on the child's stack it would count as forgotten */
 	struct place *place = *state;
-	struct vault *vault;
 
-	if (getenv("VALGRIND") != NULL) /* it keeps the child from seeing its parent */
-		skip();
 	vault = must_create(place);
 	assert_true(in_a_child(place, open_is_busy));
 	assert_int_equal(tell(place, vault, ASSET, "app", "x"), ERR_OK);
