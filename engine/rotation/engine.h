@@ -164,8 +164,9 @@ struct visit {
 	bool over;   /* it broke: what is left needs another visit */
 	bool failed; /* it could not be opened, as `result` says */
 	struct wire_result result;
-	const char *reason; /* why it was not tried: a word; NULL = it was */
-	uint32_t booked;    /* attempts booked for the privileged login, not yet given back */
+	uint64_t free_at_ms; /* wall: when its login may be tried again */
+	const char *reason;  /* why it was not tried: a word; NULL = it was */
+	uint32_t booked;     /* attempts booked for the privileged login, not yet given back */
 	struct account admin;
 	struct life *life; /* the one in work */
 	void (*ready)(void *arg);

@@ -41,6 +41,7 @@ void life_begin(struct life *life)
 
 static void life_not_visited(struct life *life, const struct visit *visit)
 {
+	life->free_at_ms = visit->free_at_ms;
 	if (visit->reason == NULL)
 		life_fault(life, &visit->result);
 	else if (strcmp(visit->reason, "probe_budget") == 0)

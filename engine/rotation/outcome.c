@@ -123,6 +123,7 @@ static void life_go_fresh(struct life *life)
 	struct site *site = life->site;
 
 	life->doubt = false;
+	life->doubt_tried = false; /* its own change may come to be in doubt too */
 	life->subject = &life->record;
 	if (site->rotation->draining)
 		life_end(life, STATUS_SKIPPED, "stopped");
@@ -236,7 +237,10 @@ static void life_retry_written(struct life *life)
 	uint64_t pause_ms = RETRY_PAUSE_MS << (life->record.attempts - 1);
 
 	attempt_close(&life->attempt);
-	life_wait(life, pause_ms);
+	if (life->site->rotation->draining)
+		life_end(life, STATUS_SKIPPED, "stopped");
+	else
+		life_wait(life, pause_ms);
 }
 
 void life_retry_later(struct life *life)

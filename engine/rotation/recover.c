@@ -119,8 +119,13 @@ static enum verify doubt_verify(const struct rotation *rotation, const struct re
 /* Where the end of the send was seen and no proof was asked for, nothing is under way. */
 static uint64_t doubt_delay_ms(const struct rotation *rotation, const struct record *record)
 {
-	return strcmp(record->reason, "not_asked") == 0 ? 0
-							: rotation->settings->change_deadline_ms;
+	const struct asset *asset = policy_asset_find(rotation->config.policy, record->asset);
+	const struct platform *platform =
+	    asset != NULL ? policy_platform_find(rotation->config.policy, asset->platform) : NULL;
+	bool ended = strcmp(record->reason, "not_asked") == 0 && platform != NULL &&
+		     !platform->answers_early;
+
+	return ended ? 0 : rotation->settings->change_deadline_ms;
 }
 
 struct life *life_new_doubt(

@@ -9,6 +9,10 @@
 
 #include "base/crash.h"
 
+/* Up to this lockout limit an attempt is too dear to be made before the pending version is sent
+ * again. */
+#define LOCKOUT_TIGHT 3
+
 /* ── Verdicts ── */
 
 static enum proof life_proof(const struct life *life)
@@ -125,7 +129,10 @@ void settle_begin(struct life *life)
 		    &(struct error){.code = err, .text = "an account in doubt cannot be read"});
 		return;
 	}
-	if (life_method(life) == WIRE_PROOF_HASH)
+	/* Three attempts do not fit below a limit of three: send the same again first, then see. */
+	life->pending_tried = life_method(life) == WIRE_PROOF_LOGIN &&
+			      life->site->asset->lockout_limit <= LOCKOUT_TIGHT;
+	if (life_method(life) == WIRE_PROOF_HASH || life->pending_tried)
 		life_visit(life);
 	else
 		attempt_try(life, life->account.pending, settle_pending_tried);

@@ -226,7 +226,7 @@ static void visit_login(void *arg)
 	struct vault_txn *txn = vault_read(rotation->config.vault);
 	struct secret *secret = NULL, *passphrase = NULL;
 	struct version version;
-	struct error error;
+	struct error error = {.code = ERR_IO, .text = "a secret cannot be read"};
 	enum err err = ERR_IO;
 
 	if (txn != NULL)
@@ -284,7 +284,8 @@ static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error 
 	if (err != ERR_OK)
 		return error_set(error, err, "%s on %s has no secret", asset->admin, asset->name);
 	visit->booked = 1;
-	err = probe_book(txn, asset->name, asset->admin, &lockout, visit->booked, now_ms, NULL);
+	err = probe_book(
+	    txn, asset->name, asset->admin, &lockout, visit->booked, now_ms, &visit->free_at_ms);
 	if (err == ERR_FULL) /* not the disk's: keep_write would wait */
 		err = error_set(error, ERR_LIMIT, "no attempt left");
 	return err;

@@ -275,6 +275,10 @@ static enum err auth_try_step(struct link *link, const struct login *login, stru
 	if (rc != 0)
 		return auth_failed(link, rc, outcome);
 	link->auth.failed = 0;
+	if (link->auth.method == AUTH_PROMPTS && !link->auth.answered)
+		return outcome_set(outcome, FAULT_NO_METHOD,
+		    "the asset lets %s in without asking for the password: nothing can be proven",
+		    login->user);
 	stream_trust(&link->stream);
 	return ERR_OK;
 }

@@ -10,7 +10,6 @@
 
 #define COMMAND_INPUT_MAX  (64 * 1024)
 #define COMMAND_SECRET_MAX (16 * 1024) /* leaves in one packet */
-#define KILL_AFTER_S	   5
 
 /*
  * Runs as root. Without backslash, newline, quote and exclamation mark, so that dash, bash, zsh,
@@ -20,7 +19,7 @@
 static const char prepare[] = "LC_ALL=C; PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin; "
 			      "export LC_ALL PATH; unset c e i l n s; set +x; "
 			      "p=no; case $(type printf) in *builtin*) p=yes;; esac; "
-			      "t=no; timeout -k 5 5 true </dev/null >/dev/null 2>&1 && t=yes; "
+			      "t=no; timeout -s KILL 5 true </dev/null >/dev/null 2>&1 && t=yes; "
 			      "e=$(echo .; echo .); e=${e#.}; e=${e%.}; ";
 static const char repeat[] = "while IFS= read -r c; do eval \"$c\"; done";
 
@@ -147,6 +146,13 @@ static size_t lines_count(const struct buf *input)
 	return count;
 }
 
+/* Not a moment longer than the engine waits, and at least a second: timeout(1) counts whole ones.
+ */
+static uint32_t limit_s(uint32_t limit_ms)
+{
+	return limit_ms < 1000 ? 1 : limit_ms / 1000;
+}
+
 void command_render(const struct command *command, bool timeout, struct buf *out)
 {
 	bool fed = command->input.len > 0;
@@ -155,8 +161,7 @@ void command_render(const struct command *command, bool timeout, struct buf *out
 		buf_addf(out, "i=; n=%zu; %s", lines_count(&command->input), collect);
 	buf_add_text(out, "( exec ");
 	if (timeout && command->limit_ms > 0)
-		buf_addf(
-		    out, "timeout -k %d %u ", KILL_AFTER_S, (command->limit_ms - 1) / 1000 + 1);
+		buf_addf(out, "timeout -s KILL %u ", limit_s(command->limit_ms));
 	buf_add(out, command->line.data, command->line.len);
 	buf_add_text(out, fed ? " ); s=$?; unset i l; " : " ) </dev/null; s=$?; ");
 	buf_addf(out, "printf \"%%s %%s\\n\" %s \"$s\"; printf \"%%s\\n\" %s >&2\n", command->nonce,

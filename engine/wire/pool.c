@@ -75,6 +75,7 @@ struct session {
 	struct timer late; /* the wire should have answered */
 	struct timer fail; /* to answer for a dead wire */
 	bool sent;	   /* … that was handed a new secret */
+	bool attempt;	   /* … that was handed a login */
 };
 
 static struct pool *pool_of(struct wires *wires)
@@ -128,7 +129,12 @@ static void session_answer(struct session *session, struct wire_result *result)
 static void session_on_fail(void *arg)
 {
 	struct session *session = arg;
-	struct wire_result result = {.fault = FAULT_WIRE, .sent = session->sent};
+	/* Whether the asset judged a login nobody can tell any more: it may have counted. */
+	struct wire_result result = {
+	    .fault = FAULT_WIRE,
+	    .sent = session->sent,
+	    .failed_attempts = session->attempt ? 1 : 0,
+	};
 
 	snprintf(result.text, sizeof(result.text), "the wire %s", session->how);
 	session_answer(session, &result);
@@ -327,6 +333,7 @@ static void session_send(struct session *session, const struct wire_job *job)
 	if (out == NULL)
 		return;
 	session->sent = job->kind == WIRE_CHANGE;
+	session->attempt = job->kind == WIRE_ADMIN || job->kind == WIRE_PROVE;
 	message_put_job(out, session->by_number.number, session->job,
 	    job->kind == WIRE_OPEN ? &session->target : NULL, job);
 	process_send(process);
@@ -341,7 +348,7 @@ static void pool_submit(
 	session->done = done;
 	session->arg = arg;
 	session->kind = job->kind;
-	session->sent = false;
+	session->sent = session->attempt = false;
 	session->job++;
 	if (session->slot == NULL)
 		timer_start(pool_clock(session->pool), &session->fail, 0);

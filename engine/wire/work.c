@@ -6,6 +6,7 @@
 
 #include "base/crash.h"
 #include "base/mem.h"
+#include "wire/redact.h"
 
 struct work {
 	struct work_config config;
@@ -136,8 +137,8 @@ static enum err admin_step(struct work *work, struct outcome *outcome)
 		work->phase = 2;
 	}
 	err = shell_open_step(place->shell, outcome);
-	if (err != ERR_AGAIN)
-		work->result.failed_attempts += shell_failed_attempts(place->shell);
+	work->result.failed_attempts =
+	    link_failed_attempts(place->link) + shell_failed_attempts(place->shell);
 	return err;
 }
 
@@ -303,6 +304,21 @@ static void work_crash_point(enum wire_job_kind kind)
 	}
 }
 
+/* What the asset sent back in a text: no secret of this job may stand in it. */
+static void work_redact(const struct wire_job *job, char *text, size_t size)
+{
+	const struct secret *const secrets[] = {
+	    job->secret, job->passphrase, job->old, job->become_secret};
+	struct buf buf;
+
+	buf_init(&buf, size - 1);
+	if (text[0] == '\0' || !buf_add_text(&buf, text))
+		return;
+	redact(&buf, secrets, sizeof(secrets) / sizeof(secrets[0]));
+	snprintf(text, size, "%s", buf_text(&buf));
+	buf_clear(&buf);
+}
+
 void work_result(struct work *work, const struct outcome *outcome, struct wire_result *result)
 {
 	struct place *place = work->place;
@@ -311,6 +327,7 @@ void work_result(struct work *work, const struct outcome *outcome, struct wire_r
 	*result = work->result;
 	result->fault = outcome->fault;
 	memcpy(result->text, outcome->text, sizeof(result->text));
+	work_redact(work->job, result->text, sizeof(result->text));
 	/* Before what they borrowed goes. */
 	script_free(work->script);
 	work->script = NULL;

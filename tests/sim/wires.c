@@ -100,6 +100,13 @@ static void job_prove(
 	}
 }
 
+/* The asset judged the login, and the wire died before it could say how. */
+static void job_judged_unheard(struct sim_session *session, struct wire_result *result)
+{
+	*result = (struct wire_result){.fault = FAULT_WIRE, .failed_attempts = 1, .wire = 1};
+	session->broken = true;
+}
+
 static void job_run(struct sim_session *session, struct wire_result *result)
 {
 	struct sim *sim = session->sim;
@@ -122,6 +129,9 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 		break;
 	case WIRE_PROVE: job_prove(session, account, result); break;
 	}
+	if (!sim->calm && (session->kind == WIRE_PROVE || session->kind == WIRE_ADMIN) &&
+	    sim_chance(sim, 5))
+		job_judged_unheard(session, result);
 }
 
 static const char *kind_name(enum wire_job_kind kind)

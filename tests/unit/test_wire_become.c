@@ -111,7 +111,7 @@ static void runs_command_after_command(void **state)
 	words(&command, slow);
 	command.limit_ms = 1000;
 	assert_int_equal(session_run(&session, &command), ERR_OK);
-	assert_int_equal(command.status, 124);
+	assert_int_equal(command.status, 137);
 	command_clear(&command);
 
 	words(&command, none);

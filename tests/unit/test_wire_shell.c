@@ -177,7 +177,7 @@ static void limits_by_the_assets_own_clock(void **state)
 	command_word(&command, "id", 2);
 	command.limit_ms = 1001;
 	command_render(&command, true, &text);
-	assert_non_null(strstr(buf_text(&text), "exec timeout -k 5 2 'id' )"));
+	assert_non_null(strstr(buf_text(&text), "exec timeout -s KILL 1 'id' )"));
 	buf_reset(&text);
 	command_render(&command, false, &text);
 	assert_non_null(strstr(buf_text(&text), "exec 'id' )"));
