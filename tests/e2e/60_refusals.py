@@ -13,7 +13,7 @@ fleet = None
 
 def setup():
     global fleet
-    fleet = Fleet("1-4", "5:accounts=app+a.b+_svc+x_1-y+Name+u-")
+    fleet = Fleet("1-4", "5:accounts=app+a.b+_svc+x_1-y+Name+u-", "6:keyboard")
 
 
 def row(n, admin="ops", become="sudo", accounts="app", name=None, port=None):
@@ -90,6 +90,32 @@ def test_sudo_wants_another_password():
     (record,) = failure(only([row(1)]))
     fleet.sh(1, "rm", "/etc/sudoers.d/other")
     assert record["status"] == "failed" and record["error"]["code"] == "become_password", record
+
+
+def test_a_password_sent_back_is_not_kept():
+    """A sudo that quotes what it was told."""
+    fake = '#!/bin/sh\nprintf %s "$3" >&2; read -r p; echo "no: $p" >&2; exit 1\n'
+    fleet.sh(1, "cp", "-p", "/usr/bin/sudo", "/root/sudo")
+    fleet.sh(
+        1,
+        "sh",
+        "-c",
+        "cat >/root/fake; chmod 755 /root/fake; cp /root/fake /usr/bin/sudo",
+        stdin=fake,
+    )
+    (record,) = failure(only([row(1)]))
+    fleet.sh(1, "cp", "-p", "/root/sudo", "/usr/bin/sudo")
+    assert record["status"] == "failed", record
+    assert "no: [secret]" in record["error"]["message"], record
+    assert PASSWORD not in str(record), record
+
+
+def test_a_login_that_asks_nothing_proves_nothing():
+    fleet.sh(6, "sed", "-i", "1i auth sufficient pam_permit.so", "/etc/pam.d/sshd")
+    (record,) = failure(only([row(6)]))
+    fleet.sh(6, "sed", "-i", "1d", "/etc/pam.d/sshd")
+    assert (record["status"], record["error"]["code"]) == ("failed", "no_method"), record
+    assert fleet.holds(6, "app", PASSWORD)
 
 
 def test_changed_host_key():
