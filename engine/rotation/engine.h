@@ -204,6 +204,16 @@ void life_fault(struct life *, const struct wire_result *);
 const char *life_account(const struct life *);
 const struct task *life_task(const struct life *);
 
+/* ── stage.c ── */
+
+/* Makes the new secret, durable as the pending version, and sends it. Everything was checked. */
+void life_stage(struct life *);
+
+/* ── change.c ── */
+
+/* Sends the pending version through the privileged session, and goes on by what its answer says. */
+void life_change(struct life *);
+
 /* ── outcome.c ── */
 
 /* Writes subject and life->write durably (and clears it), then calls `then`. */

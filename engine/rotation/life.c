@@ -1,16 +1,13 @@
 /*
- * The life of a record: check, stage, send, see. Nothing is staged before the account was checked,
- * nothing leaves before it is durable, nothing is believed before it was seen.
+ * The life of a record: check, stage (stage.c), send (change.c), see (settle.c). Nothing is staged
+ * before the account was checked, nothing leaves before it is durable, nothing is believed before
+ * it was seen.
  */
 #include "rotation/engine.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
-
-#define HEAP_PAUSE_MS 100
 
 const char *life_account(const struct life *life)
 {
@@ -21,9 +18,6 @@ const struct task *life_task(const struct life *life)
 {
 	return life->run != NULL ? life->run->task : NULL;
 }
-
-static void life_stage(struct life *);
-static void life_change(struct life *);
 
 /* ── Its turn ── */
 
@@ -129,136 +123,6 @@ void life_check(struct life *life)
 		.proof = proof,
 	    },
 	    life_checked, life);
-}
-
-/* ── Staging ── */
-
-static void life_staged(struct life *life)
-{
-	CRASH_POINT("core.staged");
-	if (life->budget_out) {
-		life->record.status = STATUS_PLANNED;
-		life->record.staged_ms = 0;
-		life_no_budget(life);
-	} else {
-		life_change(life);
-	}
-}
-
-static void life_stage_again(void *arg)
-{
-	life_stage(arg);
-}
-
-static void life_stage(struct life *life)
-{
-	struct rotation *rotation = life->site->rotation;
-	const struct task *task = life_task(life);
-	struct error error;
-	enum err err = rule_generate(task->rule, life_account(life), &life->write.fresh, &error);
-
-	if (err == ERR_FULL) {
-		life->again.fn = life_stage_again;
-		life->again.arg = life;
-		timer_start(rotation->config.clock, &life->again, HEAP_PAUSE_MS);
-		return;
-	}
-	if (err != ERR_OK) {
-		attempt_close(&life->attempt);
-		life_error(life, "permanent", "rule", error.text);
-		life_end(life, STATUS_FAILED, "");
-		return;
-	}
-	life->write.book = life->verify == VERIFY_LOGIN;
-	life->record.status = STATUS_STAGED;
-	life->record.staged_ms = rotation_wall(rotation);
-	CRASH_POINT("core.staging");
-	life_write(life, life_staged);
-}
-
-/* ── Sending ── */
-
-/* The version never left: it is not the account's, and an attempt booked for its proof is not made.
- */
-static void life_not_sent(struct life *life, const struct wire_result *result)
-{
-	life->returns += life->booked;
-	life->booked = 0;
-	if (!life->doubt) {
-		life->write.retire = true;
-		life->write.end = VERSION_NOT_LIVE;
-	}
-	life_fault(life, result);
-}
-
-static void life_accepted_unasked(struct life *life)
-{
-	life->returns += life->booked;
-	life->booked = 0;
-	life_end(life, STATUS_UNVERIFIED, "not_asked");
-}
-
-static bool platform_answers_early(const struct life *life)
-{
-	const struct platform *platform =
-	    policy_platform_find(life->site->rotation->config.policy, life->site->asset->platform);
-
-	return platform == NULL || platform->answers_early;
-}
-
-static void life_changed(void *arg, const struct wire_result *result)
-{
-	struct life *life = arg;
-
-	CRASH_POINT("core.changed");
-	if (!result->ended)
-		life->site->visit->over = true;
-	life->refused = result->fault == FAULT_REFUSED;
-	life->end_seen = result->sent && result->ended && !platform_answers_early(life);
-	if (life->refused)
-		life_error(life, "permanent", fault_name(result->fault), result->text);
-	if (!result->sent) {
-		life_not_sent(life, result);
-	} else if (!result->ended) {
-		life->returns += life->booked;
-		life->booked = 0;
-		life_uncertain(life, result);
-	} else if (life->verify == VERIFY_NONE && !life->refused && !life->doubt) {
-		life_accepted_unasked(life);
-	} else {
-		settle_changed(life);
-	}
-}
-
-static void life_change(struct life *life)
-{
-	struct rotation *rotation = life->site->rotation;
-	struct secret *fresh, *old = NULL;
-
-	if (!life_secret(life, life->account.pending, &fresh, life_change))
-		return;
-	if (life->account.current != 0 &&
-	    !life_secret(life, life->account.current, &old, life_change)) {
-		secret_free(fresh);
-		return;
-	}
-	life->subject->sends++;
-	life->subject->sent_ms = rotation_wall(rotation);
-	CRASH_POINT("core.sending");
-	wire_submit(life->site->visit->session,
-	    &(struct wire_job){
-		.kind = WIRE_CHANGE,
-		.timeout_ms = rotation->settings->change_deadline_ms,
-		.snapshot = rotation->config.snapshot,
-		.platform = life->site->asset->platform,
-		.account = life_account(life),
-		.secret = fresh,
-		.old = old,
-	    },
-	    life_changed, life);
-	CRASH_POINT("core.sent");
-	secret_free(fresh);
-	secret_free(old);
 }
 
 /* ── Faults before anything was sent ── */

@@ -1,0 +1,87 @@
+/* Sending the pending version, and what its answer says: was it sent, was its end seen. */
+#include "rotation/engine.h"
+
+#include "base/crash.h"
+
+/* The version never left: it is not the account's, and an attempt booked for its proof is not made.
+ */
+static void life_not_sent(struct life *life, const struct wire_result *result)
+{
+	life->returns += life->booked;
+	life->booked = 0;
+	if (!life->doubt) {
+		life->write.retire = true;
+		life->write.end = VERSION_NOT_LIVE;
+	}
+	life_fault(life, result);
+}
+
+static void life_accepted_unasked(struct life *life)
+{
+	life->returns += life->booked;
+	life->booked = 0;
+	life_end(life, STATUS_UNVERIFIED, "not_asked");
+}
+
+static bool platform_answers_early(const struct life *life)
+{
+	const struct platform *platform =
+	    policy_platform_find(life->site->rotation->config.policy, life->site->asset->platform);
+
+	return platform == NULL || platform->answers_early;
+}
+
+static void life_changed(void *arg, const struct wire_result *result)
+{
+	struct life *life = arg;
+
+	CRASH_POINT("core.changed");
+	if (!result->ended)
+		life->site->visit->over = true;
+	life->refused = result->fault == FAULT_REFUSED;
+	life->end_seen = result->sent && result->ended && !platform_answers_early(life);
+	if (life->refused)
+		life_error(life, "permanent", fault_name(result->fault), result->text);
+	if (!result->sent) {
+		life_not_sent(life, result);
+	} else if (!result->ended) {
+		life->returns += life->booked;
+		life->booked = 0;
+		life_uncertain(life, result);
+	} else if (life->verify == VERIFY_NONE && !life->refused && !life->doubt) {
+		life_accepted_unasked(life);
+	} else {
+		settle_changed(life);
+	}
+}
+
+void life_change(struct life *life)
+{
+	struct rotation *rotation = life->site->rotation;
+	struct secret *fresh, *old = NULL;
+
+	if (!life_secret(life, life->account.pending, &fresh, life_change))
+		return;
+	if (life->account.current != 0 &&
+	    !life_secret(life, life->account.current, &old, life_change)) {
+		secret_free(fresh);
+		return;
+	}
+	life->subject->sends++;
+	life->subject->sent_ms = rotation_wall(rotation);
+	CRASH_POINT("core.sending");
+	wire_submit(life->site->visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_CHANGE,
+		.timeout_ms = rotation->settings->change_deadline_ms,
+		.snapshot = rotation->config.snapshot,
+		.platform = life->site->asset->platform,
+		.account = life_account(life),
+		.secret = fresh,
+		.old = old,
+	    },
+	    life_changed, life);
+	CRASH_POINT("core.sent");
+	secret_free(fresh);
+	secret_free(old);
+}
