@@ -209,6 +209,41 @@ void version_each(struct vault_txn *, const struct account *,
 enum err version_open(struct vault_txn *, const struct account *, uint32_t number, struct secret **,
     struct secret **passphrase, struct error *error) MUST_CHECK;
 
+/* ── Named secrets ───────────────────────────────────────────────────────────────────────── */
+
+/* What a policy asks for by a name: no account's, so it has one value and no history. */
+#define SECRET_NAME_SIZE 128
+
+struct named_secret {
+	char name[SECRET_NAME_SIZE];
+	uint64_t made_ms;    /* wall; of the first value */
+	uint64_t changed_ms; /* of the one that is kept */
+};
+
+/* Letters, digits and `._-/@`, not at the beginning a sign: what a command line takes as it is. */
+bool named_secret_name_is_good(const char *name);
+
+/* Seals and keeps it in place of the one before. ERR_INVALID for a bad name or an empty secret. */
+enum err named_secret_put(
+    struct vault_txn *, const char *name, const struct secret *, struct error *error) MUST_CHECK;
+
+/*
+ * Opens the seal; `*secret` becomes the caller's. ERR_NOT_FOUND (the text says how to set it),
+ * ERR_FULL when the secure heap is full, ERR_CORRUPT when the seal does not hold.
+ */
+enum err named_secret_get(
+    struct vault_txn *, const char *name, struct secret **, struct error *error) MUST_CHECK;
+
+/* Its facts alone. ERR_NOT_FOUND. */
+enum err named_secret_facts(struct vault_txn *, const char *name, struct named_secret *) MUST_CHECK;
+
+/* In order of name. False from fn stops. */
+void named_secret_each(
+    struct vault_txn *, bool (*fn)(void *arg, const struct named_secret *), void *arg);
+
+/* ERR_NOT_FOUND when there is none. */
+enum err named_secret_delete(struct vault_txn *, const char *name, struct error *error) MUST_CHECK;
+
 /* ── Executions and records ──────────────────────────────────────────────────────────────── */
 
 enum status {

@@ -22,9 +22,11 @@ struct seal {
 
 /* What a sealed value is bound to. */
 struct binding {
-	uint8_t bytes[2 * ID_SIZE + 4];
+	uint8_t bytes[ID_SIZE + SEAL_NAME_MAX + 1];
 	size_t len;
 };
+
+#define VERSION_BINDING_SIZE ((size_t)2 * ID_SIZE + 4)
 
 static void put_be32(uint8_t *out, uint32_t value)
 {
@@ -48,11 +50,21 @@ static struct binding binding_of_key(const struct id *vault)
 static struct binding binding_of_version(
     const struct id *vault, const struct id *account, uint32_t version)
 {
-	struct binding binding = {.len = sizeof(binding.bytes)};
+	struct binding binding = {.len = VERSION_BINDING_SIZE};
 
 	memcpy(binding.bytes, vault->bytes, ID_SIZE);
 	memcpy(binding.bytes + ID_SIZE, account->bytes, ID_SIZE);
 	put_be32(binding.bytes + (size_t)2 * ID_SIZE, version);
+	return binding;
+}
+
+/* The name, and zeros up to a length that no other binding has. */
+static struct binding binding_of_name(const struct id *vault, const char *name)
+{
+	struct binding binding = {.len = sizeof(binding.bytes)};
+
+	memcpy(binding.bytes, vault->bytes, ID_SIZE);
+	memcpy(binding.bytes + ID_SIZE, name, strnlen(name, SEAL_NAME_MAX));
 	return binding;
 }
 
@@ -180,11 +192,10 @@ static bool frame_write(
 	return !buf_failed(frame);
 }
 
-enum err seal_close(const struct seal *seal, const struct id *account, uint32_t version,
+static enum err bound_close(const struct seal *seal, const struct binding *binding,
     const struct secret *secret, const struct secret *passphrase, struct buf *out,
     struct error *error)
 {
-	struct binding binding = binding_of_version(&seal->vault, account, version);
 	enum err err = ERR_OK;
 	struct buf frame;
 	uint8_t *room;
@@ -200,7 +211,7 @@ enum err seal_close(const struct seal *seal, const struct id *account, uint32_t 
 		err = error_set(error, ERR_LIMIT, "the sealed secret is longer than its buffer");
 		goto out;
 	}
-	if (!gcm_encrypt(seal->key, &binding, frame.data, frame.len, room)) {
+	if (!gcm_encrypt(seal->key, binding, frame.data, frame.len, room)) {
 		err = cipher_failed(error);
 		goto out;
 	}
@@ -208,6 +219,23 @@ enum err seal_close(const struct seal *seal, const struct id *account, uint32_t 
 out:
 	buf_clear(&frame);
 	return err;
+}
+
+enum err seal_close(const struct seal *seal, const struct id *account, uint32_t version,
+    const struct secret *secret, const struct secret *passphrase, struct buf *out,
+    struct error *error)
+{
+	struct binding binding = binding_of_version(&seal->vault, account, version);
+
+	return bound_close(seal, &binding, secret, passphrase, out, error);
+}
+
+enum err seal_close_named(const struct seal *seal, const char *name, const struct secret *secret,
+    struct buf *out, struct error *error)
+{
+	struct binding binding = binding_of_name(&seal->vault, name);
+
+	return bound_close(seal, &binding, secret, NULL, out, error);
 }
 
 /* A frame whose seal held is one that we wrote; its lengths are looked at all the same. */
@@ -234,11 +262,10 @@ static enum err frame_read(const uint8_t *frame, size_t len, struct secret **sec
 	return ERR_OK;
 }
 
-enum err seal_open(const struct seal *seal, const struct id *account, uint32_t version,
+static enum err bound_open(const struct seal *seal, const struct binding *binding,
     const void *sealed, size_t len, struct secret **secret, struct secret **passphrase,
     struct error *error)
 {
-	struct binding binding = binding_of_version(&seal->vault, account, version);
 	uint8_t *plain;
 	enum err err;
 
@@ -250,7 +277,7 @@ enum err seal_open(const struct seal *seal, const struct id *account, uint32_t v
 	plain = mem_alloc(len);
 	if (plain == NULL)
 		return error_set(error, ERR_FULL, "no memory to open a sealed secret");
-	if (gcm_decrypt(seal->key, &binding, sealed, len, plain))
+	if (gcm_decrypt(seal->key, binding, sealed, len, plain))
 		err = frame_read(plain, len - OVERHEAD, secret, passphrase, error);
 	else
 		err = error_set(error, ERR_CORRUPT,
@@ -258,4 +285,21 @@ enum err seal_open(const struct seal *seal, const struct id *account, uint32_t v
 		    "version's");
 	mem_free(plain);
 	return err;
+}
+
+enum err seal_open(const struct seal *seal, const struct id *account, uint32_t version,
+    const void *sealed, size_t len, struct secret **secret, struct secret **passphrase,
+    struct error *error)
+{
+	struct binding binding = binding_of_version(&seal->vault, account, version);
+
+	return bound_open(seal, &binding, sealed, len, secret, passphrase, error);
+}
+
+enum err seal_open_named(const struct seal *seal, const char *name, const void *sealed, size_t len,
+    struct secret **secret, struct error *error)
+{
+	struct binding binding = binding_of_name(&seal->vault, name);
+
+	return bound_open(seal, &binding, sealed, len, secret, NULL, error);
 }

@@ -43,4 +43,14 @@ enum err seal_open(const struct seal *, const struct id *account, uint32_t versi
     const void *sealed, size_t len, struct secret **, struct secret **passphrase,
     struct error *error) MUST_CHECK;
 
+/*
+ * The same for a secret that has a name instead of an account: no name's value opens as another's,
+ * nor as a version. Names have at most SEAL_NAME_MAX bytes.
+ */
+#define SEAL_NAME_MAX 127
+enum err seal_close_named(const struct seal *, const char *name, const struct secret *,
+    struct buf *out, struct error *error) MUST_CHECK;
+enum err seal_open_named(const struct seal *, const char *name, const void *sealed, size_t len,
+    struct secret **, struct error *error) MUST_CHECK;
+
 #endif

@@ -36,6 +36,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_COUNT] = "count",
     [TABLE_HOST_KEY] = "host_key",
     [TABLE_PROBE] = "probe",
+    [TABLE_NAMED] = "named",
 };
 
 const char *table_name(enum table table)
@@ -307,7 +308,7 @@ static enum err schema_open(struct vault_txn *txn, struct error *error)
 		    "vault %s was written by a newer lockstep (schema %llu, this one knows %d): "
 		    "use that release",
 		    store->dir, (unsigned long long)schema, STORE_SCHEMA);
-	rc = tables_open(txn, TABLE_META + 1, TABLE_COUNT_ALL - 1, 0);
+	rc = tables_open(txn, TABLE_META + 1, TABLE_PROBE, 0);
 	if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
 		return error_set(error, ERR_CORRUPT,
 		    "vault %s lacks a table: put back the newest backup", store->dir);
@@ -330,6 +331,36 @@ static enum err tables_load(struct store *store, struct error *error)
 	return store_commit(&txn, error);
 }
 
+static enum err table_named_try(struct store *store, bool make, struct error *error)
+{
+	struct vault_txn txn;
+	int rc;
+	enum err err = store_begin(store, make, &txn, error);
+
+	if (err != ERR_OK)
+		return err;
+	rc = tables_open(&txn, TABLE_NAMED, TABLE_NAMED, make ? MDB_CREATE : 0);
+	if (rc == 0)
+		return store_commit(&txn, error);
+	store_abort(&txn);
+	if (rc == MDB_MAP_FULL)
+		return ERR_AGAIN;
+	return rc == MDB_NOTFOUND ? ERR_NOT_FOUND : store_error(store, rc, "its tables", error);
+}
+
+/* Vaults from before it lack this table, which changes nothing for the others: it is made. */
+static enum err table_named_load(struct store *store, struct error *error)
+{
+	enum err err = table_named_try(store, false, error);
+
+	if (err == ERR_NOT_FOUND)
+		err = table_named_try(store, true, error);
+	if (err != ERR_AGAIN)
+		return err;
+	err = store_grow(store, error);
+	return err == ERR_OK ? table_named_try(store, true, error) : err;
+}
+
 enum err store_open(
     struct store **out, const char *dir, size_t map_max_bytes, bool no_sync, struct error *error)
 {
@@ -346,6 +377,8 @@ enum err store_open(
 		err = file_stretch(store, map_bytes(store), error);
 	if (err == ERR_OK)
 		err = tables_load(store, error);
+	if (err == ERR_OK)
+		err = table_named_load(store, error);
 	if (err != ERR_OK) {
 		store_close(store);
 		return err;

@@ -32,8 +32,9 @@ enum table {
 	TABLE_COUNT,	 /* execution id, or none for all: records by status */
 	TABLE_HOST_KEY,	 /* asset NUL type: the pinned key */
 	TABLE_PROBE,	 /* asset NUL account, or asset NUL for all of it: attempts booked */
+	TABLE_NAMED,	 /* name: a secret that the policy names, sealed */
 };
-#define TABLE_COUNT_ALL (TABLE_PROBE + 1)
+#define TABLE_COUNT_ALL (TABLE_NAMED + 1)
 #define STORE_SCHEMA	1
 
 const char *table_name(enum table);
