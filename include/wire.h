@@ -108,13 +108,32 @@ enum wire_job_kind {
 		     */
 	WIRE_PROVE, /* log in as `account` with `secret` on this session, run an echo, nothing else
 		     */
+	WIRE_PERSIST, /* make the change permanent, after it was seen to work; a key's: remove what
+			 it replaces. May be repeated */
 };
+
+/* What becomes of the keys that an account has, once the new one was seen to work. */
+enum wire_key_replace {
+	WIRE_KEY_ADD,  /* all stay */
+	WIRE_KEY_OURS, /* those with our mark go */
+	WIRE_KEY_ALL,  /* every other goes */
+};
+
+/* The public part: all that the asset is given of a key. */
+struct wire_ssh_key {
+	const char *line; /* "ssh-ed25519 AAAA… MARK"; NULL in CHECK, before it is made */
+	const char *mark; /* one word: the comment of ours */
+	enum wire_key_replace replace;
+};
+
+#define WIRE_KEY_LINE_SIZE 8192
+#define WIRE_PARAMS_SIZE   (16 * 1024)
 
 struct wire_job {
 	enum wire_job_kind kind;
 	uint64_t timeout_ms;  /* absolute for the whole job, from its submission */
-	uint32_t snapshot;    /* whose scripts: CHECK, CHANGE, HASH */
-	const char *platform; /* CHECK, CHANGE, HASH */
+	uint32_t snapshot;    /* whose scripts: CHECK, CHANGE, HASH, PERSIST */
+	const char *platform; /* CHECK, CHANGE, HASH, PERSIST */
 	const char *account;  /* all but OPEN */
 	const struct secret
 	    *secret; /* ADMIN, CHANGE, HASH, PROVE: a password, or for ADMIN a private key in PEM */
@@ -124,6 +143,10 @@ struct wire_job {
 	enum wire_become become;	    /* ADMIN */
 	const struct secret *become_secret; /* ADMIN: what sudo may ask for; NULL = none to give */
 	enum wire_proof proof;		    /* CHECK */
+	/* CHECK, CHANGE, PERSIST: it is about a key and not about a password. CHANGE then needs no
+	 * `secret`. */
+	const struct wire_ssh_key *ssh_key;
+	const char *params; /* CHECK, CHANGE: the task's, a JSON object; NULL = none */
 };
 
 enum wire_finding { FINDING_OK, FINDING_ABSENT, FINDING_LOCKED, FINDING_EXPIRED, FINDING_NO_PROOF };
@@ -145,9 +168,10 @@ struct wire_result {
 	char address[WIRE_ADDRESS_SIZE]; /* numeric: further sessions of the same record use it */
 	/* METHODS, CHECK: */
 	enum wire_finding finding;
-	/* CHANGE: a part that holds the secret may have left this machine. */
+	/* CHANGE: a part that holds the secret, or the key's line, may have left this machine. */
 	bool sent;
-	/* CHANGE: the end was seen; with fault NONE it was accepted, with FAULT_REFUSED refused. */
+	/* CHANGE, PERSIST: the end was seen; with fault NONE it was accepted, with FAULT_REFUSED
+	 * refused. */
 	bool ended;
 	/* HASH, PROVE: */
 	enum wire_verdict verdict;

@@ -39,6 +39,8 @@ struct script {
 	enum script_call call;
 	uint32_t limit_ms;
 	const struct secret *new_secret, *old_secret;
+	struct secret
+	    *key_line; /* public, and a secret to the script: so it is known when it left */
 	struct shell *shell;
 
 	lua_State *lua; /* the coroutine; NULL when it could not be made */
@@ -95,6 +97,10 @@ void binding_shell_open(lua_State *);
 
 /* Pushes the job's handle. Raises. */
 void binding_job_push(lua_State *, const struct script *, const struct script_config *);
+
+/* Each pushes a field of the job that is a table, read-only. Raises. */
+void binding_params_push(lua_State *, const char *json);
+void binding_key_push(lua_State *, const struct script *, const struct wire_ssh_key *);
 
 /* Pushes the function of a platform, or nil. False when there is no such platform. Raises. */
 bool script_function_push(lua_State *, const char *platform, const char *name);

@@ -9,7 +9,7 @@
 #include "wire/handle.h"
 
 /* Those that are nil where there is none are fields all the same. */
-static const char *const optional_fields[] = {"new", "old"};
+static const char *const optional_fields[] = {"new", "old", "key"};
 
 static bool is_optional(const char *name)
 {
@@ -57,9 +57,9 @@ static const char *proof_name(enum wire_proof proof)
 void binding_job_push(
     lua_State *lua, const struct script *script, const struct script_config *config)
 {
-	luaL_checkstack(lua, 6, NULL);
+	luaL_checkstack(lua, 12, NULL);
 	handle_push(lua, script, HANDLE_JOB);
-	lua_createtable(lua, 0, 6);
+	lua_createtable(lua, 0, 8);
 	lua_pushstring(lua, config->account);
 	lua_setfield(lua, -2, "account");
 	lua_pushstring(lua, config->asset);
@@ -70,6 +70,10 @@ void binding_job_push(
 	lua_setfield(lua, -2, "new");
 	push_secret(lua, script, config->old_secret);
 	lua_setfield(lua, -2, "old");
+	binding_key_push(lua, script, config->key);
+	lua_setfield(lua, -2, "key");
+	binding_params_push(lua, config->params);
+	lua_setfield(lua, -2, "params");
 	handle_push(lua, script, HANDLE_ADMIN);
 	lua_setfield(lua, -2, "admin");
 	lua_setiuservalue(lua, -2, 1);

@@ -157,7 +157,8 @@ void contact_free(struct contact *contact)
 
 static bool job_is_scripted(const struct wire_job *job)
 {
-	return job->kind == WIRE_CHECK || job->kind == WIRE_CHANGE || job->kind == WIRE_HASH;
+	return job->kind == WIRE_CHECK || job->kind == WIRE_CHANGE || job->kind == WIRE_HASH ||
+	       job->kind == WIRE_PERSIST;
 }
 
 enum err contact_start(struct contact *contact, struct message *message)

@@ -86,6 +86,19 @@ static void put_target(struct buf *out, const struct wire_target *target)
 		put_key(out, &target->pins[i]);
 }
 
+static void put_ssh_key(struct buf *out, const struct wire_ssh_key *key)
+{
+	pack_text(out, "ssh_key");
+	if (key == NULL) {
+		pack_nil(out);
+		return;
+	}
+	pack_map(out, 3);
+	pack_kv_text(out, "line", key->line);
+	pack_kv_text(out, "mark", key->mark);
+	pack_kv_uint(out, "replace", key->replace);
+}
+
 void message_put_start(struct buf *out, bool sandbox)
 {
 	size_t start = frame_begin(out, MESSAGE_START, 1);
@@ -117,7 +130,7 @@ void message_put_job(struct buf *out, uint32_t session, uint32_t number,
     const struct wire_target *target, const struct wire_job *job)
 {
 	uint64_t timeout_ms = job->timeout_ms;
-	size_t start = frame_begin(out, MESSAGE_JOB, 15);
+	size_t start = frame_begin(out, MESSAGE_JOB, 17);
 
 	if (timeout_ms > MESSAGE_TIMEOUT_MAX)
 		timeout_ms = MESSAGE_TIMEOUT_MAX;
@@ -136,6 +149,8 @@ void message_put_job(struct buf *out, uint32_t session, uint32_t number,
 	pack_kv_uint(out, "become", job->become);
 	put_secret(out, "become_secret", job->become_secret);
 	pack_kv_uint(out, "proof", job->proof);
+	put_ssh_key(out, job->ssh_key);
+	pack_kv_text(out, "params", job->params);
 	frame_end(out, start);
 }
 
@@ -384,16 +399,49 @@ static void read_scripts(struct reader *reader, struct message *message)
 	}
 }
 
+static void read_ssh_key(struct reader *outer, struct message *message)
+{
+	struct reader reader = {.message = message};
+	struct wire_ssh_key *key;
+
+	reader.map = value_get(outer->map, "ssh_key");
+	if (value_is_nil(reader.map))
+		return;
+	key = message_alloc(message, sizeof(*key));
+	key->line = read_text(&reader, "line", true);
+	key->mark = read_text(&reader, "mark", false);
+	key->replace = (enum wire_key_replace)read_uint(&reader, "replace", WIRE_KEY_ALL);
+	if (key->line != NULL && strlen(key->line) >= WIRE_KEY_LINE_SIZE)
+		reader_fail(&reader, ERR_PROTOCOL);
+	reader_fail(outer, reader.err);
+	message->job.ssh_key = key;
+}
+
+/* A change is of a password or of a key. */
+static bool change_is_whole(const struct wire_job *job)
+{
+	if (job->ssh_key == NULL)
+		return job->secret != NULL;
+	return job->secret == NULL && job->ssh_key->line != NULL;
+}
+
 /* What a kind of job cannot be done without. */
 static bool job_is_whole(const struct wire_job *job)
 {
-	bool scripted =
-	    job->kind == WIRE_CHECK || job->kind == WIRE_CHANGE || job->kind == WIRE_HASH;
-	bool secret = job->kind == WIRE_ADMIN || job->kind == WIRE_CHANGE ||
-		      job->kind == WIRE_HASH || job->kind == WIRE_PROVE;
-
-	return (job->kind == WIRE_OPEN || job->account != NULL) &&
-	       (!scripted || job->platform != NULL) && (!secret || job->secret != NULL);
+	switch (job->kind) {
+	case WIRE_OPEN: return true;
+	case WIRE_METHODS: return job->account != NULL;
+	case WIRE_CHECK: return job->account != NULL && job->platform != NULL;
+	case WIRE_PERSIST:
+		return job->account != NULL && job->platform != NULL &&
+		       (job->ssh_key == NULL || job->ssh_key->line != NULL);
+	case WIRE_CHANGE:
+		return job->account != NULL && job->platform != NULL && change_is_whole(job);
+	case WIRE_HASH: return job->account != NULL && job->platform != NULL && job->secret != NULL;
+	case WIRE_ADMIN:
+	case WIRE_PROVE: return job->account != NULL && job->secret != NULL;
+	}
+	return false;
 }
 
 static void read_job(struct reader *reader, struct message *message)
@@ -402,7 +450,7 @@ static void read_job(struct reader *reader, struct message *message)
 
 	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
 	message->number = (uint32_t)read_uint(reader, "number", UINT32_MAX);
-	job->kind = (enum wire_job_kind)read_uint(reader, "job", WIRE_PROVE);
+	job->kind = (enum wire_job_kind)read_uint(reader, "job", WIRE_PERSIST);
 	if (job->kind == WIRE_OPEN)
 		read_target(reader, &message->target);
 	job->timeout_ms = read_uint(reader, "timeout_ms", MESSAGE_TIMEOUT_MAX);
@@ -412,6 +460,10 @@ static void read_job(struct reader *reader, struct message *message)
 	job->secret_is_key = read_bool(reader, "is_key");
 	job->become = (enum wire_become)read_uint(reader, "become", WIRE_BECOME_SUDO);
 	job->proof = (enum wire_proof)read_uint(reader, "proof", WIRE_PROOF_HASH);
+	read_ssh_key(reader, message);
+	job->params = read_text(reader, "params", true);
+	if (job->params != NULL && strlen(job->params) >= WIRE_PARAMS_SIZE)
+		reader_fail(reader, ERR_PROTOCOL);
 	/* Last, so that a full heap is told only of a job that is as agreed otherwise. */
 	read_secret(reader, "secret", &message->secret);
 	read_secret(reader, "passphrase", &message->passphrase);

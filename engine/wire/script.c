@@ -203,6 +203,8 @@ static int body_returned(lua_State *lua, int status, lua_KContext context)
 		return take_hash(lua, script);
 	if (script->call == SCRIPT_CHANGE && !script->sent)
 		return luaL_error(lua, "change_password returned without sending the new secret");
+	if (script->call == SCRIPT_CHANGE_KEY && !script->sent)
+		return luaL_error(lua, "change_key returned without sending the new key");
 	return 0;
 }
 
@@ -218,6 +220,8 @@ static const char *call_name(enum script_call call)
 	switch (call) {
 	case SCRIPT_CHANGE: return "change_password";
 	case SCRIPT_READ_HASH: return "read_hash";
+	case SCRIPT_CHANGE_KEY: return "change_key";
+	case SCRIPT_PERSIST: return "persist";
 	case SCRIPT_CHECK: break;
 	}
 	return "check";
@@ -235,25 +239,46 @@ static void push_function(lua_State *lua, const char *platform, const char *name
 		luaL_error(lua, "there is no platform \"%s\"", platform);
 }
 
-/* A proof that the platform has no function for is not possible, whatever its check says. */
-static bool has_proof(lua_State *lua, const struct script_config *config)
+static bool has_function(lua_State *lua, const char *platform, const char *name)
 {
 	bool has;
 
-	if (config->call != SCRIPT_CHECK || config->proof != WIRE_PROOF_HASH)
-		return true;
-	push_function(lua, config->platform, "read_hash");
+	push_function(lua, platform, name);
 	has = !lua_isnil(lua, -1);
 	lua_pop(lua, 1);
 	return has;
 }
 
-static void begin_without_proof(struct script *script, const char *platform)
+/* What a platform has no function for is not possible, whatever its check says. Or NULL. */
+static const char *lacks(lua_State *lua, const struct script_config *config)
+{
+	const char *platform = config->platform;
+
+	if (config->call != SCRIPT_CHECK)
+		return NULL;
+	if (config->key == NULL && config->proof == WIRE_PROOF_HASH &&
+	    !has_function(lua, platform, "read_hash"))
+		return "read_hash";
+	if (config->key != NULL && !has_function(lua, platform, "change_key"))
+		return "change_key";
+	if (config->key != NULL && config->key->replace != WIRE_KEY_ADD &&
+	    !has_function(lua, platform, "persist"))
+		return "persist";
+	return NULL;
+}
+
+static void begin_skipped(struct script *script, const char *platform, const char *name)
 {
 	script->end = SCRIPT_SKIPPED;
 	script->verdict_finding = FINDING_NO_PROOF;
-	snprintf(script->verdict_text, sizeof(script->verdict_text),
-	    "platform \"%s\" has no read_hash", platform);
+	snprintf(script->verdict_text, sizeof(script->verdict_text), "platform \"%s\" has no %s",
+	    platform, name);
+}
+
+/* Without the function there is nothing to check, and nothing to make permanent. */
+static bool may_lack(enum script_call call)
+{
+	return call == SCRIPT_CHECK || call == SCRIPT_PERSIST;
 }
 
 static int begin(lua_State *lua)
@@ -261,20 +286,22 @@ static int begin(lua_State *lua)
 	const struct beginning *beginning = lua_touserdata(lua, 1);
 	const struct script_config *config = beginning->config;
 	struct script *script = beginning->script;
+	const char *lacked;
 
 	script->lua = lua_newthread(lua);
 	lua_rawsetp(lua, LUA_REGISTRYINDEX, script);
 	lua_sethook(script->lua, on_instructions, LUA_MASKCOUNT, TURN_INSTRUCTIONS);
 	push_function(lua, config->platform, call_name(config->call));
-	if (!has_proof(lua, config)) {
-		begin_without_proof(script, config->platform);
+	lacked = lacks(lua, config);
+	if (lacked != NULL) {
+		begin_skipped(script, config->platform, lacked);
 		return 0;
 	}
 	if (lua_isnil(lua, -1)) {
-		if (config->call != SCRIPT_CHECK)
+		if (!may_lack(config->call))
 			return luaL_error(lua, "platform \"%s\" has no %s", config->platform,
 			    call_name(config->call));
-		script->end = SCRIPT_RETURNED; /* nothing to check */
+		script->end = SCRIPT_RETURNED;
 		return 0;
 	}
 	lua_pushcfunction(script->lua, body);
@@ -298,6 +325,8 @@ struct script *script_new(struct scripts *scripts, const struct script_config *c
 	script->new_secret = config->new_secret;
 	script->old_secret = config->old_secret;
 	script->shell = config->shell;
+	if (config->key != NULL && config->key->line != NULL)
+		script->key_line = secret_from(config->key->line, strlen(config->key->line));
 	command_init(&script->command);
 	lua_pushcfunction(scripts->lua, begin);
 	lua_pushlightuserdata(scripts->lua, &beginning);
@@ -321,6 +350,7 @@ void script_free(struct script *script)
 	for (size_t i = 0; i < script->output_count; i++)
 		secret_free(script->outputs[i]);
 	secret_free(script->hash);
+	secret_free(script->key_line);
 	free(script);
 }
 

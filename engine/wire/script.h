@@ -1,9 +1,9 @@
 /*
  * Platform scripts: Lua coroutines that wait by yielding.
  *
- * Owns the Lua states (one a snapshot in use, capped), what a script sees (job, job.admin, refused,
- * skip, opaque secrets) and the certainty that follows from what it did. Never lets a script see a
- * secret's bytes, decide a status, or block.
+ * Owns the Lua states (one a snapshot in use, capped), what a script sees (job, its key and params,
+ * job.admin, refused, skip, opaque secrets) and the certainty that follows from what it did. Never
+ * lets a script see a secret's bytes, decide a status, or block.
  */
 #ifndef WIRE_SCRIPT_H
 #define WIRE_SCRIPT_H
@@ -23,7 +23,13 @@ enum err scripts_new(
 /* Only when no script of it is in work. NULL is fine. */
 void scripts_free(struct scripts *);
 
-enum script_call { SCRIPT_CHECK, SCRIPT_CHANGE, SCRIPT_READ_HASH };
+enum script_call {
+	SCRIPT_CHECK,
+	SCRIPT_CHANGE,
+	SCRIPT_READ_HASH,
+	SCRIPT_CHANGE_KEY,
+	SCRIPT_PERSIST, /* nothing to do where the platform has no such function */
+};
 
 struct script_config {
 	const char *platform;
@@ -32,6 +38,8 @@ struct script_config {
 	enum wire_proof proof; /* CHECK: what is wanted afterwards */
 	uint64_t limit_ms;     /* CHANGE: the change's deadline, for the asset's own timeout */
 	const struct secret *new_secret, *old_secret; /* borrowed; NULL where there is none */
+	const struct wire_ssh_key *key;		      /* borrowed; NULL: it is about a password */
+	const char *params;			      /* a JSON object; NULL = none */
 	struct shell *shell;			      /* open */
 };
 
@@ -43,9 +51,9 @@ void script_free(struct script *);
 
 struct script_result {
 	enum wire_finding finding; /* CHECK; the outcome's text has what skip() said */
-	bool sent;		   /* CHANGE: as in struct wire_result; so far, after ERR_AGAIN */
-	bool ended;		   /* CHANGE: as in struct wire_result */
-	struct secret *hash;	   /* READ_HASH: the caller's; NULL = it has none to show */
+	bool sent;  /* CHANGE, CHANGE_KEY: as in struct wire_result; so far, after ERR_AGAIN */
+	bool ended; /* CHANGE, CHANGE_KEY, PERSIST: as in struct wire_result */
+	struct secret *hash; /* READ_HASH: the caller's; NULL = it has none to show */
 };
 
 /*

@@ -58,9 +58,11 @@ static int platform_declare(lua_State *lua)
 	lua_rawgetp(lua, LUA_REGISTRYINDEX, &platforms_key);
 	if (lua_getfield(lua, 2, loading->platform) != LUA_TNIL)
 		return luaL_error(lua, "platform \"%s\" is declared twice", loading->platform);
-	lua_createtable(lua, 0, 4);
+	lua_createtable(lua, 0, 6);
 	take_field(lua, "check", LUA_TFUNCTION);
 	take_field(lua, "change_password", LUA_TFUNCTION);
+	take_field(lua, "change_key", LUA_TFUNCTION);
+	take_field(lua, "persist", LUA_TFUNCTION);
 	take_field(lua, "read_hash", LUA_TFUNCTION);
 	take_field(lua, "extends", LUA_TSTRING);
 	lua_setfield(lua, 2, loading->platform);

@@ -14,6 +14,7 @@
 #include <openssl/crypto.h>
 
 #include "base/crash.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -244,6 +245,7 @@ static enum err libraries_prepare(struct error *error)
 	    libssh2_init(0) != 0)
 		return error_set(error, ERR_IO, "the libraries for SSH do not start");
 	random_bytes(seed, sizeof(seed));
+	json_init();
 	return ERR_OK;
 }
 

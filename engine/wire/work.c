@@ -166,7 +166,8 @@ static enum err prove_step(struct work *work, struct outcome *outcome)
 	return err;
 }
 
-/* ── CHECK, CHANGE, HASH ─────────────────────────────────────────────────────────────────── */
+/* ── CHECK, CHANGE, HASH, PERSIST
+ * ─────────────────────────────────────────────────────────────────── */
 
 static struct script *work_script(struct work *work, enum script_call call)
 {
@@ -180,6 +181,8 @@ static struct script *work_script(struct work *work, enum script_call call)
 	    .limit_ms = job->timeout_ms,
 	    .new_secret = call == SCRIPT_CHANGE ? job->secret : NULL,
 	    .old_secret = job->old,
+	    .key = job->ssh_key,
+	    .params = job->params,
 	    .shell = work->place->shell,
 	};
 
@@ -218,10 +221,20 @@ static enum err change_step(struct work *work, bool *busy, struct outcome *outco
 		link_hold(work->place->link, true);
 	}
 	work->phase = 1;
-	err = script_call_step(work, SCRIPT_CHANGE, busy, outcome);
+	err = script_call_step(
+	    work, work->job->ssh_key != NULL ? SCRIPT_CHANGE_KEY : SCRIPT_CHANGE, busy, outcome);
 	if (err != ERR_AGAIN)
 		work->result.ended = work->seen.ended;
 	work->result.sent = work->seen.sent;
+	return err;
+}
+
+static enum err persist_step(struct work *work, bool *busy, struct outcome *outcome)
+{
+	enum err err = script_call_step(work, SCRIPT_PERSIST, busy, outcome);
+
+	if (err != ERR_AGAIN)
+		work->result.ended = work->seen.ended;
 	return err;
 }
 
@@ -278,6 +291,7 @@ enum err work_step(struct work *work, bool *busy, struct outcome *outcome)
 	case WIRE_CHANGE: return change_step(work, busy, outcome);
 	case WIRE_HASH: return hash_step(work, busy, outcome);
 	case WIRE_PROVE: return prove_step(work, outcome);
+	case WIRE_PERSIST: return persist_step(work, busy, outcome);
 	}
 	return outcome_set(outcome, FAULT_LIMIT, "no such job");
 }
@@ -300,6 +314,7 @@ static void work_crash_point(enum wire_job_kind kind)
 	case WIRE_CHECK: CRASH_POINT("wire.checked"); break;
 	case WIRE_CHANGE: CRASH_POINT("wire.changed"); break;
 	case WIRE_PROVE: CRASH_POINT("wire.proved"); break;
+	case WIRE_PERSIST: CRASH_POINT("wire.persisted"); break;
 	case WIRE_HASH: break;
 	}
 }

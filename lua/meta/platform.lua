@@ -48,6 +48,16 @@ local admin = {}
 ---@return exec_result
 function admin:exec(words, options) end
 
+---The SSH key that is to be an account's. Its private part never leaves the engine.
+---@class job_key
+---The line for `authorized_keys`: type, key, mark, no newline. It is public; that a script
+---cannot look into it is how the engine knows when it was sent. Not there yet in `check`.
+---@field line? secret
+---@field mark string the comment by which ours are known: one word
+---What is to be removed once the new key was seen to work: nothing; what has our mark, the new one
+---apart; every other.
+---@field replace "add"|"ours"|"all"
+
 ---One account on one asset.
 ---@class job
 ---@field account string the account's name
@@ -56,6 +66,11 @@ function admin:exec(words, options) end
 ---@field proof "login"|"hash"|"none" how a new secret will be proven; of use in `check`
 ---@field new? secret the secret to set, in `change_password`
 ---@field old? secret the one that is replaced, where it is known, in `change_password`
+---Where it is about a key: in `change_key` and `persist`, and in the `check` before it. Read-only.
+---@field key? job_key
+---What the task asks for beside the secret, in `check` and `change_*`; empty where it asks for
+---nothing. Read-only.
+---@field params table<string, string|number|boolean|string[]>
 
 ---Ends the job: the asset refused what it was asked, and is done with it. Raises.
 ---
@@ -88,6 +103,12 @@ function skip(reason, text) end
 ---Sets `job.new` as the account's password. Returns when the asset took it, and calls `refused`
 ---when it did not; to return without having sent it is an error. The engine verifies afterwards.
 ---@field change_password? fun(job: job)
+---Adds `job.key.line` to the keys that open the account, and removes none. Returns when the asset
+---took it, and calls `refused` when it did not; to return without having sent it is an error.
+---@field change_key? fun(job: job)
+---Makes permanent what was changed, after it was seen to work: of a key, removes what it replaces.
+---It may be called again, also when it was done already.
+---@field persist? fun(job: job)
 ---The account's crypt(3) hash as an opaque output of a command, or nil where it has none. Without
 ---this function the proof "hash" is not possible.
 ---@field read_hash? fun(job: job): secret?

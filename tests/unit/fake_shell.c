@@ -63,22 +63,28 @@ struct scripts *fake_scripts(const char *source)
 	return scripts;
 }
 
+struct script *fake_script_with(
+    struct scripts *scripts, struct script_config config, struct shell *shell)
+{
+	config.platform = "p";
+	config.asset = "web1";
+	config.account = "app";
+	config.limit_ms = 30000;
+	config.shell = shell;
+	return script_new(scripts, &config);
+}
+
 struct script *fake_script(struct scripts *scripts, enum script_call call, struct shell *shell,
     const struct secret *new_secret, const struct secret *old_secret)
 {
 	const struct script_config config = {
-	    .platform = "p",
 	    .call = call,
-	    .asset = "web1",
-	    .account = "app",
 	    .proof = WIRE_PROOF_LOGIN,
-	    .limit_ms = 30000,
 	    .new_secret = new_secret,
 	    .old_secret = old_secret,
-	    .shell = shell,
 	};
 
-	return script_new(scripts, &config);
+	return fake_script_with(scripts, config, shell);
 }
 
 enum err fake_run(

@@ -40,6 +40,9 @@ struct scripts *fake_scripts(const char *source);
 struct script *fake_script(struct scripts *, enum script_call, struct shell *,
     const struct secret *new_secret, const struct secret *old_secret);
 
+/* The same with all that a script may be told; the platform, account and asset are filled. */
+struct script *fake_script_with(struct scripts *, struct script_config, struct shell *);
+
 /* Steps it to its end; `*turns`, which may be NULL, counts the busy ones. */
 enum err fake_run(
     struct script *, struct script_result *, struct outcome *, unsigned *turns) MUST_CHECK;

@@ -42,6 +42,8 @@ static enum err decode(struct message *message, const struct buf *out)
 
 static void put_full_job(struct buf *out)
 {
+	static const struct wire_ssh_key ssh_key = {
+	    .line = "ssh-ed25519 AAAA ours", .mark = "ours", .replace = WIRE_KEY_ALL};
 	struct wire_key pins[2] = {
 	    {.type = "ssh-ed25519", .blob = "\0\1\2", .len = 3},
 	    {.type = "ecdsa-sha2-nistp256", .blob = "x", .len = WIRE_KEY_SIZE},
@@ -67,6 +69,8 @@ static void put_full_job(struct buf *out)
 	    .become = WIRE_BECOME_SUDO,
 	    .become_secret = secret_text(""),
 	    .proof = WIRE_PROOF_HASH,
+	    .ssh_key = &ssh_key,
+	    .params = "{\"create\":true}",
 	};
 
 	message_put_job(out, 4000000000u, 3, &target, &job);
@@ -167,6 +171,10 @@ static void test_job(void **state)
 	assert_secret(message.job.become_secret, "");
 	assert_int_equal(message.job.become, WIRE_BECOME_SUDO);
 	assert_int_equal(message.job.proof, WIRE_PROOF_HASH);
+	assert_string_equal(message.job.ssh_key->line, "ssh-ed25519 AAAA ours");
+	assert_string_equal(message.job.ssh_key->mark, "ours");
+	assert_int_equal(message.job.ssh_key->replace, WIRE_KEY_ALL);
+	assert_string_equal(message.job.params, "{\"create\":true}");
 	message_clear(&message);
 	buf_clear(&out);
 }
@@ -188,6 +196,8 @@ static void test_job_without_options(void **state)
 	assert_null(message.job.passphrase);
 	assert_null(message.job.old);
 	assert_null(message.job.become_secret);
+	assert_null(message.job.ssh_key);
+	assert_null(message.job.params);
 	message_clear(&message);
 	buf_clear(&out);
 	secret_free(secret);
@@ -195,6 +205,8 @@ static void test_job_without_options(void **state)
 
 static void test_job_lacks(void **state)
 {
+	static const struct wire_ssh_key unmade = {.mark = "ours"}, unmarked = {.line = "k AAAA"};
+	static const struct wire_ssh_key made = {.line = "k AAAA ours", .mark = "ours"};
 	struct secret *secret = secret_text("s");
 	const struct wire_job jobs[] = {
 	    {.kind = WIRE_OPEN}, /* no target */
@@ -203,6 +215,15 @@ static void test_job_lacks(void **state)
 	    {.kind = WIRE_PROVE, .secret = secret},
 	    {.kind = WIRE_CHECK, .account = "a"},
 	    {.kind = WIRE_CHANGE, .account = "a", .platform = "p"},
+	    {.kind = WIRE_CHANGE, .account = "a", .platform = "p", .ssh_key = &unmade},
+	    {.kind = WIRE_CHANGE, .account = "a", .platform = "p", .ssh_key = &unmarked},
+	    {.kind = WIRE_CHANGE,
+		.account = "a",
+		.platform = "p",
+		.secret = secret,
+		.ssh_key = &made},
+	    {.kind = WIRE_PERSIST, .account = "a"},
+	    {.kind = WIRE_PERSIST, .account = "a", .platform = "p", .ssh_key = &unmade},
 	    {.kind = WIRE_HASH, .account = "a", .secret = secret},
 	    {.kind = (enum wire_job_kind)99, .account = "a", .platform = "p", .secret = secret},
 	};

@@ -56,6 +56,18 @@ static const char platform_slow[] =
     "  end,\n"
     "}\n";
 
+/* Says in a refusal what it was told. */
+static const char platform_key[] =
+    "platform \"key\" {\n"
+    "  change_key = function(job)\n"
+    "    local r = job.admin:exec({ \"cat\" }, { stdin = { job.key.line, \"\\n\" } })\n"
+    "    refused(r.stdout .. job.key.replace .. job.params.shell)\n"
+    "  end,\n"
+    "  persist = function(job)\n"
+    "    job.admin:exec({ \"cat\" }, { stdin = { job.key.line, \"\\n\" } })\n"
+    "  end,\n"
+    "}\n";
+
 static struct asset asset;
 static bool asset_there;
 static struct loop *loop;
@@ -261,6 +273,41 @@ static void test_keys(void **state)
 }
 
 /* The deadline is kept, and what is known of the secret is said. */
+static void test_change_key(void **state)
+{
+	static const struct wire_ssh_key key = {"ssh-ed25519 AAAA ours", "ours", WIRE_KEY_OURS};
+	struct wire_session *session;
+	struct wire_job job = {
+	    .kind = WIRE_CHANGE,
+	    .timeout_ms = 10000,
+	    .snapshot = SNAPSHOT,
+	    .platform = "key",
+	    .account = "plain",
+	    .ssh_key = &key,
+	    .params = "{\"shell\":\"/bin/sh\"}",
+	};
+	struct wire_result result;
+
+	(void)state;
+	if (!asset_there)
+		skip();
+	session = admin_session();
+	result = run(session, &job);
+	assert_fault(&result, FAULT_REFUSED);
+	assert_string_equal(result.text, "ssh-ed25519 AAAA ours\\nours/bin/sh");
+	assert_true(result.sent);
+	assert_true(result.ended);
+	job.kind = WIRE_PERSIST;
+	result = run(session, &job);
+	assert_fine(&result);
+	assert_true(result.ended);
+	job.ssh_key = NULL;
+	job.platform = "test"; /* has nothing to persist */
+	result = run(session, &job);
+	assert_fine(&result);
+	wire_session_free(session);
+}
+
 static void test_change_not_ended(void **state)
 {
 	struct wire_session *session;
@@ -459,6 +506,7 @@ static int begin(void **state)
 	struct wire_script scripts[] = {
 	    {"test", "test.lua", platform, sizeof(platform) - 1},
 	    {"slow", "slow.lua", platform_slow, sizeof(platform_slow) - 1},
+	    {"key", "key.lua", platform_key, sizeof(platform_key) - 1},
 	};
 	struct error error = {.code = ERR_OK};
 
@@ -469,7 +517,7 @@ static int begin(void **state)
 	config.died = on_died;
 	if (secret_heap_init(1 << 20, NULL, &error) != ERR_OK ||
 	    wires_start(&wires, &config, &error) != ERR_OK ||
-	    wires_load(wires, SNAPSHOT, scripts, 2, &error) != ERR_OK) {
+	    wires_load(wires, SNAPSHOT, scripts, 3, &error) != ERR_OK) {
 		print_error("%s\n", error.text);
 		return -1;
 	}
@@ -490,6 +538,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rotation),
 	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_change_key),
 	    cmocka_unit_test(test_change_not_ended),
 	    cmocka_unit_test(test_scripts_of_old),
 	    cmocka_unit_test(test_many),
