@@ -65,9 +65,12 @@ struct settings {
 	uint32_t retention_versions;   /* default 10, at least 2 */
 	const char *vault; /* absolute, or relative to the policy's directory: resolved here */
 	const char *master_key;
-	uint32_t wires; /* processes; 0 = one a core */
-	bool sandbox;	/* default true */
+	uint32_t wires;		    /* processes; 0 = one a core */
+	uint32_t gateway_in_flight; /* assets at once through one gateway; default 100 */
+	bool sandbox;		    /* default true */
 };
+
+#define GATEWAYS_MAX 4 /* one behind the other */
 
 enum become { BECOME_NONE, BECOME_SUDO, BECOME_SU, BECOME_DOAS };
 const char *become_name(enum become);
@@ -86,7 +89,11 @@ struct asset {
 	const char *node;  /* "/" or "/prod/web" */
 	const char *admin; /* NULL = none */
 	enum become become;
-	const char *gateway; /* always NULL today: refused at load */
+	/*
+	 * The asset that connections to this one go through; NULL = none. It is there, and the way
+	 * through it and its own gateways has no loop and at most GATEWAYS_MAX of them.
+	 */
+	const char *gateway;
 	const char *const
 	    *accounts; /* declared, sorted, no doubles; with admin, and root where su needs it */
 	size_t account_count;
@@ -99,21 +106,60 @@ struct asset {
 	size_t line;
 };
 
-enum verify { VERIFY_NONE, VERIFY_LOGIN, VERIFY_HASH };
-const char *verify_name(enum verify); /* "false", "login", "hash" */
+enum verify { VERIFY_NONE, VERIFY_LOGIN, VERIFY_SU, VERIFY_HASH };
+#define VERIFY_MAX 3
+const char *verify_name(enum verify); /* "false", "login", "su", "hash" */
 
-struct rule; /* opaque: how a new secret is made */
+struct rule; /* opaque: how a new password is made */
+
+enum secret_source { SOURCE_RANDOM, SOURCE_SPECIFIED, SOURCE_SSH_KEY };
+
+enum key_type { KEY_ED25519, KEY_ECDSA, KEY_RSA };
+const char *key_type_name(enum key_type); /* "ed25519", "ecdsa", "rsa" */
+
+/* Which keys of the account the new one replaces: none, those that Lockstep set, every one. */
+enum key_replace { KEY_ADD, KEY_OURS, KEY_ALL };
+const char *key_replace_name(enum key_replace); /* "add", "ours", "all" */
+
+struct ssh_key {
+	enum key_type type;
+	uint32_t bits; /* 256; of ecdsa 256, 384 or 521; of rsa 2048 to 8192 */
+	enum key_replace replace;
+};
 
 struct task {
 	const char *name;
-	const struct rule *rule;
-	enum verify verify;
+	enum secret_source source;
+	const struct rule *rule; /* SOURCE_RANDOM; else NULL */
+	const char *specified;	 /* SOURCE_SPECIFIED: the name in the vault; else NULL */
+	struct ssh_key ssh_key;	 /* SOURCE_SSH_KEY */
+
+	/* How the new secret is seen to work: tried in this order, each once. None = not at all. */
+	enum verify verify[VERIFY_MAX];
+	size_t verify_count;
+
+	/* A JSON object, as the platforms of all selected assets take it; NULL = none. */
+	const char *params;
+
 	uint32_t in_flight; /* 0 = the settings' */
 	uint32_t retries;   /* of errors of class retry, within one run; default 2, at most 10 */
 	bool active;
 	const char *comment; /* NULL = none */
 	const char *file;
 	size_t line;
+};
+
+/* A parameter that a platform takes from tasks. */
+enum param_type {
+	PARAM_TEXT,   /* a JSON string, one line */
+	PARAM_FLAG,   /* true or false */
+	PARAM_NUMBER, /* a whole number, not negative, below 2^53 */
+	PARAM_LIST,   /* an array of strings, one line each */
+};
+
+struct param {
+	const char *name;
+	enum param_type type;
 };
 
 /* What rotation and wires need to know of a platform; the script itself is text for the wires. */
@@ -126,6 +172,12 @@ struct platform {
 	size_t source_len;
 	const char *file;   /* for messages of the script: "platforms/linux.lua" */
 	bool answers_early; /* its answer is no seen end */
+
+	/* Which functions it has. */
+	bool change_password, change_key, read_hash, persist;
+
+	const struct param *params; /* in order of name */
+	size_t param_count;
 };
 
 const struct settings *policy_settings(const struct policy *);
@@ -185,5 +237,14 @@ uint32_t rule_length(const struct rule *);
 
 /* "random 24 characters, 139 bits" into `out`. */
 void rule_describe(const struct rule *, char *out, size_t size);
+
+/* ── In words ────────────────────────────────────────────────────────────────────────────── */
+
+/* What becomes of the secret: as rule_describe, "specified "name"", "ssh key ed25519, replaces
+ * ours". */
+void task_describe_secret(const struct task *, char *out, size_t size);
+
+/* "login, then su", or "false". */
+void task_describe_verify(const struct task *, char *out, size_t size);
 
 #endif

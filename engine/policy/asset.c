@@ -100,6 +100,24 @@ static void labels_read(struct reader *reader, const struct field_path *path, vo
 
 /* ── Statements ──────────────────────────────────────────────────────────────────────────── */
 
+/* `gateway = "jump"`, or false for none where a node has one. */
+static void gateway_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	struct traits *traits = out;
+	const char *name, *fault;
+
+	if (lua_type(reader->lua, -1) == LUA_TBOOLEAN && !lua_toboolean(reader->lua, -1)) {
+		traits->gateway = GATEWAY_NONE;
+		return;
+	}
+	name = field_text(reader, path, "the name of an asset, or false");
+	fault = name ? name_fault(name) : NULL;
+	if (fault)
+		field_fault(reader, path, fault);
+	else
+		traits->gateway = name;
+}
+
 static const char *const become_words[] = {[BECOME_NONE] = "none",
     [BECOME_SUDO] = "sudo",
     [BECOME_SU] = "su",
@@ -139,9 +157,9 @@ static const struct field lockout_fields[] = {
 		.offset = TRAIT(accounts),                                                         \
 		.fault = account_fault},                                                           \
 	    {.name = "labels", .type = FIELD_OWN, .read = labels_read},                            \
-	    {.name = "lockout", .type = FIELD_TABLE, .fields = lockout_fields},                    \
+	    {.name = "gateway", .type = FIELD_OWN, .read = gateway_read},                          \
 	{                                                                                          \
-		.name = "gateway", .type = FIELD_LATER                                             \
+		.name = "lockout", .type = FIELD_TABLE, .fields = lockout_fields                   \
 	}
 
 static const struct field node_fields[] = {

@@ -12,7 +12,7 @@
 
 #define NAMED_MAX 5 /* examples in a warning */
 
-/* ── Rules against platforms ─────────────────────────────────────────────────────────────── */
+/* ── Tasks against platforms ─────────────────────────────────────────────────────────────── */
 
 /* What the platform refuses of the rule's secrets, in words. False when nothing. */
 static bool refusal(
@@ -35,15 +35,53 @@ static bool refusal(
 	return true;
 }
 
-static void check_rule(
-    struct loader *loader, const struct task_entry *task, const struct selection *selection)
+static void check_rule(struct loader *loader, const struct task_entry *task,
+    const struct asset *asset, const struct platform *platform)
 {
 	static const struct field_path field = {.name = "secret"};
-	const struct platform_entry *platforms = loader->policy->platforms;
-	bool *seen = xcalloc(loader->policy->platform_count + 1, sizeof(*seen));
 	char title[160], why[320];
 
+	if (task->task.source != SOURCE_RANDOM)
+		return;
 	rule_title(task->task.rule, title, sizeof(title));
+	if (refusal(task->task.rule, platform, why, sizeof(why)))
+		statement_problem(loader->errors, task->statement, &field, NULL,
+		    "%s %s (asset \"%s\")", title, why, asset->name);
+}
+
+/* What the task needs the platform to be able to. */
+static void check_functions(struct loader *loader, const struct task_entry *task,
+    const struct asset *asset, const struct platform *platform)
+{
+	static const struct field_path secret = {.name = "secret"}, verify = {.name = "verify"};
+	bool key = task->task.source == SOURCE_SSH_KEY;
+
+	if (key ? !platform->change_key : !platform->change_password)
+		statement_problem(loader->errors, task->statement, &secret, NULL,
+		    "platform \"%s\" cannot change %s (asset \"%s\")", platform->name,
+		    key ? "SSH keys" : "passwords", asset->name);
+	if (task->task.verify_count == 1 && task->task.verify[0] == VERIFY_HASH &&
+	    !platform->read_hash)
+		statement_problem(loader->errors, task->statement, &verify, NULL,
+		    "platform \"%s\" shows no hash that could prove anything (asset \"%s\")",
+		    platform->name, asset->name);
+}
+
+static void check_platform(struct loader *loader, const struct task_entry *task,
+    const struct asset *asset, const struct platform *platform)
+{
+	check_rule(loader, task, asset, platform);
+	check_functions(loader, task, asset, platform);
+	params_check(loader, task, asset);
+}
+
+/* Each platform once, with the first asset that has it. */
+static void check_platforms(
+    struct loader *loader, const struct task_entry *task, const struct selection *selection)
+{
+	const struct platform_entry *platforms = loader->policy->platforms;
+	bool *seen = xcalloc(loader->policy->platform_count + 1, sizeof(*seen));
+
 	for (size_t i = 0; i < selection->count; i++) {
 		const struct asset *asset = selection->items[i].asset;
 		const struct platform_entry *entry =
@@ -52,9 +90,7 @@ static void check_rule(
 		if (seen[entry - platforms])
 			continue;
 		seen[entry - platforms] = true;
-		if (refusal(task->task.rule, &entry->platform, why, sizeof(why)))
-			statement_problem(loader->errors, task->statement, &field, NULL,
-			    "%s %s (asset \"%s\")", title, why, asset->name);
+		check_platform(loader, task, asset, &entry->platform);
 	}
 	free(seen);
 }
@@ -153,7 +189,7 @@ static void check_task(struct loader *loader, const struct task_entry *task)
 		problem_add(loader->errors, NULL, 0, "%s", error.text);
 		return;
 	}
-	check_rule(loader, task, &selection);
+	check_platforms(loader, task, &selection);
 	warn_scope(loader, task);
 	warn_accounts(loader, task, &selection);
 	selection_clear(&selection);

@@ -134,6 +134,18 @@ static void traits_inherit(struct traits *own, const struct traits *from)
 		own->lockout_by = from->lockout_by;
 }
 
+/* A gateway that stands below its own node is reached as the node is. */
+static const char *gateway_inherit(
+    const char *name, const struct traits *const *chain, size_t depth)
+{
+	const char *gateway = chain[0]->gateway;
+
+	for (size_t i = 1; i < depth && !gateway; i++)
+		if (chain[i]->gateway && strcmp(chain[i]->gateway, name) != 0)
+			gateway = chain[i]->gateway;
+	return gateway && strcmp(gateway, GATEWAY_NONE) != 0 ? gateway : NULL;
+}
+
 static int text_compare(const void *left, const void *right)
 {
 	const char *const *a = left, *const *b = right;
@@ -247,17 +259,6 @@ static void check_platform(
 	}
 }
 
-/* The wires know no other way yet. */
-static void check_become(
-    struct loader *loader, const struct asset *asset, const struct asset_decl *decl)
-{
-	static const struct field_path field = {.name = "become"};
-
-	if (asset->become == BECOME_SU || asset->become == BECOME_DOAS)
-		statement_problem(loader->errors, decl->statement, &field, NULL,
-		    "become \"%s\" is not supported yet", become_name(asset->become));
-}
-
 static void check_address(
     struct loader *loader, const struct asset *asset, const struct asset_decl *decl)
 {
@@ -278,10 +279,11 @@ static void asset_build(
 	for (size_t i = 1; i < depth; i++)
 		traits_inherit(&traits, chain[i]);
 	asset_fill(asset, decl, &traits);
+	asset->gateway = gateway_inherit(decl->name, chain, depth);
 	accounts_join(builder->loader, asset, chain, depth);
 	labels_join(builder->loader, asset, chain, depth);
 	check_address(builder->loader, asset, decl);
-	check_become(builder->loader, asset, decl);
+	asset_later(builder->loader, asset, decl->statement);
 	check_platform(builder->loader, asset, decl, traits.platform && !decl->traits.platform);
 }
 
@@ -323,27 +325,38 @@ struct place {
 	const struct asset_decl *decl;
 };
 
-static int place_compare(const void *left, const void *right)
+static int way_compare(const struct asset *a, const struct asset *b)
 {
-	const struct place *a = left, *b = right;
-	int order = strcasecmp(a->asset->address, b->asset->address);
+	int order = strcasecmp(a->address, b->address);
 
 	if (order)
 		return order;
-	if (a->asset->port != b->asset->port)
-		return a->asset->port < b->asset->port ? -1 : 1;
+	if (a->port != b->port)
+		return a->port < b->port ? -1 : 1;
+	return strcmp(a->gateway ? a->gateway : "", b->gateway ? b->gateway : "");
+}
+
+static int place_compare(const void *left, const void *right)
+{
+	const struct place *a = left, *b = right;
+	int order = way_compare(a->asset, b->asset);
+
+	if (order)
+		return order;
 	return a->decl->order < b->decl->order ? -1 : 1;
 }
 
 static void report_place(
     struct loader *loader, const struct place *first, const struct place *second)
 {
-	if (strcasecmp(first->asset->address, second->asset->address) != 0 ||
-	    first->asset->port != second->asset->port)
+	const char *gateway = second->asset->gateway;
+
+	if (way_compare(first->asset, second->asset) != 0)
 		return;
 	statement_problem(loader->errors, second->decl->statement, NULL, NULL,
-	    "has the address %s port %u of asset \"%s\" (%s:%zu)", second->asset->address,
-	    second->asset->port, first->asset->name, first->asset->file, first->asset->line);
+	    "has the address %s port %u%s%s of asset \"%s\" (%s:%zu)", second->asset->address,
+	    second->asset->port, gateway ? " behind gateway " : "", gateway ? gateway : "",
+	    first->asset->name, first->asset->file, first->asset->line);
 }
 
 static void check_places(const struct builder *builder)
@@ -372,6 +385,7 @@ void assets_build(struct loader *loader)
 	for (size_t i = 0; i < builder.decl_count; i++)
 		asset_build(&builder, builder.decls[i], &policy->assets[i]);
 	check_places(&builder);
+	gateways_check(loader, builder.decls);
 	free(builder.nodes);
 	free(builder.decls);
 }

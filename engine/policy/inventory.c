@@ -177,7 +177,7 @@ static void read_labels(struct cell *cell)
 
 static void read_gateway(struct cell *cell)
 {
-	cell_problem(cell, "gateway", "is not supported yet");
+	cell->decl->traits.gateway = cell_text(cell, "gateway", name_fault);
 }
 
 /* The name is read before all others. */

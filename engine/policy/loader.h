@@ -15,7 +15,8 @@
 #include "policy/snapshot.h"
 #include "policy/source.h"
 
-#define PLATFORM_DEFAULT "linux"
+#define PLATFORM_DEFAULT	  "linux"
+#define GATEWAY_IN_FLIGHT_DEFAULT 100
 
 struct labels {
 	struct label *items;
@@ -25,7 +26,8 @@ struct labels {
 /* What a node hands down to what is below it. Zero, NULL and -1 mean: not said. */
 struct traits {
 	const char *platform, *admin;
-	int become; /* enum become */
+	const char *gateway; /* GATEWAY_NONE: none, whatever stands above */
+	int become;	     /* enum become */
 	uint32_t port;
 	struct names accounts;
 	struct labels labels;
@@ -38,6 +40,8 @@ struct traits {
 	{                                                                                          \
 		.become = -1, .lockout_by = -1                                                     \
 	}
+
+#define GATEWAY_NONE ""
 
 struct asset_decl {
 	struct traits traits;
@@ -60,15 +64,18 @@ struct rule_decl {
 	STAILQ_ENTRY(rule_decl) link;
 };
 
-/* What `random "name"` or `random { … }` gives to Lua. */
-struct rule_use {
-	const char *name;  /* NULL for one in place */
-	struct rule *rule; /* in place */
+/* What `random`, `specified` and `ssh_key` give to Lua. */
+struct secret_use {
+	enum secret_source source;
+	const char *rule_name; /* random "name" */
+	struct rule *rule;     /* random { … } */
+	const char *specified;
+	struct ssh_key ssh_key;
 };
 
 struct task_decl {
 	struct task_entry entry;
-	const struct rule_use *secret;
+	const struct secret_use *secret; /* NULL: the default */
 	STAILQ_ENTRY(task_decl) link;
 };
 
@@ -76,7 +83,6 @@ struct platform_decl {
 	struct platform_entry entry;
 	const char *extends;
 	int accounts; /* index in its words; -1 = not said */
-	bool changes; /* has change_password */
 	enum { PLATFORM_NEW, PLATFORM_RESOLVING, PLATFORM_RESOLVED } state;
 	const struct statement *statement;
 	STAILQ_ENTRY(platform_decl) link;
@@ -115,8 +121,13 @@ void rule_read(struct loader *, const struct statement *, int index);
 void task_read(struct loader *, const struct statement *, int index);
 void platform_read(struct loader *, const struct statement *, int index);
 
-/* `random "name"` or `random { … }`: the argument is at `index`. Pushes what stands for it. */
+/*
+ * `random "name"` or `random { … }`, `specified "name"`, `ssh_key { … }`: the argument is at
+ * `index`. Pushes what stands for it.
+ */
 void random_read(struct loader *, const struct statement *, int index);
+void specified_read(struct loader *, const struct statement *, int index);
+void ssh_key_read(struct loader *, const struct statement *, int index);
 
 /* Defines the statements and seals the globals. */
 void statements_define(struct loader *);
@@ -170,6 +181,15 @@ bool label_known(const struct labels *, const char *key);
 /* A statement of its own in the arena. */
 struct statement *statement_new(struct loader *, const char *kind, const char *name, size_t line);
 
+/* A field of a task: the values of parameters, as JSON into its task. */
+void params_read(struct reader *, const struct field_path *, void *task_decl);
+
+/* A field of a platform: which parameters it takes. */
+void params_declare(struct reader *, const struct field_path *, void *platform_decl);
+
+/* Those of both, in order of name; `own` wins. */
+void params_inherit(struct arena *, struct platform *own, const struct platform *from);
+
 /* ── From declarations to the snapshot ───────────────────────────────────────────────────── */
 
 /* Before anything is read. */
@@ -180,7 +200,19 @@ void platforms_build(struct loader *);
 void assets_build(struct loader *);
 void tasks_build(struct loader *);
 
+/* `decls` are those of the snapshot's assets, one by one. */
+void gateways_check(struct loader *, struct asset_decl *const *decls);
+
+/* Complains about params that the platform does not take. */
+void params_check(struct loader *, const struct task_entry *, const struct asset *);
+
 /* Selects for every task: what platforms refuse, and what deserves a warning. */
 void policy_check(struct loader *);
+
+/* Refuse what the language says already and the engine cannot do yet. */
+void settings_later(struct loader *);
+void asset_later(struct loader *, const struct asset *, const struct statement *);
+void task_later(struct loader *, const struct task_entry *);
+void platform_later(struct loader *, const struct platform_decl *);
 
 #endif

@@ -54,14 +54,26 @@ static const struct field password_fields[] = {
     {0},
 };
 
-static void change_read(struct reader *reader, const struct field_path *path, void *out)
+/* Whether it has a function of that name. */
+static bool *function_flag(struct platform *platform, const char *name)
+{
+	if (strcmp(name, "change_password") == 0)
+		return &platform->change_password;
+	if (strcmp(name, "change_key") == 0)
+		return &platform->change_key;
+	if (strcmp(name, "read_hash") == 0)
+		return &platform->read_hash;
+	return &platform->persist;
+}
+
+static void function_read(struct reader *reader, const struct field_path *path, void *out)
 {
 	struct platform_decl *decl = out;
 
 	if (lua_type(reader->lua, -1) != LUA_TFUNCTION)
 		field_wrong(reader, path, "a function");
 	else
-		decl->changes = true;
+		*function_flag(&decl->entry.platform, path->name) = true;
 }
 
 /* Functions are the wires' to run; here they only have to be functions. */
@@ -70,12 +82,13 @@ static const struct field platform_fields[] = {
     {.name = "accounts", .type = FIELD_CHOICE, .offset = AT(accounts), .words = accounts_words},
     {.name = "extends", .type = FIELD_TEXT, .offset = AT(extends), .fault = name_fault},
     {.name = "answers_early", .type = FIELD_FLAG, .offset = PLATFORM(answers_early)},
-    {.name = "change_password", .type = FIELD_OWN, .read = change_read},
     {.name = "check", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
-    {.name = "read_hash", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
-    {.name = "persist", .type = FIELD_LATER},
+    {.name = "change_password", .type = FIELD_OWN, .read = function_read},
+    {.name = "change_key", .type = FIELD_OWN, .read = function_read},
+    {.name = "read_hash", .type = FIELD_OWN, .read = function_read},
+    {.name = "persist", .type = FIELD_OWN, .read = function_read},
+    {.name = "params", .type = FIELD_OWN, .read = params_declare},
     {.name = "prompt", .type = FIELD_LATER},
-    {.name = "params", .type = FIELD_LATER},
     {0},
 };
 
@@ -108,7 +121,8 @@ static struct platform_decl *decl_find(struct loader *loader, const char *name)
 	return NULL;
 }
 
-static void inherit(struct platform_decl *decl, const struct platform_decl *base)
+static void inherit(
+    struct arena *arena, struct platform_decl *decl, const struct platform_decl *base)
 {
 	struct platform *own = &decl->entry.platform;
 	const struct platform *from = &base->entry.platform;
@@ -122,7 +136,11 @@ static void inherit(struct platform_decl *decl, const struct platform_decl *base
 	if (decl->accounts < 0)
 		decl->accounts = base->accounts;
 	own->answers_early = own->answers_early || from->answers_early;
-	decl->changes = decl->changes || base->changes;
+	own->change_password = own->change_password || from->change_password;
+	own->change_key = own->change_key || from->change_key;
+	own->read_hash = own->read_hash || from->read_hash;
+	own->persist = own->persist || from->persist;
+	params_inherit(arena, own, from);
 }
 
 static void defaults(struct platform_decl *decl)
@@ -155,10 +173,10 @@ static void resolve(struct loader *loader, struct platform_decl *decl)
 		    "extends itself by \"%s\"", decl->extends);
 	} else if (base) {
 		resolve(loader, base);
-		inherit(decl, base);
-	} else if (!decl->changes) {
-		statement_problem(
-		    loader->errors, decl->statement, NULL, NULL, "has no function change_password");
+		inherit(&loader->policy->arena, decl, base);
+	} else if (!decl->entry.platform.change_password && !decl->entry.platform.change_key) {
+		statement_problem(loader->errors, decl->statement, NULL, NULL,
+		    "has neither a function change_password nor change_key");
 	}
 	defaults(decl);
 	decl->state = PLATFORM_RESOLVED;
@@ -213,6 +231,7 @@ void platforms_build(struct loader *loader)
 		}
 		resolve(loader, decl);
 		check_limits(loader, decl);
+		platform_later(loader, decl);
 		policy->platforms[count++] = decl->entry;
 	}
 	policy->platform_count = count;

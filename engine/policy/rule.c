@@ -283,14 +283,14 @@ void rule_read(struct loader *loader, const struct statement *statement, int ind
 void random_read(struct loader *loader, const struct statement *statement, int index)
 {
 	lua_State *lua = loader->policy->lua;
-	struct rule_use *use;
+	struct secret_use *use;
 	size_t len;
 	const char *name;
 
 	if (lua_type(lua, index) == LUA_TSTRING) {
 		use = arena_alloc(&loader->policy->arena, sizeof(*use));
 		name = lua_tolstring(lua, index, &len);
-		use->name = arena_text(&loader->policy->arena, name, len);
+		use->rule_name = arena_text(&loader->policy->arena, name, len);
 		lua_pushlightuserdata(lua, use);
 	} else if (lua_type(lua, index) == LUA_TTABLE) {
 		use = arena_alloc(&loader->policy->arena, sizeof(*use));

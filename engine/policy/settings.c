@@ -53,6 +53,11 @@ static const struct field settings_fields[] = {
     {.name = "vault", .type = FIELD_TEXT, .offset = AT(vault)},
     {.name = "master_key", .type = FIELD_TEXT, .offset = AT(master_key)},
     {.name = "wires", .type = FIELD_COUNT, .offset = AT(wires), .min = 0, .max = 256},
+    {.name = "gateway_in_flight",
+	.type = FIELD_COUNT,
+	.offset = AT(gateway_in_flight),
+	.min = 1,
+	.max = 20000},
     {.name = "sandbox", .type = FIELD_FLAG, .offset = AT(sandbox)},
     {.name = "mail", .type = FIELD_LATER},
     {0},
@@ -71,6 +76,7 @@ void settings_defaults(struct loader *loader)
 	    .retention_versions = 10,
 	    .vault = strcmp(loader->dir, SYSTEM_DIR) == 0 ? SYSTEM_VAULT : "vault",
 	    .master_key = "master.key",
+	    .gateway_in_flight = GATEWAY_IN_FLIGHT_DEFAULT,
 	    .sandbox = true,
 	};
 }
@@ -109,6 +115,7 @@ void settings_build(struct loader *loader)
 {
 	struct settings *settings = &loader->policy->settings;
 
+	settings_later(loader);
 	settings->vault = resolve(loader, settings->vault);
 	settings->master_key = resolve(loader, settings->master_key);
 }

@@ -124,25 +124,7 @@ const char *policy_platform_nearest(const struct policy *policy, const char *nam
 	    name, policy->platforms, policy->platform_count, sizeof(policy->platforms[0]));
 }
 
-/* ── Words and accounts ──────────────────────────────────────────────────────────────────── */
-
-const char *become_name(enum become become)
-{
-	static const char *const names[] = {[BECOME_NONE] = "none",
-	    [BECOME_SUDO] = "sudo",
-	    [BECOME_SU] = "su",
-	    [BECOME_DOAS] = "doas"};
-
-	return names[become];
-}
-
-const char *verify_name(enum verify verify)
-{
-	static const char *const names[] = {
-	    [VERIFY_NONE] = "false", [VERIFY_LOGIN] = "login", [VERIFY_HASH] = "hash"};
-
-	return names[verify];
-}
+/* ── Accounts ────────────────────────────────────────────────────────────────────────────── */
 
 static int account_compare(const void *key, const void *item)
 {

@@ -31,13 +31,13 @@ static const struct kind kinds[] = {
     {"task", FORM_NAMED, task_read, NULL},
     {"platform", FORM_NAMED, platform_read, NULL},
     {"random", FORM_VALUE, random_read, NULL},
+    {"specified", FORM_VALUE, specified_read, NULL},
+    {"ssh_key", FORM_VALUE, ssh_key_read, NULL},
     {"include", FORM_PATTERN, NULL, include_read},
     {"inventory", FORM_PATTERN, NULL, inventory_read},
     {"cron", FORM_LATER, NULL, NULL},
     {"every", FORM_LATER, NULL, NULL},
     {"secret", FORM_LATER, NULL, NULL},
-    {"specified", FORM_LATER, NULL, NULL},
-    {"ssh_key", FORM_LATER, NULL, NULL},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))

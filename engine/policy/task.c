@@ -18,25 +18,56 @@ static void secret_read(struct reader *reader, const struct field_path *path, vo
 	if (lua_type(reader->lua, -1) == LUA_TLIGHTUSERDATA && !is_refused(reader->lua))
 		decl->secret = lua_touserdata(reader->lua, -1);
 	else
-		field_wrong(reader, path, "random \"rule\" or random { … }");
+		field_wrong(reader, path,
+		    "random \"rule\", random { … }, specified \"name\" or ssh_key { … }");
+}
+
+#define PROOFS "\"login\", \"su\", \"hash\", a list of these, or false"
+
+/* One proof, at the top. */
+static void proof_read(struct reader *reader, const struct field_path *path, struct task *task)
+{
+	const char *text =
+	    lua_type(reader->lua, -1) == LUA_TSTRING ? lua_tostring(reader->lua, -1) : "";
+	enum verify verify = VERIFY_LOGIN;
+
+	while (verify <= VERIFY_HASH && strcmp(text, verify_name(verify)) != 0)
+		verify++;
+	if (verify > VERIFY_HASH) {
+		field_wrong(reader, path, PROOFS);
+		return;
+	}
+	for (size_t i = 0; i < task->verify_count; i++)
+		if (task->verify[i] == verify) {
+			field_fault(reader, path, "stands there twice");
+			return;
+		}
+	task->verify[task->verify_count++] = verify;
 }
 
 static void verify_read(struct reader *reader, const struct field_path *path, void *out)
 {
 	struct task *task = &((struct task_decl *)out)->entry.task;
-	const char *text =
-	    lua_type(reader->lua, -1) == LUA_TSTRING ? lua_tostring(reader->lua, -1) : "";
+	lua_State *lua = reader->lua;
+	size_t count;
 
-	if (strcmp(text, "login") == 0)
-		task->verify = VERIFY_LOGIN;
-	else if (strcmp(text, "hash") == 0)
-		task->verify = VERIFY_HASH;
-	else if (lua_type(reader->lua, -1) == LUA_TBOOLEAN && !lua_toboolean(reader->lua, -1))
-		task->verify = VERIFY_NONE;
-	else if (strcmp(text, "su") == 0)
-		field_fault(reader, path, "is not supported yet");
-	else
-		field_wrong(reader, path, "\"login\", \"hash\" or false");
+	task->verify_count = 0;
+	if (lua_type(lua, -1) == LUA_TBOOLEAN && !lua_toboolean(lua, -1))
+		return;
+	if (lua_type(lua, -1) != LUA_TTABLE) {
+		proof_read(reader, path, task);
+		return;
+	}
+	count = lua_rawlen(lua, -1);
+	if (count == 0 || count > VERIFY_MAX) {
+		field_wrong(reader, path, PROOFS);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		lua_rawgeti(lua, -1, (lua_Integer)i + 1);
+		proof_read(reader, path, task);
+		lua_pop(lua, 1);
+	}
 }
 
 /* Patterns are names in which `*` is allowed. */
@@ -84,7 +115,7 @@ static const struct field task_fields[] = {
     {.name = "zone", .type = FIELD_LATER},
     {.name = "window", .type = FIELD_LATER},
     {.name = "jitter", .type = FIELD_LATER},
-    {.name = "params", .type = FIELD_LATER},
+    {.name = "params", .type = FIELD_OWN, .read = params_read},
     {.name = "max_age", .type = FIELD_LATER},
     {.name = "recipients", .type = FIELD_LATER},
     {0},
@@ -112,7 +143,8 @@ void task_read(struct loader *loader, const struct statement *statement, int ind
 
 	*task = (struct task){
 	    .name = statement->name,
-	    .verify = VERIFY_LOGIN,
+	    .verify = {VERIFY_LOGIN},
+	    .verify_count = 1,
 	    .retries = RETRIES_DEFAULT,
 	    .active = true,
 	    .file = statement->file,
@@ -129,21 +161,44 @@ void task_read(struct loader *loader, const struct statement *statement, int ind
 
 /* ── Into the snapshot ───────────────────────────────────────────────────────────────────── */
 
-static const struct rule *find_rule(struct loader *loader, const struct task_decl *decl)
+static const struct rule *find_rule(
+    struct loader *loader, const struct task_decl *decl, const char *name)
 {
 	static const struct field_path field = {.name = "secret"};
-	const struct rule *rule;
+	const struct rule *rule = rule_find(loader, name);
 
-	if (!decl->secret)
-		return rule_default(loader, decl->entry.statement);
-	if (!decl->secret->name)
-		return decl->secret->rule;
-	rule = rule_find(loader, decl->secret->name);
 	if (!rule)
 		statement_problem(loader->errors, decl->entry.statement, &field,
-		    rule_nearest(loader, decl->secret->name), "there is no rule \"%s\"",
-		    decl->secret->name);
+		    rule_nearest(loader, name), "there is no rule \"%s\"", name);
 	return rule;
+}
+
+static void secret_build(struct loader *loader, struct task_decl *decl)
+{
+	struct task *task = &decl->entry.task;
+	const struct secret_use *use = decl->secret;
+
+	if (!use) {
+		task->rule = rule_default(loader, decl->entry.statement);
+		return;
+	}
+	task->source = use->source;
+	task->specified = use->specified;
+	task->ssh_key = use->ssh_key;
+	task->rule = use->rule_name ? find_rule(loader, decl, use->rule_name) : use->rule;
+}
+
+/* Nothing but a login tells whether a key opens. */
+static void check_proofs(struct loader *loader, const struct task_entry *entry)
+{
+	static const struct field_path field = {.name = "verify"};
+	const struct task *task = &entry->task;
+
+	for (size_t i = 0; task->source == SOURCE_SSH_KEY && i < task->verify_count; i++)
+		if (task->verify[i] != VERIFY_LOGIN)
+			statement_problem(loader->errors, entry->statement, &field, NULL,
+			    "an SSH key is proved by \"login\" alone, not by \"%s\"",
+			    verify_name(task->verify[i]));
 }
 
 static int entry_compare(const void *left, const void *right)
@@ -176,7 +231,9 @@ void tasks_build(struct loader *loader)
 	policy->tasks =
 	    arena_alloc(&policy->arena, (loader->task_count + 1) * sizeof(policy->tasks[0]));
 	STAILQ_FOREACH (decl, &loader->tasks, link) {
-		decl->entry.task.rule = find_rule(loader, decl);
+		secret_build(loader, decl);
+		check_proofs(loader, &decl->entry);
+		task_later(loader, &decl->entry);
 		policy->tasks[policy->task_count++] = decl->entry;
 	}
 	qsort(policy->tasks, policy->task_count, sizeof(policy->tasks[0]), entry_compare);

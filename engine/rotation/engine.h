@@ -203,6 +203,8 @@ void life_check(struct life *);
 void life_fault(struct life *, const struct wire_result *);
 const char *life_account(const struct life *);
 const struct task *life_task(const struct life *);
+/* The first of the task's proofs. */
+enum verify life_task_verify(const struct task *);
 
 /* ── stage.c ── */
 

@@ -19,6 +19,11 @@ const struct task *life_task(const struct life *life)
 	return life->run != NULL ? life->run->task : NULL;
 }
 
+enum verify life_task_verify(const struct task *task)
+{
+	return task->verify_count > 0 ? task->verify[0] : VERIFY_NONE;
+}
+
 /* ── Its turn ── */
 
 void life_begin(struct life *life)

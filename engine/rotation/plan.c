@@ -90,7 +90,7 @@ static void plan_life(struct run *run, struct vault_txn *txn, const struct recor
 	struct life *life = plan_carrier(run->rotation, txn, record);
 
 	life->run = run;
-	life->verify = run->task->verify;
+	life->verify = life_task_verify(run->task);
 	life->record = *record;
 	run->open++;
 }

@@ -113,7 +113,7 @@ static enum verify doubt_verify(const struct rotation *rotation, const struct re
 {
 	const struct task *task = policy_task_find(rotation->config.policy, record->task);
 
-	return task != NULL && task->verify == VERIFY_HASH ? VERIFY_HASH : VERIFY_LOGIN;
+	return task != NULL && life_task_verify(task) == VERIFY_HASH ? VERIFY_HASH : VERIFY_LOGIN;
 }
 
 /* Where the end of the send was seen and no proof was asked for, nothing is under way. */

@@ -14,11 +14,17 @@ struct lacking {
 
 /* ── Tasks ───────────────────────────────────────────────────────────────────────────────── */
 
+/* Null where the secret is not drawn by a rule. */
+static json_t *entropy_of(const struct task *task)
+{
+	return task->rule == NULL ? json_null() : json_real(rule_entropy_bits(task->rule));
+}
+
 static enum service_end check_task(struct request *request, const struct task *task, json_t *tasks)
 {
 	struct selection selection;
 	json_int_t accounts, assets;
-	char secret[128];
+	char secret[256], verify[32];
 	enum err err = policy_select(request->service->policy, task, &selection, request->error);
 
 	if (err != ERR_OK)
@@ -26,12 +32,13 @@ static enum service_end check_task(struct request *request, const struct task *t
 	accounts = (json_int_t)selection.count;
 	assets = (json_int_t)selection.asset_count;
 	selection_clear(&selection);
-	rule_describe(task->rule, secret, sizeof(secret));
-	json_array_append_new(tasks,
-	    json_pack("{s:o, s:I, s:I, s:s, s:f, s:s, s:b, s:o}", "name", json_text(task->name),
-		"accounts", accounts, "assets", assets, "secret", secret, "entropy_bits",
-		rule_entropy_bits(task->rule), "verify", verify_name(task->verify), "active",
-		task->active, "comment", shape_word(task->comment)));
+	task_describe_secret(task, secret, sizeof(secret));
+	task_describe_verify(task, verify, sizeof(verify));
+	json_array_append_new(
+	    tasks, json_pack("{s:o, s:I, s:I, s:o, s:o, s:s, s:b, s:o}", "name",
+		       json_text(task->name), "accounts", accounts, "assets", assets, "secret",
+		       json_text(secret), "entropy_bits", entropy_of(task), "verify", verify,
+		       "active", task->active, "comment", shape_word(task->comment)));
 	return SERVICE_OK;
 }
 

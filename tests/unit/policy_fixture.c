@@ -149,3 +149,26 @@ char *problems_text(const struct problems *problems)
 	}
 	return text;
 }
+
+void fixture_check_bad(const char *name)
+{
+	struct fixture fixture;
+	struct buf expected;
+	struct error error;
+	char *path, *came;
+
+	fixture_init(&fixture, name);
+	path = xasprintf("%s/expected", fixture.dir);
+	buf_init(&expected, 1024 * 1024);
+	assert_int_equal(file_read(path, &expected, &error), ERR_OK);
+	assert_int_equal(fixture_load(&fixture), ERR_INVALID);
+	assert_null(fixture.policy);
+	came = problems_text(&fixture.errors);
+	if (strcmp(came, buf_text(&expected)) != 0)
+		print_error("in %s\n", name);
+	assert_string_equal(came, buf_text(&expected));
+	free(came);
+	buf_clear(&expected);
+	free(path);
+	fixture_clear(&fixture);
+}

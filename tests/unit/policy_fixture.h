@@ -37,4 +37,7 @@ void fixture_load_good(struct fixture *);
 /* All texts, each on lines of its own; the caller frees it. */
 char *problems_text(const struct problems *);
 
+/* Loads the fixture, a policy with mistakes, and compares what is said with its file `expected`. */
+void fixture_check_bad(const char *name);
+
 #endif

@@ -26,30 +26,6 @@ static int visible(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-static void check_bad(const char *name)
-{
-	struct fixture fixture;
-	struct buf expected;
-	struct error error;
-	char *which = xasprintf("bad/%s", name), *path, *came;
-
-	fixture_init(&fixture, which);
-	path = xasprintf("%s/expected", fixture.dir);
-	buf_init(&expected, 1024 * 1024);
-	assert_int_equal(file_read(path, &expected, &error), ERR_OK);
-	assert_int_equal(fixture_load(&fixture), ERR_INVALID);
-	assert_null(fixture.policy);
-	came = problems_text(&fixture.errors);
-	if (strcmp(came, buf_text(&expected)) != 0)
-		print_error("in %s\n", which);
-	assert_string_equal(came, buf_text(&expected));
-	free(came);
-	buf_clear(&expected);
-	free(path);
-	free(which);
-	fixture_clear(&fixture);
-}
-
 static void bad_policies_say_why(void **state)
 {
 	char *dir = fixture_path("bad");
@@ -59,7 +35,10 @@ static void bad_policies_say_why(void **state)
 	(void)state;
 	assert_true(count > 15);
 	for (int i = 0; i < count; i++) {
-		check_bad(entries[i]->d_name);
+		char *which = xasprintf("bad/%s", entries[i]->d_name);
+
+		fixture_check_bad(which);
+		free(which);
 		free(entries[i]);
 	}
 	free(entries);
@@ -246,7 +225,8 @@ static void tasks_and_rules(void **state)
 	assert_int_equal(policy_task_count(fixture.policy), 3);
 	task = policy_task_find(fixture.policy, "web");
 	assert_ptr_equal(task, policy_task(fixture.policy, 2));
-	assert_int_equal(task->verify, VERIFY_HASH);
+	assert_int_equal(task->verify_count, 1);
+	assert_int_equal(task->verify[0], VERIFY_HASH);
 	assert_int_equal(task->in_flight, 5);
 	assert_int_equal(task->retries, 0);
 	assert_false(task->active);
@@ -256,8 +236,9 @@ static void tasks_and_rules(void **state)
 	assert_int_equal(rule_length(task->rule), 24);
 
 	task = policy_task_find(fixture.policy, "net");
-	assert_int_equal(task->verify, VERIFY_NONE);
-	assert_string_equal(verify_name(task->verify), "false");
+	assert_int_equal(task->verify_count, 0);
+	task_describe_verify(task, text, sizeof(text));
+	assert_string_equal(text, "false");
 	assert_true(task->active);
 	assert_int_equal(task->retries, 2);
 	rule_describe(task->rule, text, sizeof(text));
@@ -265,7 +246,8 @@ static void tasks_and_rules(void **state)
 	assert_true(fabs(rule_entropy_bits(task->rule) - 119) < 1);
 
 	task = policy_task_find(fixture.policy, "all");
-	assert_int_equal(task->verify, VERIFY_LOGIN);
+	assert_int_equal(task->verify_count, 1);
+	assert_int_equal(task->verify[0], VERIFY_LOGIN);
 	assert_int_equal(rule_length(task->rule), 24);
 	assert_null(task->comment);
 	assert_null(policy_task_find(fixture.policy, "none"));

@@ -1,0 +1,62 @@
+/*
+ * What the language says already and the engine cannot do yet. One line a feature: who finishes it
+ * deletes its line, and with it the refusal.
+ */
+#include "policy/loader.h"
+
+static void later(struct loader *loader, const struct statement *statement, const char *field,
+    bool used, const char *what)
+{
+	const struct field_path path = {.name = field};
+
+	if (used)
+		statement_problem(
+		    loader->errors, statement, &path, NULL, "%s is not supported yet", what);
+}
+
+static bool proved_by(const struct task *task, enum verify verify)
+{
+	for (size_t i = 0; i < task->verify_count; i++)
+		if (task->verify[i] == verify)
+			return true;
+	return false;
+}
+
+void settings_later(struct loader *loader)
+{
+	const struct settings *settings = &loader->policy->settings;
+
+	if (loader->settings == NULL)
+		return;
+	later(loader, loader->settings, "gateway_in_flight",
+	    settings->gateway_in_flight != GATEWAY_IN_FLIGHT_DEFAULT, "gateway_in_flight");
+}
+
+void asset_later(
+    struct loader *loader, const struct asset *asset, const struct statement *statement)
+{
+	later(loader, statement, "gateway", asset->gateway != NULL, "gateway");
+	later(loader, statement, "become", asset->become == BECOME_SU, "become \"su\"");
+	later(loader, statement, "become", asset->become == BECOME_DOAS, "become \"doas\"");
+}
+
+void task_later(struct loader *loader, const struct task_entry *entry)
+{
+	const struct task *task = &entry->task;
+	const struct statement *statement = entry->statement;
+
+	later(loader, statement, "verify", proved_by(task, VERIFY_SU), "verify \"su\"");
+	later(loader, statement, "verify", task->verify_count > 1, "more than one proof");
+	later(loader, statement, "secret", task->source == SOURCE_SPECIFIED, "specified");
+	later(loader, statement, "secret", task->source == SOURCE_SSH_KEY, "ssh_key");
+	later(loader, statement, "params", task->params != NULL, "params");
+}
+
+void platform_later(struct loader *loader, const struct platform_decl *decl)
+{
+	const struct platform *platform = &decl->entry.platform;
+
+	later(loader, decl->statement, "change_key", platform->change_key, "change_key");
+	later(loader, decl->statement, "persist", platform->persist, "persist");
+	later(loader, decl->statement, "params", platform->param_count > 0, "params");
+}
