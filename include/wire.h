@@ -91,10 +91,10 @@ struct wire_target {
 	bool known_only; /* refuse when nothing is pinned */
 };
 
-enum wire_become { WIRE_BECOME_NONE, WIRE_BECOME_SUDO };
+enum wire_become { WIRE_BECOME_NONE, WIRE_BECOME_SUDO, WIRE_BECOME_SU, WIRE_BECOME_DOAS };
 
 /* What a check or a proof is asked for. */
-enum wire_proof { WIRE_PROOF_NONE, WIRE_PROOF_LOGIN, WIRE_PROOF_HASH };
+enum wire_proof { WIRE_PROOF_NONE, WIRE_PROOF_LOGIN, WIRE_PROOF_SU, WIRE_PROOF_HASH };
 
 enum wire_job_kind {
 	WIRE_OPEN,    /* connect, exchange keys, check the host key; sends no secret */
@@ -110,6 +110,8 @@ enum wire_job_kind {
 		     */
 	WIRE_PERSIST, /* make the change permanent, after it was seen to work; a key's: remove what
 			 it replaces. May be repeated */
+	WIRE_SU, /* after ADMIN, on its session: become `account` with `secret` by su, run an echo,
+		    nothing else */
 };
 
 /* What becomes of the keys that an account has, once the new one was seen to work. */
@@ -136,13 +138,15 @@ struct wire_job {
 	const char *platform; /* CHECK, CHANGE, HASH, PERSIST */
 	const char *account;  /* all but OPEN */
 	const struct secret
-	    *secret; /* ADMIN, CHANGE, HASH, PROVE: a password, or for ADMIN a private key in PEM */
+	    *secret; /* ADMIN, CHANGE, HASH, PROVE, SU: a password, or for ADMIN a private key */
 	bool secret_is_key;
-	const struct secret *passphrase;    /* of a private key; NULL = none */
-	const struct secret *old;	    /* CHANGE: the current one; NULL = unknown */
-	enum wire_become become;	    /* ADMIN */
-	const struct secret *become_secret; /* ADMIN: what sudo may ask for; NULL = none to give */
-	enum wire_proof proof;		    /* CHECK */
+	const struct secret *passphrase; /* of a private key; NULL = none */
+	const struct secret *old;	 /* CHANGE: the current one; NULL = unknown */
+	enum wire_become become;	 /* ADMIN */
+	/* ADMIN: what the elevation may ask for: the account's password for sudo and doas, root's
+	 * for su; NULL = none to give. */
+	const struct secret *become_secret;
+	enum wire_proof proof; /* CHECK */
 	/* CHECK, CHANGE, PERSIST: it is about a key and not about a password. CHANGE then needs no
 	 * `secret`. */
 	const struct wire_ssh_key *ssh_key;
@@ -173,12 +177,14 @@ struct wire_result {
 	/* CHANGE, PERSIST: the end was seen; with fault NONE it was accepted, with FAULT_REFUSED
 	 * refused. */
 	bool ended;
-	/* HASH, PROVE: */
+	/* ADMIN: the asset elevates single commands only: there is no shell with privileges. */
+	bool targeted;
+	/* HASH, PROVE, SU: */
 	enum wire_verdict verdict;
 	/*
 	 * Attempts by password that the asset may have counted as failed logins of the account:
-	 * ADMIN, PROVE. (`password` then keyboard-interactive, both refused, is two; sudo's refusal
-	 * one.)
+	 * ADMIN, PROVE, SU. (`password` then keyboard-interactive, both refused, is two; the
+	 * refusal of an elevation one: of root's password, where that is by su.)
 	 */
 	uint32_t failed_attempts;
 	uint32_t wire; /* who attests it: number of the process, never used again */
@@ -214,7 +220,9 @@ struct wire_session *wire_session_new(struct wires *, const struct wire_target *
  * need live only during the call. `done` is called once, later, from the loop.
  *
  * After a fault, FAULT_REFUSED whose end was seen apart, the connection is closed: later jobs are
- * answered with FAULT_LOST until another OPEN. One ADMIN or PROVE for each OPEN.
+ * answered with FAULT_LOST until another OPEN. One ADMIN or PROVE for each OPEN. The session that
+ * SU shares with others outlives what su says: match and mismatch come with FAULT_NONE, and after
+ * FAULT_EXPIRED, _NO_SHELL, _BECOME_DENIED, _OUTPUT or _LIMIT (UNKNOWN, all of them) it goes on.
  */
 void wire_submit(struct wire_session *, const struct wire_job *, wire_done_fn done, void *arg);
 

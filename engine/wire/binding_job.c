@@ -48,6 +48,7 @@ static const char *proof_name(enum wire_proof proof)
 {
 	switch (proof) {
 	case WIRE_PROOF_LOGIN: return "login";
+	case WIRE_PROOF_SU: return "su";
 	case WIRE_PROOF_HASH: return "hash";
 	case WIRE_PROOF_NONE: break;
 	}

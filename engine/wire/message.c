@@ -174,7 +174,7 @@ void message_put_ready(struct buf *out, const struct error *error)
 void message_put_done(
     struct buf *out, uint32_t session, uint32_t number, const struct wire_result *result)
 {
-	size_t start = frame_begin(out, MESSAGE_DONE, 12);
+	size_t start = frame_begin(out, MESSAGE_DONE, 13);
 
 	pack_kv_uint(out, "session", session);
 	pack_kv_uint(out, "number", number);
@@ -187,6 +187,7 @@ void message_put_done(
 	pack_kv_uint(out, "finding", result->finding);
 	pack_kv_bool(out, "sent", result->sent);
 	pack_kv_bool(out, "ended", result->ended);
+	pack_kv_bool(out, "targeted", result->targeted);
 	pack_kv_uint(out, "verdict", result->verdict);
 	pack_kv_uint(out, "failed_attempts", result->failed_attempts);
 	frame_end(out, start);
@@ -439,7 +440,8 @@ static bool job_is_whole(const struct wire_job *job)
 		return job->account != NULL && job->platform != NULL && change_is_whole(job);
 	case WIRE_HASH: return job->account != NULL && job->platform != NULL && job->secret != NULL;
 	case WIRE_ADMIN:
-	case WIRE_PROVE: return job->account != NULL && job->secret != NULL;
+	case WIRE_PROVE:
+	case WIRE_SU: return job->account != NULL && job->secret != NULL;
 	}
 	return false;
 }
@@ -450,7 +452,7 @@ static void read_job(struct reader *reader, struct message *message)
 
 	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
 	message->number = (uint32_t)read_uint(reader, "number", UINT32_MAX);
-	job->kind = (enum wire_job_kind)read_uint(reader, "job", WIRE_PERSIST);
+	job->kind = (enum wire_job_kind)read_uint(reader, "job", WIRE_SU);
 	if (job->kind == WIRE_OPEN)
 		read_target(reader, &message->target);
 	job->timeout_ms = read_uint(reader, "timeout_ms", MESSAGE_TIMEOUT_MAX);
@@ -458,7 +460,7 @@ static void read_job(struct reader *reader, struct message *message)
 	job->platform = read_text(reader, "platform", true);
 	job->account = read_text(reader, "account", true);
 	job->secret_is_key = read_bool(reader, "is_key");
-	job->become = (enum wire_become)read_uint(reader, "become", WIRE_BECOME_SUDO);
+	job->become = (enum wire_become)read_uint(reader, "become", WIRE_BECOME_DOAS);
 	job->proof = (enum wire_proof)read_uint(reader, "proof", WIRE_PROOF_HASH);
 	read_ssh_key(reader, message);
 	job->params = read_text(reader, "params", true);
@@ -503,6 +505,7 @@ static void read_done(struct reader *reader, struct message *message)
 	result->finding = (enum wire_finding)read_uint(reader, "finding", FINDING_NO_PROOF);
 	result->sent = read_bool(reader, "sent");
 	result->ended = read_bool(reader, "ended");
+	result->targeted = read_bool(reader, "targeted");
 	result->verdict = (enum wire_verdict)read_uint(reader, "verdict", VERDICT_MISMATCH);
 	result->failed_attempts =
 	    (uint32_t)read_uint(reader, "failed_attempts", FAILED_ATTEMPTS_MAX);

@@ -333,7 +333,8 @@ static void session_send(struct session *session, const struct wire_job *job)
 	if (out == NULL)
 		return;
 	session->sent = job->kind == WIRE_CHANGE;
-	session->attempt = job->kind == WIRE_ADMIN || job->kind == WIRE_PROVE;
+	session->attempt =
+	    job->kind == WIRE_ADMIN || job->kind == WIRE_PROVE || job->kind == WIRE_SU;
 	message_put_job(out, session->by_number.number, session->job,
 	    job->kind == WIRE_OPEN ? &session->target : NULL, job);
 	process_send(process);

@@ -124,6 +124,8 @@ static enum err admin_step(struct work *work, struct outcome *outcome)
 	};
 	enum err err;
 
+	if (config.become > WIRE_BECOME_SUDO)
+		return outcome_set(outcome, FAULT_LIMIT, "this wire elevates by sudo only");
 	if (work->phase == 0) {
 		err = login_begin(work, outcome);
 		if (err != ERR_OK)
@@ -140,6 +142,13 @@ static enum err admin_step(struct work *work, struct outcome *outcome)
 	work->result.failed_attempts =
 	    link_failed_attempts(place->link) + shell_failed_attempts(place->shell);
 	return err;
+}
+
+/* Nothing was sent: the session is as good as before. */
+static enum err su_step(struct work *work, struct outcome *outcome)
+{
+	(void)work;
+	return outcome_set(outcome, FAULT_LIMIT, "this wire knows no proof by su");
 }
 
 static enum err prove_step(struct work *work, struct outcome *outcome)
@@ -292,16 +301,21 @@ enum err work_step(struct work *work, bool *busy, struct outcome *outcome)
 	case WIRE_HASH: return hash_step(work, busy, outcome);
 	case WIRE_PROVE: return prove_step(work, outcome);
 	case WIRE_PERSIST: return persist_step(work, busy, outcome);
+	case WIRE_SU: return su_step(work, outcome);
 	}
 	return outcome_set(outcome, FAULT_LIMIT, "no such job");
 }
 
 /* Whether another job may follow: after a change that the asset refused, its shell waits for more.
  */
-static bool place_is_sound(const struct wire_result *result)
+static bool place_is_sound(enum wire_job_kind kind, const struct wire_result *result)
 {
 	if (result->fault == FAULT_NONE)
 		return !result->sent || result->ended;
+	if (kind == WIRE_SU)
+		return result->fault == FAULT_EXPIRED || result->fault == FAULT_NO_SHELL ||
+		       result->fault == FAULT_BECOME_DENIED || result->fault == FAULT_OUTPUT ||
+		       result->fault == FAULT_LIMIT;
 	return result->fault == FAULT_REFUSED && result->ended;
 }
 
@@ -315,7 +329,8 @@ static void work_crash_point(enum wire_job_kind kind)
 	case WIRE_CHANGE: CRASH_POINT("wire.changed"); break;
 	case WIRE_PROVE: CRASH_POINT("wire.proved"); break;
 	case WIRE_PERSIST: CRASH_POINT("wire.persisted"); break;
-	case WIRE_HASH: break;
+	case WIRE_HASH:
+	case WIRE_SU: break;
 	}
 }
 
@@ -348,7 +363,7 @@ void work_result(struct work *work, const struct outcome *outcome, struct wire_r
 	work->script = NULL;
 	echo_free(work->echo);
 	work->echo = NULL;
-	if (!place_is_sound(result))
+	if (!place_is_sound(work->job->kind, result))
 		place_clear(place); /* with a reset, where a secret may be under way */
 	else if (work->job->kind == WIRE_CHANGE && place->link != NULL)
 		link_hold(place->link, false);

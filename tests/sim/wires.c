@@ -127,7 +127,8 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 		result->verdict =
 		    strcmp(account->live, session->secret) == 0 ? VERDICT_MATCH : VERDICT_MISMATCH;
 		break;
-	case WIRE_PROVE: job_prove(session, account, result); break;
+	case WIRE_PROVE:
+	case WIRE_SU: job_prove(session, account, result); break;
 	case WIRE_PERSIST: result->ended = true; break;
 	}
 	if (!sim->calm && (session->kind == WIRE_PROVE || session->kind == WIRE_ADMIN) &&
@@ -138,7 +139,7 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 static const char *kind_name(enum wire_job_kind kind)
 {
 	static const char *const names[] = {
-	    "open", "methods", "admin", "check", "change", "hash", "prove", "persist"};
+	    "open", "methods", "admin", "check", "change", "hash", "prove", "persist", "su"};
 
 	return names[kind];
 }

@@ -66,7 +66,7 @@ static void put_full_job(struct buf *out)
 	    .secret_is_key = true,
 	    .passphrase = secret_text("pass phrase"),
 	    .old = secret_text("old"),
-	    .become = WIRE_BECOME_SUDO,
+	    .become = WIRE_BECOME_DOAS,
 	    .become_secret = secret_text(""),
 	    .proof = WIRE_PROOF_HASH,
 	    .ssh_key = &ssh_key,
@@ -91,6 +91,7 @@ static void put_done(struct buf *out)
 	    .finding = FINDING_EXPIRED,
 	    .sent = true,
 	    .ended = true,
+	    .targeted = true,
 	    .verdict = VERDICT_MISMATCH,
 	    .failed_attempts = 2,
 	    .wire = 9,
@@ -169,7 +170,7 @@ static void test_job(void **state)
 	assert_secret(message.job.passphrase, "pass phrase");
 	assert_secret(message.job.old, "old");
 	assert_secret(message.job.become_secret, "");
-	assert_int_equal(message.job.become, WIRE_BECOME_SUDO);
+	assert_int_equal(message.job.become, WIRE_BECOME_DOAS);
 	assert_int_equal(message.job.proof, WIRE_PROOF_HASH);
 	assert_string_equal(message.job.ssh_key->line, "ssh-ed25519 AAAA ours");
 	assert_string_equal(message.job.ssh_key->mark, "ours");
@@ -213,6 +214,7 @@ static void test_job_lacks(void **state)
 	    {.kind = WIRE_METHODS},
 	    {.kind = WIRE_ADMIN, .account = "a"},
 	    {.kind = WIRE_PROVE, .secret = secret},
+	    {.kind = WIRE_SU, .account = "a"},
 	    {.kind = WIRE_CHECK, .account = "a"},
 	    {.kind = WIRE_CHANGE, .account = "a", .platform = "p"},
 	    {.kind = WIRE_CHANGE, .account = "a", .platform = "p", .ssh_key = &unmade},
@@ -264,6 +266,7 @@ static void test_done(void **state)
 	assert_int_equal(message.result.finding, FINDING_EXPIRED);
 	assert_true(message.result.sent);
 	assert_true(message.result.ended);
+	assert_true(message.result.targeted);
 	assert_int_equal(message.result.verdict, VERDICT_MISMATCH);
 	assert_int_equal(message.result.failed_attempts, 2);
 	assert_int_equal(message.result.wire, 0); /* not the wire's to say */
