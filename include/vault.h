@@ -107,6 +107,8 @@ enum proof { PROOF_NONE, PROOF_TOLD, PROOF_LOGIN, PROOF_SU, PROOF_HASH };
 const char *proof_name(enum proof); /* "told", "login", …; "" for none */
 
 enum secret_kind { SECRET_PASSWORD, SECRET_KEY };
+#define SECRET_KIND_COUNT 2
+const char *secret_kind_name(enum secret_kind); /* "password", "key" */
 
 /* How a version left the stages. */
 enum version_end {
@@ -131,10 +133,16 @@ enum account_state { ACCOUNT_UNMANAGED, ACCOUNT_CURRENT, ACCOUNT_IN_DOUBT, ACCOU
 const char *account_state_name(
     enum account_state); /* "unmanaged", "current", "in_doubt", "mismatch" */
 
+/*
+ * An account's password and its SSH key are kept apart: a row each, with stages of its own. Both
+ * have the account's id and number their versions from one sequence, so that a number means one
+ * version whatever its kind.
+ */
 struct account {
 	struct id id; /* the same after a rename */
 	char asset[ASSET_NAME_SIZE];
 	char name[ACCOUNT_NAME_SIZE];
+	enum secret_kind kind;
 	uint32_t current;  /* version numbers; 0 = none */
 	uint32_t pending;  /* may have been sent: the account is in doubt until it is settled */
 	uint32_t previous; /* what `current` replaced */
@@ -146,23 +154,28 @@ struct account {
 
 enum account_state account_state(const struct account *);
 
-/* ERR_NOT_FOUND when the vault knows nothing of it. `name` and `asset` are exact. */
-enum err account_get(
+/* ERR_NOT_FOUND when the vault knows no secret of this kind. `name` and `asset` are exact. */
+enum err account_get(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
+    struct account *) MUST_CHECK;
+
+/* Its row with a pending version, whatever the kind: there is one at most. ERR_NOT_FOUND when
+ * nothing of the account is in doubt. */
+enum err account_get_in_doubt(
     struct vault_txn *, const char *asset, const char *name, struct account *) MUST_CHECK;
 
-/* Calls for each account in order of asset, name; with `asset` not NULL only its own. False from fn
- * stops. */
+/* Calls for each row in order of asset, name, kind (the password first); with `asset` not NULL only
+ * its own. False from fn stops. */
 void account_each(struct vault_txn *, const char *asset,
     bool (*fn)(void *arg, const struct account *), void *arg);
 
-/* Calls for each account with a pending version: what must be settled. */
+/* Calls for each row with a pending version: what must be settled. */
 void account_each_in_doubt(
     struct vault_txn *, bool (*fn)(void *arg, const struct account *), void *arg);
 
 /*
  * What someone says is the account's secret: becomes current with proof `told`; the one before is
- * kept. Refused (ERR_BUSY) while a version is pending. Makes the account where there is none.
- * Clears mismatch.
+ * kept. Refused (ERR_BUSY) while a version of either kind is pending. Makes the account where there
+ * is none. Clears mismatch.
  */
 enum err account_tell(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
     const struct secret *, const struct secret *passphrase, struct account *out,
@@ -170,7 +183,8 @@ enum err account_tell(struct vault_txn *, const char *asset, const char *name, e
 
 /*
  * Seals a new secret as the pending version of `account` (made if the vault has no such): from the
- * commit on it may be sent. ERR_EXISTS when one is pending. `*account` is read anew and filled.
+ * commit on it may be sent. ERR_EXISTS when one of either kind is pending: an account is in doubt
+ * about one thing at most. `*account` is read anew and filled.
  */
 enum err account_stage(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
     const struct secret *, const struct id *record, struct account *account,
@@ -181,21 +195,21 @@ enum err account_stage(struct vault_txn *, const char *asset, const char *name, 
  * unless `proof` is a method of seeing. Applies retention: retired versions beyond the newest
  * `keep_versions` are deleted here and nowhere else.
  */
-enum err account_promote(struct vault_txn *, const char *asset, const char *name, enum proof,
-    struct account *account, struct error *error) MUST_CHECK;
+enum err account_promote(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
+    enum proof, struct account *account, struct error *error) MUST_CHECK;
 
 /*
  * The pending version leaves the stages for history, kept. `end` is VERSION_NOT_LIVE, or
  * VERSION_NO_VERDICT, which puts the account in mismatch. Nothing is deleted.
  */
-enum err account_retire(struct vault_txn *, const char *asset, const char *name,
+enum err account_retire(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
     enum version_end end, struct account *account, struct error *error) MUST_CHECK;
 
 /* The current version was seen to work by `proof`: remembered with the version; clears mismatch. */
-enum err account_prove(struct vault_txn *, const char *asset, const char *name, enum proof,
-    struct error *error) MUST_CHECK;
+enum err account_prove(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
+    enum proof, struct error *error) MUST_CHECK;
 
-/* Facts of one version, or of all from the newest on. */
+/* Facts of one version of the row's kind, or of all of them from the newest on. */
 enum err version_get(
     struct vault_txn *, const struct account *, uint32_t number, struct version *) MUST_CHECK;
 void version_each(struct vault_txn *, const struct account *,
@@ -277,6 +291,7 @@ struct record {
 	char task[TASK_NAME_SIZE];
 	char asset[ASSET_NAME_SIZE];
 	char account[ACCOUNT_NAME_SIZE];
+	enum secret_kind kind; /* what was to be changed */
 	enum status status;
 	char reason[WORD_SIZE]; /* a word: why skipped or unverified, what was found; "" = none */
 	/* Of the last thing that went wrong; error_class "" = nothing did. */

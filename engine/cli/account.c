@@ -14,7 +14,7 @@
 
 #define PASSWORD_BYTES_MAX 16384
 
-enum { KEY_UNMANAGED = 0x1000, KEY_IN_DOUBT, KEY_NUMBER, KEY_RAW };
+enum { KEY_UNMANAGED = 0x1000, KEY_IN_DOUBT, KEY_KIND, KEY_NUMBER, KEY_RAW };
 
 static int list_run(struct cli *);
 static int show_run(struct cli *);
@@ -28,6 +28,7 @@ static const struct argp_option list_options[] = {
 };
 
 static const struct argp_option reveal_options[] = {
+    {"kind", KEY_KIND, "KIND", 0, "password or key, of an account that has both", 0},
     {"version", KEY_NUMBER, "N", 0, "this version instead of the current one", 0},
     {"raw", KEY_RAW, NULL, 0, "the secret alone, without a newline", 0},
     {0},

@@ -62,8 +62,9 @@ static int print_candidates(const json_t *result)
 	fprintf(stderr, "it is not known which of these opens the account:\n");
 	json_array_foreach(candidates, i, candidate)
 	{
-		printf("version %lld, %s: ", (long long)number_of(candidate, "version"),
-		    text_of(candidate, "stage"));
+		printf("version %lld, %s%s: ", (long long)number_of(candidate, "version"),
+		    text_of(candidate, "stage"),
+		    strcmp(text_of(candidate, "kind"), "key") == 0 ? " key" : "");
 		if (status == SERVICE_OK)
 			status = print_one(candidate);
 	}

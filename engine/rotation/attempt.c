@@ -13,7 +13,9 @@
 
 enum wire_proof life_method(const struct life *life)
 {
-	return life->verify == VERIFY_HASH ? WIRE_PROOF_HASH : WIRE_PROOF_LOGIN;
+	bool by_hash = life->verify == VERIFY_HASH && life_kind(life) == SECRET_PASSWORD;
+
+	return by_hash ? WIRE_PROOF_HASH : WIRE_PROOF_LOGIN;
 }
 
 void attempt_close(struct attempt *attempt)
@@ -167,6 +169,7 @@ static void attempt_make(struct life *life)
 		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
 		.account = life_account(life),
 		.secret = secret,
+		.secret_is_key = life_kind(life) == SECRET_KEY,
 	    },
 	    attempt_answered, life);
 	secret_free(secret);

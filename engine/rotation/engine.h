@@ -167,8 +167,10 @@ struct visit {
 	uint64_t free_at_ms; /* wall: when its login may be tried again */
 	const char *reason;  /* why it was not tried: a word; NULL = it was */
 	uint32_t booked;     /* attempts booked for the privileged login, not yet given back */
-	struct account admin;
-	struct life *life; /* the one in work */
+	struct account
+	    admin; /* what its privileged account logs in with: a key before a password */
+	struct account password; /* and what it elevates with; `current` 0 = nothing */
+	struct life *life;	 /* the one in work */
 	void (*ready)(void *arg);
 	void *arg;
 	struct host_key first_seen;
@@ -181,6 +183,9 @@ struct visit {
 void visit_start(struct site *);
 struct visit *visit_new(struct site *);
 void visit_free(struct visit *);
+/* The secret that the asset's privileged account logs in with: a key where one is known, else the
+ * password. False when neither is. */
+bool visit_admin(struct vault_txn *, const struct asset *, struct account *);
 /* The life in work ended, or waits for another time: on to the next. */
 void visit_go_on(struct visit *);
 /* Opens the privileged session where it is not open yet, then calls `ready`: open, or failed, is
@@ -202,6 +207,7 @@ void life_check(struct life *);
  * or ends. */
 void life_fault(struct life *, const struct wire_result *);
 const char *life_account(const struct life *);
+enum secret_kind life_kind(const struct life *); /* of the secret that is worked on now */
 const struct task *life_task(const struct life *);
 /* The first of the task's proofs. */
 enum verify life_task_verify(const struct task *);
@@ -241,7 +247,7 @@ void settle_changed(struct life *);
 
 /* ── attempt.c ── */
 
-/* How this life sees: by login, or by the hash that the asset keeps. */
+/* How this life sees: by login, or by the hash that the asset keeps. A key, always by login. */
 enum wire_proof life_method(const struct life *);
 /* Connects the session of the proof and asks for its methods; the attempt itself is not made. */
 void attempt_prepare(struct life *, void (*next)(struct life *, const struct wire_result *));

@@ -14,6 +14,11 @@ const char *life_account(const struct life *life)
 	return life->run != NULL ? life->record.account : life->doubted.account;
 }
 
+enum secret_kind life_kind(const struct life *life)
+{
+	return life->subject->kind;
+}
+
 const struct task *life_task(const struct life *life)
 {
 	return life->run != NULL ? life->run->task : NULL;

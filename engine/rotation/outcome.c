@@ -38,18 +38,19 @@ static enum err life_apply_version(struct vault_txn *txn, struct life *life, str
 	const struct life_write *write = &life->write;
 	const char *asset = life->site->asset->name;
 	const char *name = life_account(life);
+	enum secret_kind kind = life_kind(life);
 	struct account *account = &life->account;
 	enum err err = ERR_OK;
 
 	if (write->prove_old)
-		err = account_prove(txn, asset, name, write->method, error);
+		err = account_prove(txn, asset, name, kind, write->method, error);
 	if (err == ERR_OK && write->fresh != NULL)
-		err = account_stage(txn, asset, name, SECRET_PASSWORD, write->fresh,
-		    &life->record.id, account, error);
+		err = account_stage(
+		    txn, asset, name, kind, write->fresh, &life->record.id, account, error);
 	if (err == ERR_OK && write->promote)
-		err = account_promote(txn, asset, name, write->method, account, error);
+		err = account_promote(txn, asset, name, kind, write->method, account, error);
 	if (err == ERR_OK && write->retire)
-		err = account_retire(txn, asset, name, write->end, account, error);
+		err = account_retire(txn, asset, name, kind, write->end, account, error);
 	return err;
 }
 

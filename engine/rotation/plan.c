@@ -29,6 +29,7 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
 	const struct asset *asset = item->asset;
 	bool in_use = asset->admin != NULL && strcmp(asset->admin, item->account) == 0;
 	struct account admin;
+	bool has_admin;
 
 	if (rotation->settings->secure_mode && asset_account_privileged(asset, item->account))
 		return "secure_mode";
@@ -36,10 +37,8 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
 		return "no_lifeline";
 	if (other != NULL && (other->run != NULL || other->working))
 		return "busy";
-	if (asset->admin == NULL || account_get(txn, asset->name, asset->admin, &admin) != ERR_OK ||
-	    admin.current == 0)
-		return "no_admin";
-	return NULL;
+	has_admin = asset->admin != NULL && visit_admin(txn, asset, &admin);
+	return has_admin ? NULL : "no_admin";
 }
 
 static void plan_record(
@@ -75,8 +74,8 @@ static struct life *plan_carrier(
 	struct life *life = site_life_of(site, record->account);
 	struct account account;
 
-	if (life == NULL && account_get(txn, record->asset, record->account, &account) == ERR_OK &&
-	    account.pending != 0)
+	if (life == NULL &&
+	    account_get_in_doubt(txn, record->asset, record->account, &account) == ERR_OK)
 		life = life_new_doubt(rotation, txn, &account);
 	if (life == NULL) {
 		life = life_new(site);

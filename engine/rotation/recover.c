@@ -141,6 +141,7 @@ struct life *life_new_doubt(
 	life->doubt = true;
 	life->account = *account;
 	life->doubted = record;
+	life->doubted.kind = account->kind;
 	life->subject = &life->doubted;
 	life->verify = doubt_verify(rotation, &record);
 	life_queue(life, doubt_delay_ms(rotation, &record));

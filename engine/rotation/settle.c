@@ -122,7 +122,8 @@ void settle_begin(struct life *life)
 
 	life->doubt_tried = true;
 	if (txn != NULL)
-		err = account_get(txn, life->site->asset->name, life_account(life), &life->account);
+		err = account_get(txn, life->site->asset->name, life_account(life), life_kind(life),
+		    &life->account);
 	vault_read_end(txn);
 	if (err != ERR_OK) {
 		rotation_break(life->site->rotation,

@@ -196,7 +196,8 @@ static enum err visit_proven_apply(struct vault_txn *txn, void *arg, struct erro
 	if (visit->booked > 0)
 		err = visit_return_apply(txn, visit, error);
 	if (err == ERR_OK && visit->open)
-		err = account_prove(txn, asset->name, asset->admin, PROOF_LOGIN, error);
+		err = account_prove(
+		    txn, asset->name, asset->admin, visit->admin.kind, PROOF_LOGIN, error);
 	return err;
 }
 
@@ -218,31 +219,53 @@ static void visit_logged_in(void *arg, const struct wire_result *result)
 		visit_fail(visit, result);
 }
 
+/* What the privileged account logs in and elevates with. */
+struct visit_secrets {
+	struct secret *login, *passphrase, *password;
+};
+
+static void visit_secrets_clear(struct visit_secrets *secrets)
+{
+	secret_free(secrets->login);
+	secret_free(secrets->passphrase);
+	secret_free(secrets->password);
+}
+
+static enum err visit_secrets_open(
+    struct visit *visit, struct visit_secrets *secrets, struct error *error)
+{
+	struct vault_txn *txn = vault_read(visit->site->rotation->config.vault);
+	enum err err;
+
+	if (txn == NULL)
+		return error_set(error, ERR_IO, "a secret cannot be read");
+	err = version_open(
+	    txn, &visit->admin, visit->admin.current, &secrets->login, &secrets->passphrase, error);
+	if (err == ERR_OK && visit->password.current != 0)
+		err = version_open(txn, &visit->password, visit->password.current,
+		    &secrets->password, NULL, error);
+	vault_read_end(txn);
+	return err;
+}
+
 static void visit_login(void *arg)
 {
 	struct visit *visit = arg;
 	struct rotation *rotation = visit->site->rotation;
 	const struct asset *asset = visit->site->asset;
-	struct vault_txn *txn = vault_read(rotation->config.vault);
-	struct secret *secret = NULL, *passphrase = NULL;
-	struct version version;
-	struct error error = {.code = ERR_IO, .text = "a secret cannot be read"};
-	enum err err = ERR_IO;
+	struct visit_secrets secrets = {.login = NULL};
+	struct error error;
+	enum err err = visit_secrets_open(visit, &secrets, &error);
 
-	if (txn != NULL)
-		err = version_get(txn, &visit->admin, visit->admin.current, &version);
-	if (err == ERR_OK)
-		err = version_open(
-		    txn, &visit->admin, visit->admin.current, &secret, &passphrase, &error);
-	vault_read_end(txn);
-	if (err == ERR_FULL) {
+	if (err != ERR_OK) {
+		visit_secrets_clear(&secrets);
+		if (err != ERR_FULL) {
+			rotation_break(rotation, &error);
+			return;
+		}
 		visit->again.fn = visit_login;
 		visit->again.arg = visit;
 		timer_start(rotation->config.clock, &visit->again, HEAP_PAUSE_MS);
-		return;
-	}
-	if (err != ERR_OK) {
-		rotation_break(rotation, &error);
 		return;
 	}
 	CRASH_POINT("core.admin_login");
@@ -251,15 +274,36 @@ static void visit_login(void *arg)
 		.kind = WIRE_ADMIN,
 		.timeout_ms = rotation->settings->login_timeout_ms,
 		.account = asset->admin,
-		.secret = secret,
-		.secret_is_key = version.kind == SECRET_KEY,
-		.passphrase = passphrase,
+		.secret = secrets.login,
+		.secret_is_key = visit->admin.kind == SECRET_KEY,
+		.passphrase = secrets.passphrase,
 		.become = asset->become == BECOME_SUDO ? WIRE_BECOME_SUDO : WIRE_BECOME_NONE,
-		.become_secret = version.kind == SECRET_PASSWORD ? secret : NULL,
+		.become_secret = secrets.password,
 	    },
 	    visit_logged_in, visit);
-	secret_free(secret);
-	secret_free(passphrase);
+	visit_secrets_clear(&secrets);
+}
+
+bool visit_admin(struct vault_txn *txn, const struct asset *asset, struct account *account)
+{
+	static const enum secret_kind order[] = {SECRET_KEY, SECRET_PASSWORD};
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		if (account_get(txn, asset->name, asset->admin, order[i], account) == ERR_OK &&
+		    account->current != 0)
+			return true;
+	}
+	return false;
+}
+
+static bool visit_find_admin(struct visit *visit, struct vault_txn *txn)
+{
+	const struct asset *asset = visit->site->asset;
+
+	if (account_get(txn, asset->name, asset->admin, SECRET_PASSWORD, &visit->password) !=
+	    ERR_OK)
+		visit->password.current = 0;
+	return visit_admin(txn, asset, &visit->admin);
 }
 
 /*
@@ -280,9 +324,9 @@ static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error 
 			return error_set(
 			    error, err, "the host key of %s cannot be pinned", asset->name);
 	}
-	err = account_get(txn, asset->name, asset->admin, &visit->admin);
-	if (err != ERR_OK)
-		return error_set(error, err, "%s on %s has no secret", asset->admin, asset->name);
+	if (!visit_find_admin(visit, txn))
+		return error_set(
+		    error, ERR_NOT_FOUND, "%s on %s has no secret", asset->admin, asset->name);
 	visit->booked = 1;
 	err = probe_book(
 	    txn, asset->name, asset->admin, &lockout, visit->booked, now_ms, &visit->free_at_ms);
@@ -341,9 +385,7 @@ static bool visit_has_admin(struct visit *visit)
 {
 	const struct asset *asset = visit->site->asset;
 	struct vault_txn *txn = vault_read(visit->site->rotation->config.vault);
-	bool has = txn != NULL && asset->admin != NULL &&
-		   account_get(txn, asset->name, asset->admin, &visit->admin) == ERR_OK &&
-		   visit->admin.current != 0;
+	bool has = txn != NULL && asset->admin != NULL && visit_find_admin(visit, txn);
 
 	vault_read_end(txn);
 	return has;

@@ -1,12 +1,37 @@
-/* Accounts: what is kept of them, and, on request, their secrets. */
+/* Accounts: what is kept of them. */
 #include "service/engine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
+#include "service/account_rows.h"
 #include "service/names.h"
 #include "service/shape.h"
+
+/* ── Rows ────────────────────────────────────────────────────────────────────────────────── */
+
+static void rows_add_nothing(struct account_rows *rows, const char *asset, const char *name)
+{
+	struct account *account = &rows->items[rows->count++];
+
+	*account = (struct account){.current = 0};
+	snprintf(account->asset, sizeof(account->asset), "%s", asset);
+	snprintf(account->name, sizeof(account->name), "%s", name);
+}
+
+void account_rows_read(
+    struct account_rows *rows, struct vault_txn *txn, const char *asset, const char *name)
+{
+	rows->count = 0;
+	for (int kind = 0; kind < SECRET_KIND_COUNT; kind++)
+		rows->count += account_get(txn, asset, name, (enum secret_kind)kind,
+				   &rows->items[rows->count]) == ERR_OK;
+	if (rows->count == 0)
+		rows_add_nothing(rows, asset, name);
+}
 
 /* ── Listing ─────────────────────────────────────────────────────────────────────────────── */
 
@@ -27,24 +52,14 @@ static void listing_add(struct listing *listing, const struct account *account, 
 		    listing->request->result, shape_account(account, listing->txn, declared));
 }
 
-/* What the vault knows of a declared account: nothing yet, perhaps. */
-static void account_of(
-    struct vault_txn *txn, const char *asset, const char *name, struct account *account)
-{
-	if (account_get(txn, asset, name, account) == ERR_OK)
-		return;
-	*account = (struct account){.current = 0};
-	snprintf(account->asset, sizeof(account->asset), "%s", asset);
-	snprintf(account->name, sizeof(account->name), "%s", name);
-}
-
 static void list_declared(struct listing *listing, const struct asset *asset)
 {
-	struct account account;
-
 	for (size_t i = 0; i < asset->account_count; i++) {
-		account_of(listing->txn, asset->name, asset->accounts[i], &account);
-		listing_add(listing, &account, true);
+		struct account_rows rows;
+
+		account_rows_read(&rows, listing->txn, asset->name, asset->accounts[i]);
+		for (size_t k = 0; k < rows.count; k++)
+			listing_add(listing, &rows.items[k], true);
 	}
 }
 
@@ -103,20 +118,18 @@ enum service_end account_list(struct request *request)
 /* An account that the vault keeps may be looked at, whatever the policy declares now. */
 static bool undeclared_is_kept(struct request *request, const char *asset, const char *name)
 {
-	struct account account;
+	struct account_rows rows;
 	struct vault_txn *txn = request_read(request);
-	bool kept;
 
 	if (txn == NULL)
 		return false;
-	kept = account_get(txn, asset, name, &account) == ERR_OK;
+	account_rows_read(&rows, txn, asset, name);
 	vault_read_end(txn);
-	return kept;
+	return rows.items[0].last != 0;
 }
 
-/* Opens the vault and finds the account there, or what the policy declares of it. */
-static enum service_end account_find(
-    struct request *request, struct vault_txn **txn, struct account *account, bool *declared)
+enum service_end account_find(
+    struct request *request, struct vault_txn **txn, struct account_rows *rows, bool *declared)
 {
 	const char *name = param_need(request, "account");
 	const char *asset_name = name == NULL ? NULL : param_need(request, "asset");
@@ -137,170 +150,91 @@ static enum service_end account_find(
 	*txn = end == SERVICE_OK ? request_read(request) : NULL;
 	if (*txn == NULL)
 		return SERVICE_NO_ENGINE;
-	account_of(*txn, asset_name, name, account);
+	account_rows_read(rows, *txn, asset_name, name);
 	return SERVICE_OK;
 }
 
+/* The versions of all kinds, to be put in one order: their numbers are one sequence. */
 struct versions {
 	const struct account *account;
-	json_t *array;
+	struct {
+		uint32_t number;
+		json_t *shape;
+	} * items;
+	size_t count, room;
 };
 
 static bool versions_add(void *arg, const struct version *version)
 {
 	struct versions *versions = arg;
 
-	json_array_append_new(versions->array, shape_version(versions->account, version));
+	if (versions->count == versions->room) {
+		versions->room = versions->room * 2 + 16;
+		versions->items =
+		    xrealloc(versions->items, versions->room * sizeof(*versions->items));
+	}
+	versions->items[versions->count].number = version->number;
+	versions->items[versions->count++].shape = shape_version(versions->account, version);
 	return true;
+}
+
+static int newest_first(const void *left, const void *right)
+{
+	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+	return (a < b) - (a > b);
+}
+
+static json_t *versions_of(struct vault_txn *txn, const struct account_rows *rows)
+{
+	struct versions versions = {.count = 0};
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < rows->count; i++) {
+		versions.account = &rows->items[i];
+		if (versions.account->last != 0)
+			version_each(txn, versions.account, versions_add, &versions);
+	}
+	if (versions.count > 1)
+		qsort(versions.items, versions.count, sizeof(*versions.items), newest_first);
+	for (size_t i = 0; i < versions.count; i++)
+		json_array_append_new(array, versions.items[i].shape);
+	free(versions.items);
+	return array;
+}
+
+/* Of the whole account: what asks for attention first. */
+static enum account_state rows_state(const struct account_rows *rows)
+{
+	static const enum account_state order[] = {
+	    ACCOUNT_IN_DOUBT, ACCOUNT_MISMATCH, ACCOUNT_CURRENT, ACCOUNT_UNMANAGED};
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		for (size_t k = 0; k < rows->count; k++)
+			if (account_state(&rows->items[k]) == order[i])
+				return order[i];
+	return ACCOUNT_UNMANAGED;
 }
 
 enum service_end account_show(struct request *request)
 {
 	struct vault_txn *txn;
-	struct account account;
-	struct versions versions = {.account = &account};
+	struct account_rows rows;
+	json_t *secrets;
 	bool declared;
-	enum service_end end = account_find(request, &txn, &account, &declared);
+	enum service_end end = account_find(request, &txn, &rows, &declared);
 
 	if (end != SERVICE_OK)
 		return end;
-	request->result = shape_account(&account, txn, declared);
-	versions.array = json_array();
-	if (account.last != 0)
-		version_each(txn, &account, versions_add, &versions);
-	json_object_set_new(request->result, "versions", versions.array);
+	secrets = json_array();
+	for (size_t i = 0; i < rows.count; i++)
+		if (rows.items[i].last != 0)
+			json_array_append_new(
+			    secrets, shape_account(&rows.items[i], txn, declared));
+	request->result = json_pack("{s:o, s:o, s:s, s:b, s:o, s:o}", "asset",
+	    json_text(rows.items[0].asset), "account", json_text(rows.items[0].name), "state",
+	    account_state_name(rows_state(&rows)), "declared", declared, "secrets", secrets,
+	    "versions", versions_of(txn, &rows));
 	vault_read_end(txn);
 	return SERVICE_OK;
-}
-
-/* ── Revealing ───────────────────────────────────────────────────────────────────────────── */
-
-struct reveal {
-	struct request *request;
-	struct vault_txn *txn;
-	struct account account;
-	json_t *candidates;
-	bool failed;
-};
-
-static json_t *secret_shape(const struct secret *secret)
-{
-	return secret == NULL ? json_null() : json_stringn(secret_data(secret), secret_len(secret));
-}
-
-/* {version, stage, kind, secret, passphrase} */
-static json_t *reveal_version(struct reveal *reveal, const struct version *version)
-{
-	struct secret *secret, *passphrase;
-	json_int_t number = version->number;
-	json_t *shape;
-
-	if (version_open(reveal->txn, &reveal->account, version->number, &secret, &passphrase,
-		reveal->request->error) != ERR_OK)
-		return NULL;
-	shape = json_pack("{s:I, s:s, s:s, s:o, s:o}", "version", number, "stage",
-	    version_stage(&reveal->account, version->number), "kind",
-	    secret_kind_name(version->kind), "secret", secret_shape(secret), "passphrase",
-	    secret_shape(passphrase));
-	secret_free(secret);
-	secret_free(passphrase);
-	if (shape == NULL)
-		request_fail(reveal->request, SERVICE_NO_ENGINE,
-		    "version %u cannot be shown: it is not UTF-8", version->number);
-	return shape;
-}
-
-/* While it is not known what opens the account: every version that may. */
-static bool may_open(const struct account *account, const struct version *version)
-{
-	return version->number == account->pending || version->number == account->current ||
-	       (version->end == VERSION_NO_VERDICT && version->number > account->current);
-}
-
-static bool reveal_candidate(void *arg, const struct version *version)
-{
-	struct reveal *reveal = arg;
-	json_t *shape;
-
-	if (!may_open(&reveal->account, version))
-		return true;
-	shape = reveal_version(reveal, version);
-	reveal->failed = shape == NULL;
-	json_array_append_new(reveal->candidates, shape);
-	return shape != NULL;
-}
-
-static void reveal_candidates(struct reveal *reveal)
-{
-	enum account_state state = account_state(&reveal->account);
-
-	reveal->candidates = json_array();
-	if (state == ACCOUNT_IN_DOUBT || state == ACCOUNT_MISMATCH)
-		version_each(reveal->txn, &reveal->account, reveal_candidate, reveal);
-}
-
-/* The version asked for; else current, else the one in doubt. */
-static enum service_end reveal_choose(struct reveal *reveal, struct version *version)
-{
-	struct request *request = reveal->request;
-	const struct account *account = &reveal->account;
-	uint64_t number;
-
-	if (!param_count(request, "version",
-		account->current != 0 ? account->current : account->pending, &number))
-		return SERVICE_USAGE;
-	if (number == 0 && account->last == 0)
-		return request_fail(request, SERVICE_USAGE,
-		    "no secret of account \"%s\" on asset \"%s\" is known: lockstep account add",
-		    account->name, account->asset);
-	if (number == 0)
-		return request_fail(request, SERVICE_USAGE,
-		    "no secret is known to open account \"%s\" on asset \"%s\"; the newest one "
-		    "kept is --version %u",
-		    account->name, account->asset, account->last);
-	if (number > account->last ||
-	    version_get(reveal->txn, account, (uint32_t)number, version) != ERR_OK)
-		return request_fail(request, SERVICE_USAGE,
-		    "account \"%s\" on asset \"%s\" has no version %llu: the newest is %u",
-		    account->name, account->asset, (unsigned long long)number, account->last);
-	return SERVICE_OK;
-}
-
-static enum service_end reveal_all(struct reveal *reveal)
-{
-	const struct account *account = &reveal->account;
-	struct version version;
-	enum service_end end = reveal_choose(reveal, &version);
-	json_t *shape;
-
-	if (end != SERVICE_OK)
-		return end;
-	shape = reveal_version(reveal, &version);
-	if (shape == NULL)
-		return SERVICE_NO_ENGINE;
-	reveal_candidates(reveal);
-	json_object_set_new(shape, "asset", json_text(account->asset));
-	json_object_set_new(shape, "account", json_text(account->name));
-	json_object_set_new(
-	    shape, "in_doubt", json_boolean(account_state(account) == ACCOUNT_IN_DOUBT));
-	json_object_set_new(shape, "candidates", reveal->candidates);
-	if (reveal->failed) {
-		json_decref(shape);
-		return SERVICE_NO_ENGINE;
-	}
-	reveal->request->result = shape;
-	return SERVICE_OK;
-}
-
-enum service_end account_reveal(struct request *request)
-{
-	struct reveal reveal = {.request = request};
-	bool declared;
-	enum service_end end = account_find(request, &reveal.txn, &reveal.account, &declared);
-
-	if (end != SERVICE_OK)
-		return end;
-	end = reveal_all(&reveal);
-	vault_read_end(reveal.txn);
-	return end;
 }

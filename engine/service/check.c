@@ -58,8 +58,12 @@ static bool has_secret(struct vault_txn *txn, const char *asset, const char *nam
 {
 	struct account account;
 
-	return account_get(txn, asset, name, &account) == ERR_OK &&
-	       account_state(&account) != ACCOUNT_UNMANAGED;
+	for (int kind = 0; kind < SECRET_KIND_COUNT; kind++) {
+		if (account_get(txn, asset, name, (enum secret_kind)kind, &account) == ERR_OK &&
+		    account_state(&account) != ACCOUNT_UNMANAGED)
+			return true;
+	}
+	return false;
 }
 
 static void lacking_asset(struct lacking *lacking, struct vault_txn *txn, const struct asset *asset)

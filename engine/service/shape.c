@@ -121,11 +121,6 @@ json_t *shape_host_keys(struct vault_txn *txn, const char *asset)
 
 /* ── What is kept ────────────────────────────────────────────────────────────────────────── */
 
-const char *secret_kind_name(enum secret_kind kind)
-{
-	return kind == SECRET_KEY ? "key" : "password";
-}
-
 const char *version_stage(const struct account *account, uint32_t number)
 {
 	if (number == account->pending)
@@ -138,17 +133,18 @@ const char *version_stage(const struct account *account, uint32_t number)
 json_t *shape_account(const struct account *account, struct vault_txn *txn, bool declared)
 {
 	struct version version = {.number = 0};
-	bool known = account->current != 0 &&
-		     version_get(txn, account, account->current, &version) == ERR_OK;
 
+	if (account->current != 0 &&
+	    version_get(txn, account, account->current, &version) != ERR_OK)
+		version.number = 0;
 	return json_pack("{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "asset",
 	    json_text(account->asset), "account", json_text(account->name), "state",
 	    account_state_name(account_state(account)), "declared", declared, "current",
 	    shape_number(account->current), "pending", shape_number(account->pending), "previous",
 	    shape_number(account->previous), "kind",
-	    known ? json_string(secret_kind_name(version.kind)) : json_null(), "changed",
-	    json_time(account->changed_ms), "proof", shape_word(proof_name(version.proof)),
-	    "proved", json_time(version.proved_ms));
+	    account->last != 0 ? json_string(secret_kind_name(account->kind)) : json_null(),
+	    "changed", json_time(account->changed_ms), "proof",
+	    shape_word(proof_name(version.proof)), "proved", json_time(version.proved_ms));
 }
 
 static const char *version_end_name(enum version_end end)
@@ -215,13 +211,13 @@ static json_t *shape_detail(const struct record *record)
 json_t *shape_record(const struct record *record)
 {
 	json_int_t attempts = record->attempts, sends = record->sends;
-	json_t *shape =
-	    json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "id", json_id(&record->id),
-		"execution", json_id(&record->execution), "task", json_text(record->task), "asset",
-		json_text(record->asset), "account", json_text(record->account), "status",
-		status_name(record->status), "reason", shape_word(record->reason), "error",
-		shape_error(record->error_class, record->error_code, record->error_message),
-		"detail", shape_detail(record));
+	json_t *shape = json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "id",
+	    json_id(&record->id), "execution", json_id(&record->execution), "task",
+	    json_text(record->task), "asset", json_text(record->asset), "account",
+	    json_text(record->account), "kind", secret_kind_name(record->kind), "status",
+	    status_name(record->status), "reason", shape_word(record->reason), "error",
+	    shape_error(record->error_class, record->error_code, record->error_message), "detail",
+	    shape_detail(record));
 	json_t *facts = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
 	    "old_version", shape_number(record->old_version), "new_version",
 	    shape_number(record->new_version), "proof", shape_word(proof_name(record->proof)),

@@ -29,7 +29,6 @@ json_t *shape_record(const struct record *);
 
 /* "pending", "current", "previous" or "history". */
 const char *version_stage(const struct account *, uint32_t number);
-const char *secret_kind_name(enum secret_kind);
 
 /* Whether a record leaves a run's exit status at 0. */
 bool record_is_fine(const struct record *);

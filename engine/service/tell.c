@@ -84,24 +84,11 @@ static bool password_is_good(struct telling *telling, const json_t *row, const c
 	return false;
 }
 
-static bool secret_is_good(struct telling *telling, const json_t *row)
+static bool key_is_good(
+    struct telling *telling, const json_t *row, const char *key, const char *passphrase)
 {
-	const char *password = row_text(row, "password"), *key = row_text(row, "key");
-	const char *passphrase = row_text(row, "passphrase");
 	const char *fault;
 
-	if ((password == NULL) == (key == NULL)) {
-		row_fault(telling, row, "password",
-		    password == NULL ? "a password or a key_file is needed"
-				     : "a password or a key_file, not both");
-		return false;
-	}
-	if (password != NULL && passphrase != NULL) {
-		row_fault(telling, row, "passphrase", "belongs to a key_file, not to a password");
-		return false;
-	}
-	if (password != NULL)
-		return password_is_good(telling, row, password);
 	if (passphrase != NULL && strlen(passphrase) > SECRET_SIZE_MAX) {
 		row_fault(telling, row, "passphrase", "is longer than %d bytes", SECRET_SIZE_MAX);
 		return false;
@@ -112,12 +99,30 @@ static bool secret_is_good(struct telling *telling, const json_t *row)
 	return fault == NULL;
 }
 
+static bool secret_is_good(struct telling *telling, const json_t *row)
+{
+	const char *password = row_text(row, "password"), *key = row_text(row, "key");
+	const char *passphrase = row_text(row, "passphrase");
+
+	if (password == NULL && key == NULL) {
+		row_fault(telling, row, "password", "a password, a key_file or both are needed");
+		return false;
+	}
+	if (key == NULL && passphrase != NULL) {
+		row_fault(telling, row, "passphrase", "belongs to a key_file, not to a password");
+		return false;
+	}
+	if (password != NULL && !password_is_good(telling, row, password))
+		return false;
+	return key == NULL || key_is_good(telling, row, key, passphrase);
+}
+
 static bool account_is_free(struct telling *telling, const json_t *row, const char *asset)
 {
 	const char *name = row_text(row, "account");
 	struct account account;
 
-	if (account_get(telling->txn, asset, name, &account) != ERR_OK || account.pending == 0)
+	if (account_get_in_doubt(telling->txn, asset, name, &account) == ERR_NOT_FOUND)
 		return true;
 	row_fault(telling, row, "account",
 	    "account \"%s\" on asset \"%s\" is in doubt, and what is told now could be wrong: run "
@@ -230,24 +235,33 @@ static enum service_end telling_check(struct telling *telling, const json_t *row
 
 /* ── Writing ─────────────────────────────────────────────────────────────────────────────── */
 
-static enum err tell_one(struct vault_txn *txn, const struct told *told, struct error *error)
+static enum err tell_secret(struct vault_txn *txn, const struct told *told, enum secret_kind kind,
+    const char *text, const char *phrase, struct error *error)
 {
-	const char *password = row_text(told->row, "password");
-	const char *phrase = row_text(told->row, "passphrase");
-	const char *text = password != NULL ? password : row_text(told->row, "key");
 	struct secret *secret = secret_from(text, strlen(text));
 	struct secret *passphrase = phrase == NULL ? NULL : secret_from(phrase, strlen(phrase));
-	struct account account;
 	enum err err;
 
 	if (secret == NULL || (phrase != NULL && passphrase == NULL))
 		err = error_set(error, ERR_LIMIT, "the memory for secrets is full");
 	else
-		err = account_tell(txn, told->asset->name, told->account,
-		    password != NULL ? SECRET_PASSWORD : SECRET_KEY, secret, passphrase, &account,
-		    error);
+		err = account_tell(
+		    txn, told->asset->name, told->account, kind, secret, passphrase, NULL, error);
 	secret_free(secret);
 	secret_free(passphrase);
+	return err;
+}
+
+static enum err tell_one(struct vault_txn *txn, const struct told *told, struct error *error)
+{
+	const char *password = row_text(told->row, "password"), *key = row_text(told->row, "key");
+	enum err err = ERR_OK;
+
+	if (password != NULL)
+		err = tell_secret(txn, told, SECRET_PASSWORD, password, NULL, error);
+	if (err == ERR_OK && key != NULL)
+		err = tell_secret(
+		    txn, told, SECRET_KEY, key, row_text(told->row, "passphrase"), error);
 	return err;
 }
 

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "vault/account.h"
 #include "vault/row.h"
 #include "vault/vault_state.h"
 #include "vault/version.h"
@@ -32,18 +33,20 @@ static bool names_fit(const char *asset, const char *name)
 	       strlen(name) < ACCOUNT_NAME_SIZE;
 }
 
-static enum err account_parse(
-    struct vault_txn *txn, const struct bytes *row, struct account *account)
+enum err account_parse(struct vault_txn *txn, const struct bytes *row, struct account *account)
 {
 	struct unpack *unpack;
 	const struct value *map;
+	uint64_t kind;
 	enum err err = row_parse(txn, TABLE_ACCOUNT, row, &unpack);
 
 	if (err != ERR_OK)
 		return err;
 	map = unpack_root(unpack);
+	kind = value_uint(value_get(map, "k"), SECRET_PASSWORD);
 	*account = (struct account){
 	    .id = value_id(value_get(map, "id")),
+	    .kind = (enum secret_kind)kind,
 	    .current = (uint32_t)value_uint(value_get(map, "c"), 0),
 	    .pending = (uint32_t)value_uint(value_get(map, "p"), 0),
 	    .previous = (uint32_t)value_uint(value_get(map, "o"), 0),
@@ -55,21 +58,21 @@ static enum err account_parse(
 	value_text(value_get(map, "a"), account->asset, sizeof(account->asset));
 	value_text(value_get(map, "n"), account->name, sizeof(account->name));
 	unpack_free(unpack);
-	return ERR_OK;
+	return row_enum(txn, TABLE_ACCOUNT, kind, SECRET_KIND_COUNT) ? ERR_OK : ERR_CORRUPT;
 }
 
-/* The row, and with it the index of doubts. */
-static enum err account_put(struct vault_txn *txn, const struct account *account)
+enum err account_put(struct vault_txn *txn, const struct account *account)
 {
-	struct key key = key_of_names(account->asset, account->name);
+	struct key key = key_of_account(account->asset, account->name, (uint8_t)account->kind);
 	struct buf row;
 	enum err err;
 
 	buf_init(&row, ROW_SIZE_MAX);
-	pack_map(&row, 10);
+	pack_map(&row, 11);
 	pack_kv_id(&row, "id", &account->id);
 	pack_kv_text(&row, "a", account->asset);
 	pack_kv_text(&row, "n", account->name);
+	pack_kv_uint(&row, "k", account->kind);
 	pack_kv_uint(&row, "c", account->current);
 	pack_kv_uint(&row, "p", account->pending);
 	pack_kv_uint(&row, "o", account->previous);
@@ -84,8 +87,8 @@ static enum err account_put(struct vault_txn *txn, const struct account *account
 				     : store_del(txn, TABLE_DOUBT, &key);
 }
 
-enum err account_get(
-    struct vault_txn *txn, const char *asset, const char *name, struct account *account)
+enum err account_get(struct vault_txn *txn, const char *asset, const char *name,
+    enum secret_kind kind, struct account *account)
 {
 	struct key key;
 	struct bytes row;
@@ -93,9 +96,22 @@ enum err account_get(
 
 	if (!names_fit(asset, name))
 		return ERR_NOT_FOUND;
-	key = key_of_names(asset, name);
+	key = key_of_account(asset, name, (uint8_t)kind);
 	err = store_get(txn, TABLE_ACCOUNT, &key, &row);
 	return err == ERR_OK ? account_parse(txn, &row, account) : err;
+}
+
+enum err account_get_in_doubt(
+    struct vault_txn *txn, const char *asset, const char *name, struct account *account)
+{
+	enum err err = ERR_NOT_FOUND;
+
+	for (int kind = 0; kind < SECRET_KIND_COUNT && err == ERR_NOT_FOUND; kind++) {
+		err = account_get(txn, asset, name, (enum secret_kind)kind, account);
+		if (err == ERR_OK && account->pending == 0)
+			err = ERR_NOT_FOUND;
+	}
+	return err;
 }
 
 void account_each(struct vault_txn *txn, const char *asset,
@@ -153,35 +169,57 @@ static enum err account_error(
 }
 
 static enum err account_load(struct vault_txn *txn, const char *asset, const char *name,
-    struct account *account, struct error *error)
+    enum secret_kind kind, struct account *account, struct error *error)
 {
-	enum err err = account_get(txn, asset, name, account);
+	enum err err = account_get(txn, asset, name, kind, account);
 
 	if (err == ERR_NOT_FOUND)
-		return account_error(err, asset, name, "the vault knows no such account", error);
+		return account_error(err, asset, name,
+		    kind == SECRET_KEY ? "the vault knows no SSH key of it"
+				       : "the vault knows no password of it",
+		    error);
 	if (err != ERR_OK)
 		return account_error(err, asset, name, "cannot be read from the vault", error);
 	return ERR_OK;
 }
 
-/* The account, or a new one that is not kept yet. */
-static enum err account_load_or_make(struct vault_txn *txn, const char *asset, const char *name,
-    struct account *account, struct error *error)
+/* What the rows of an account share: its id, and the sequence that numbers its versions. */
+static void account_join(struct account *account, const struct account *other)
 {
-	enum err err;
+	account->id = other->id;
+	if (account->last < other->last)
+		account->last = other->last;
+}
+
+/*
+ * The row, or a new one that is not kept yet, ready to be given one more version. `*in_doubt`: a
+ * version of either kind is pending.
+ */
+static enum err account_load_or_make(struct vault_txn *txn, const char *asset, const char *name,
+    enum secret_kind kind, struct account *account, bool *in_doubt, struct error *error)
+{
+	enum secret_kind other_kind = kind == SECRET_KEY ? SECRET_PASSWORD : SECRET_KEY;
+	struct account other;
+	enum err err, other_err;
 
 	if (!names_fit(asset, name))
 		return error_set(error, ERR_INVALID,
 		    "names of assets and accounts have 1 to %d and 1 to %d bytes",
 		    ASSET_NAME_SIZE - 1, ACCOUNT_NAME_SIZE - 1);
-	err = account_get(txn, asset, name, account);
-	if (err != ERR_NOT_FOUND)
-		return err == ERR_OK ? err
-				     : account_error(err, asset, name,
-					   "cannot be read from the vault", error);
-	*account = (struct account){.id = id_make(now_ms(txn))};
-	memcpy(account->asset, asset, strlen(asset) + 1);
-	memcpy(account->name, name, strlen(name) + 1);
+	err = account_get(txn, asset, name, kind, account);
+	other_err = account_get(txn, asset, name, other_kind, &other);
+	if ((err != ERR_OK && err != ERR_NOT_FOUND) ||
+	    (other_err != ERR_OK && other_err != ERR_NOT_FOUND))
+		return account_error(err != ERR_OK && err != ERR_NOT_FOUND ? err : other_err, asset,
+		    name, "cannot be read from the vault", error);
+	if (err == ERR_NOT_FOUND) {
+		*account = (struct account){.id = id_make(now_ms(txn)), .kind = kind};
+		memcpy(account->asset, asset, strlen(asset) + 1);
+		memcpy(account->name, name, strlen(name) + 1);
+	}
+	if (other_err == ERR_OK)
+		account_join(account, &other);
+	*in_doubt = account->pending != 0 || (other_err == ERR_OK && other.pending != 0);
 	return ERR_OK;
 }
 
@@ -256,11 +294,12 @@ enum err account_tell(struct vault_txn *txn, const char *asset, const char *name
 {
 	struct account account;
 	struct version version;
-	enum err err = account_load_or_make(txn, asset, name, &account, error);
+	bool in_doubt;
+	enum err err = account_load_or_make(txn, asset, name, kind, &account, &in_doubt, error);
 
 	if (err != ERR_OK)
 		return err;
-	if (account.pending != 0)
+	if (in_doubt)
 		return account_error(ERR_BUSY, asset, name,
 		    "a rotation of it is in doubt, and is settled first: run lockstep, or wait for "
 		    "the daemon",
@@ -283,11 +322,12 @@ enum err account_stage(struct vault_txn *txn, const char *asset, const char *nam
 {
 	struct account account;
 	struct version version;
-	enum err err = account_load_or_make(txn, asset, name, &account, error);
+	bool in_doubt;
+	enum err err = account_load_or_make(txn, asset, name, kind, &account, &in_doubt, error);
 
 	if (err != ERR_OK)
 		return err;
-	if (account.pending != 0)
+	if (in_doubt)
 		return account_error(
 		    ERR_EXISTS, asset, name, "one of its versions is pending already", error);
 	version = (struct version){
@@ -305,9 +345,9 @@ enum err account_stage(struct vault_txn *txn, const char *asset, const char *nam
 
 /* The account and its pending version. */
 static enum err pending_load(struct vault_txn *txn, const char *asset, const char *name,
-    struct account *account, struct version *version, struct error *error)
+    enum secret_kind kind, struct account *account, struct version *version, struct error *error)
 {
-	enum err err = account_load(txn, asset, name, account, error);
+	enum err err = account_load(txn, asset, name, kind, account, error);
 
 	if (err != ERR_OK)
 		return err;
@@ -324,7 +364,7 @@ static void pending_leave(struct account *account)
 }
 
 enum err account_promote(struct vault_txn *txn, const char *asset, const char *name,
-    enum proof proof, struct account *out, struct error *error)
+    enum secret_kind kind, enum proof proof, struct account *out, struct error *error)
 {
 	struct account account;
 	struct version version;
@@ -333,7 +373,7 @@ enum err account_promote(struct vault_txn *txn, const char *asset, const char *n
 	if (!proof_is_seen(proof))
 		return account_error(
 		    ERR_REFUSED, asset, name, "only a secret seen to work becomes current", error);
-	err = pending_load(txn, asset, name, &account, &version, error);
+	err = pending_load(txn, asset, name, kind, &account, &version, error);
 	if (err != ERR_OK)
 		return err;
 	version.proof = proof;
@@ -348,7 +388,7 @@ enum err account_promote(struct vault_txn *txn, const char *asset, const char *n
 }
 
 enum err account_retire(struct vault_txn *txn, const char *asset, const char *name,
-    enum version_end end, struct account *out, struct error *error)
+    enum secret_kind kind, enum version_end end, struct account *out, struct error *error)
 {
 	struct account account;
 	struct version version;
@@ -357,7 +397,7 @@ enum err account_retire(struct vault_txn *txn, const char *asset, const char *na
 	if (end != VERSION_NOT_LIVE && end != VERSION_NO_VERDICT)
 		return account_error(ERR_REFUSED, asset, name,
 		    "a pending version is retired as not live or without a verdict", error);
-	err = pending_load(txn, asset, name, &account, &version, error);
+	err = pending_load(txn, asset, name, kind, &account, &version, error);
 	if (err == ERR_OK)
 		err = version_end(txn, &account, account.pending, end, error);
 	if (err != ERR_OK)
@@ -374,8 +414,8 @@ static enum proof proof_best(enum proof before, enum proof seen)
 	return proof_is_seen(before) && before < seen ? before : seen;
 }
 
-enum err account_prove(struct vault_txn *txn, const char *asset, const char *name, enum proof proof,
-    struct error *error)
+enum err account_prove(struct vault_txn *txn, const char *asset, const char *name,
+    enum secret_kind kind, enum proof proof, struct error *error)
 {
 	struct account account;
 	struct version version;
@@ -384,7 +424,7 @@ enum err account_prove(struct vault_txn *txn, const char *asset, const char *nam
 	if (!proof_is_seen(proof))
 		return account_error(
 		    ERR_REFUSED, asset, name, "that is no way to see a secret work", error);
-	err = account_load(txn, asset, name, &account, error);
+	err = account_load(txn, asset, name, kind, &account, error);
 	if (err != ERR_OK)
 		return err;
 	if (account.current == 0)

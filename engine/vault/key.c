@@ -52,6 +52,15 @@ struct key key_of_names(const char *first, const char *second)
 	return key;
 }
 
+struct key key_of_account(const char *asset, const char *name, uint8_t kind)
+{
+	struct key key = key_of_names(asset, name);
+	uint8_t tail[2] = {0, kind};
+
+	key_add(&key, tail, sizeof(tail));
+	return key;
+}
+
 bool key_begins(const struct key *key, const struct key *prefix)
 {
 	return key->len >= prefix->len && memcmp(key->bytes, prefix->bytes, prefix->len) == 0;

@@ -23,6 +23,8 @@ struct key key_of_word(const char *word);
 struct key key_of_id(const struct id *);
 struct key key_of_ids(const struct id *first, const struct id *second);
 struct key key_of_names(const char *first, const char *second); /* first NUL second */
+struct key key_of_account(
+    const char *asset, const char *name, uint8_t kind); /* asset NUL name NUL kind */
 bool key_begins(const struct key *, const struct key *prefix);
 
 #endif

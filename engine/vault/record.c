@@ -20,11 +20,12 @@ const char *status_name(enum status status)
 
 static void record_pack(struct buf *row, const struct record *record)
 {
-	pack_map(row, 20);
+	pack_map(row, 21);
 	pack_kv_id(row, "x", &record->execution);
 	pack_kv_text(row, "t", record->task);
 	pack_kv_text(row, "a", record->asset);
 	pack_kv_text(row, "n", record->account);
+	pack_kv_uint(row, "k", record->kind);
 	pack_kv_uint(row, "s", record->status);
 	pack_kv_text(row, "w", record->reason);
 	pack_kv_text(row, "ek", record->error_class);
@@ -58,17 +59,19 @@ static enum err record_parse(struct vault_txn *txn, const struct bytes *row, str
 {
 	struct unpack *unpack;
 	const struct value *map;
-	uint64_t status, proof;
+	uint64_t kind, status, proof;
 	enum err err = row_parse(txn, TABLE_RECORD, row, &unpack);
 
 	if (err != ERR_OK)
 		return err;
 	map = unpack_root(unpack);
+	kind = value_uint(value_get(map, "k"), SECRET_PASSWORD); /* before there were keys */
 	status = value_uint(value_get(map, "s"), 0);
 	proof = value_uint(value_get(map, "p"), 0);
 	*record = (struct record){
 	    .id = value_id(value_get(map, "id")),
 	    .execution = value_id(value_get(map, "x")),
+	    .kind = (enum secret_kind)kind,
 	    .status = (enum status)status,
 	    .old_version = (uint32_t)value_uint(value_get(map, "vo"), 0),
 	    .new_version = (uint32_t)value_uint(value_get(map, "vn"), 0),
@@ -83,7 +86,8 @@ static enum err record_parse(struct vault_txn *txn, const struct bytes *row, str
 	};
 	record_texts(map, record);
 	unpack_free(unpack);
-	if (!row_enum(txn, TABLE_RECORD, status, STATUS_COUNT) ||
+	if (!row_enum(txn, TABLE_RECORD, kind, SECRET_KIND_COUNT) ||
+	    !row_enum(txn, TABLE_RECORD, status, STATUS_COUNT) ||
 	    !row_enum(txn, TABLE_RECORD, proof, PROOF_HASH + 1))
 		return ERR_CORRUPT;
 	return ERR_OK;

@@ -251,7 +251,7 @@ void store_close(struct store *store)
 	free(store);
 }
 
-static enum err schema_write(struct vault_txn *txn)
+enum err store_schema_raise(struct vault_txn *txn)
 {
 	struct key key = key_of_word("schema");
 	struct buf row;
@@ -265,7 +265,7 @@ static enum err schema_write(struct vault_txn *txn)
 	return err;
 }
 
-static uint64_t schema_read(struct vault_txn *txn)
+uint64_t store_schema(struct vault_txn *txn)
 {
 	struct key key = key_of_word("schema");
 	struct unpack *unpack;
@@ -300,7 +300,7 @@ static enum err schema_open(struct vault_txn *txn, struct error *error)
 		return not_a_vault(store, error);
 	if (rc != 0)
 		return store_error(store, rc, "its tables", error);
-	schema = schema_read(txn);
+	schema = store_schema(txn);
 	if (schema == 0)
 		return not_a_vault(store, error);
 	if (schema > STORE_SCHEMA)
@@ -400,7 +400,7 @@ static enum err tables_make(struct store *store, struct error *error)
 	rc = tables_open(&txn, TABLE_META, TABLE_COUNT_ALL - 1, MDB_CREATE);
 	if (rc != 0)
 		err = store_error(store, rc, "its tables cannot be made", error);
-	else if (schema_write(&txn) != ERR_OK)
+	else if (store_schema_raise(&txn) != ERR_OK)
 		err = error_set(error, ERR_FULL, "vault %s: no room for its tables", store->dir);
 	if (err != ERR_OK) {
 		store_abort(&txn);

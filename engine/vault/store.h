@@ -2,7 +2,7 @@
  * The store: rows in tables, in transactions, on LMDB.
  *
  * Owns the environment, its map and its schema number, and alone knows LMDB and its errors. Never
- * knows what a row means.
+ * knows what a row means, so what an older schema's rows become is said in migrate.h.
  */
 #ifndef VAULT_STORE_H
 #define VAULT_STORE_H
@@ -21,8 +21,8 @@ struct MDB_txn;
 /* Their layout is the schema: whoever changes it counts STORE_SCHEMA up and migrates at open. */
 enum table {
 	TABLE_META,	 /* word: schema number, what seals the vault */
-	TABLE_ACCOUNT,	 /* asset NUL name: the account */
-	TABLE_DOUBT,	 /* asset NUL name, of those with a pending version: nothing */
+	TABLE_ACCOUNT,	 /* asset NUL name NUL kind: an account's secret of that kind */
+	TABLE_DOUBT,	 /* the same key, of those with a pending version: nothing */
 	TABLE_VERSION,	 /* account id, number: the facts of a version */
 	TABLE_SEAL,	 /* account id, number: its sealed value */
 	TABLE_EXECUTION, /* id: the execution */
@@ -35,7 +35,7 @@ enum table {
 	TABLE_NAMED,	 /* name: a secret that the policy names, sealed */
 };
 #define TABLE_COUNT_ALL (TABLE_NAMED + 1)
-#define STORE_SCHEMA	1
+#define STORE_SCHEMA	2
 
 const char *table_name(enum table);
 
@@ -61,10 +61,16 @@ struct vault_txn {
 /* Makes the tables in `dir`, which is there and empty, durably. */
 enum err store_create(const char *dir, struct error *error) MUST_CHECK;
 
-/* ERR_NOT_FOUND, ERR_CORRUPT (truncated, not a vault), ERR_VERSION (newer), ERR_DENIED, ERR_IO. */
+/* ERR_NOT_FOUND, ERR_CORRUPT (truncated, not a vault), ERR_VERSION (newer), ERR_DENIED, ERR_IO.
+ * One of an older schema opens: it is to be migrated before anything else is done with it. */
 enum err store_open(struct store **, const char *dir, size_t map_max_bytes, bool no_sync,
     struct error *error) MUST_CHECK;
 void store_close(struct store *);
+
+/* The schema number that the rows are written by; 0 = none can be read. */
+uint64_t store_schema(struct vault_txn *);
+/* They are written by STORE_SCHEMA now. */
+enum err store_schema_raise(struct vault_txn *) MUST_CHECK;
 
 /* Doubles the map, between transactions. ERR_FULL at the cap or when the disk has no room. */
 enum err store_grow(struct store *, struct error *error) MUST_CHECK;

@@ -10,6 +10,7 @@
 #include "vault.h"
 #include "vault/lock.h"
 #include "vault/master.h"
+#include "vault/migrate.h"
 #include "vault/place.h"
 #include "vault/vault_state.h"
 
@@ -254,6 +255,8 @@ enum err vault_open(struct vault **out, const struct vault_config *config, struc
 		    &vault->store, config->dir, config->map_max_bytes, config->no_sync, error);
 	if (err == ERR_OK)
 		err = seal_unlock(vault, config->key_path, error);
+	if (err == ERR_OK)
+		err = vault_migrate(vault, error);
 	if (err != ERR_OK) {
 		vault_close(vault);
 		return err;

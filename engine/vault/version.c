@@ -19,6 +19,11 @@ const char *proof_name(enum proof proof)
 	return "";
 }
 
+const char *secret_kind_name(enum secret_kind kind)
+{
+	return kind == SECRET_KEY ? "key" : "password";
+}
+
 static struct key version_key(const struct id *account, uint32_t number)
 {
 	struct key key = key_of_id(account);
@@ -88,7 +93,7 @@ static enum err version_parse(
 	    .record = value_id(value_get(map, "r")),
 	};
 	unpack_free(unpack);
-	if (!row_enum(txn, TABLE_VERSION, kind, SECRET_KEY + 1) ||
+	if (!row_enum(txn, TABLE_VERSION, kind, SECRET_KIND_COUNT) ||
 	    !row_enum(txn, TABLE_VERSION, proof, PROOF_LAST + 1) ||
 	    !row_enum(txn, TABLE_VERSION, end, END_LAST + 1))
 		return ERR_CORRUPT;
@@ -102,18 +107,24 @@ enum err version_get(
 	struct bytes row;
 	enum err err = store_get(txn, TABLE_VERSION, &key, &row);
 
-	return err == ERR_OK ? version_parse(txn, &row, version) : err;
+	if (err == ERR_OK)
+		err = version_parse(txn, &row, version);
+	return err == ERR_OK && version->kind != account->kind ? ERR_NOT_FOUND : err;
 }
 
-/* The version below `*key` among the account's own. */
+/* The version below `*key` among those of the account that are of its row's kind. */
 static bool version_below(
-    struct vault_txn *txn, const struct id *account, struct key *key, struct version *version)
+    struct vault_txn *txn, const struct account *account, struct key *key, struct version *version)
 {
-	struct key prefix = key_of_id(account);
+	struct key prefix = key_of_id(&account->id);
 	struct bytes row;
 
-	return store_step(txn, TABLE_VERSION, STEP_DOWN, key, &row) == ERR_OK &&
-	       key_begins(key, &prefix) && version_parse(txn, &row, version) == ERR_OK;
+	while (store_step(txn, TABLE_VERSION, STEP_DOWN, key, &row) == ERR_OK &&
+	       key_begins(key, &prefix) && version_parse(txn, &row, version) == ERR_OK) {
+		if (version->kind == account->kind)
+			return true;
+	}
+	return false;
 }
 
 void version_each(struct vault_txn *txn, const struct account *account,
@@ -122,7 +133,7 @@ void version_each(struct vault_txn *txn, const struct account *account,
 	struct key key = version_key(&account->id, UINT32_MAX);
 	struct version version;
 
-	while (version_below(txn, &account->id, &key, &version)) {
+	while (version_below(txn, account, &key, &version)) {
 		if (!fn(arg, &version))
 			return;
 	}
@@ -142,7 +153,7 @@ enum err version_prune(struct vault_txn *txn, const struct account *account, uin
 	uint32_t ended = 0;
 	enum err err = ERR_OK;
 
-	while (err == ERR_OK && version_below(txn, &account->id, &key, &version)) {
+	while (err == ERR_OK && version_below(txn, account, &key, &version)) {
 		bool staged = version.number == account->current ||
 			      version.number == account->pending ||
 			      version.number == account->previous;

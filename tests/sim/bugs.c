@@ -110,7 +110,7 @@ static enum err doubts_forget(struct vault_txn *txn, void *arg, struct error *er
 	account_each_in_doubt(txn, doubts_add, doubts);
 	for (size_t i = 0; err == ERR_OK && i < doubts->count; i++)
 		err = account_retire(txn, doubts->accounts[i].asset, doubts->accounts[i].name,
-		    VERSION_NOT_LIVE, &account, error);
+		    doubts->accounts[i].kind, VERSION_NOT_LIVE, &account, error);
 	return err;
 }
 

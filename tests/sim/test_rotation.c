@@ -104,7 +104,7 @@ static void believe(struct sim *sim, const struct record *record)
 	struct account account;
 	struct error error;
 
-	if (account_get(txn, record->asset, record->account, &account) != ERR_OK ||
+	if (account_get(txn, record->asset, record->account, record->kind, &account) != ERR_OK ||
 	    version_open(txn, &account, record->new_version, &secret, NULL, &error) != ERR_OK) {
 		sim_violation(sim, "a record's new version is not kept", "%s %s", record->asset,
 		    record->account);
@@ -250,7 +250,8 @@ static bool opens_with_current(struct vault_txn *txn, const struct sim_account *
 	struct account account;
 	struct error error;
 	bool opens =
-	    account_get(txn, at->asset, at->name, &account) == ERR_OK && account.current != 0 &&
+	    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
+	    account.current != 0 &&
 	    version_open(txn, &account, account.current, &secret, NULL, &error) == ERR_OK &&
 	    strcmp(secret_data(secret), at->live) == 0;
 

@@ -178,7 +178,8 @@ static void check_durable(struct sim_session *session)
 	struct secret *secret = NULL;
 	struct error error;
 
-	if (account_get(txn, session->asset, session->account, &account) != ERR_OK ||
+	if (account_get(txn, session->asset, session->account, SECRET_PASSWORD, &account) !=
+		ERR_OK ||
 	    account.pending == 0 ||
 	    version_open(txn, &account, account.pending, &secret, NULL, &error) != ERR_OK ||
 	    strcmp(secret_data(secret), session->secret) != 0)

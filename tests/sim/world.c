@@ -212,7 +212,7 @@ static bool world_is_kept(struct vault_txn *txn, const struct sim_account *at, c
 	struct account account;
 	struct kept kept = {.txn = txn, .account = &account, .wanted = secret};
 
-	if (account_get(txn, at->asset, at->name, &account) != ERR_OK)
+	if (account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) != ERR_OK)
 		return false;
 	version_each(txn, &account, kept_version, &kept);
 	return kept.found;

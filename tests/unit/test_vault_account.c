@@ -318,8 +318,8 @@ static bool settle_one(void *arg, const struct account *account)
 	struct settling *settling = arg;
 
 	settling->count++;
-	return account_retire(settling->txn, account->asset, account->name, VERSION_NOT_LIVE, NULL,
-		   NULL) == ERR_OK;
+	return account_retire(settling->txn, account->asset, account->name, account->kind,
+		   VERSION_NOT_LIVE, NULL, NULL) == ERR_OK;
 }
 
 static enum err settle_all(struct vault_txn *txn, void *arg, struct error *error)

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/pack.h"
+#include "vault/store.h"
 #include "vault_help.h"
 
 /* ── What is in the file ─────────────────────────────────────────────────────────────────── */
@@ -131,13 +132,15 @@ static void schema_put(struct place *place, uint64_t schema)
 static void test_schemas(void **state)
 {
 	struct place *place = *state;
+	char text[64];
 
 	must_make(place);
-	schema_put(place, 2);
-	assert_open_fails(place, ERR_VERSION, "newer lockstep (schema 2");
+	schema_put(place, STORE_SCHEMA + 1);
+	snprintf(text, sizeof(text), "newer lockstep (schema %d", STORE_SCHEMA + 1);
+	assert_open_fails(place, ERR_VERSION, text);
 	schema_put(place, 0);
 	assert_open_fails(place, ERR_CORRUPT, "not a vault");
-	schema_put(place, 1);
+	schema_put(place, STORE_SCHEMA);
 	vault_close(must_open(place));
 	meta_put(place->dir, "schema", "\xc1", 1);
 	assert_open_fails(place, ERR_CORRUPT, "not a vault");

@@ -36,8 +36,8 @@ static void test_longest_key_with_passphrase(void **state)
 	memset(secret_bytes(key.secret), 'k', SECRET_SIZE_MAX);
 	memset(secret_bytes(key.passphrase), 'p', SECRET_SIZE_MAX);
 	assert_int_equal(vault_write(vault, tell_key, &key, NULL), ERR_OK);
-	account = account_now(vault, ASSET, NAME);
-	assert_int_equal(version_now(vault, ASSET, NAME, 1).kind, SECRET_KEY);
+	account = account_kind_now(vault, ASSET, NAME, SECRET_KEY);
+	assert_int_equal(version_kind_now(vault, ASSET, NAME, SECRET_KEY, 1).kind, SECRET_KEY);
 	txn = vault_read(vault);
 	assert_int_equal(version_open(txn, &account, 1, &secret, &passphrase, NULL), ERR_OK);
 	assert_true(secret_equal(secret, key.secret));

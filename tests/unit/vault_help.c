@@ -180,6 +180,7 @@ struct secret *secret_of(const char *text)
 
 struct change {
 	const char *asset, *name;
+	enum secret_kind kind;
 	const struct secret *secret;
 	enum proof proof;
 	enum version_end end;
@@ -189,7 +190,7 @@ static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error
 {
 	struct change *c = arg;
 
-	return account_tell(txn, c->asset, c->name, SECRET_PASSWORD, c->secret, NULL, NULL, error);
+	return account_tell(txn, c->asset, c->name, c->kind, c->secret, NULL, NULL, error);
 }
 
 static enum err stage_apply(struct vault_txn *txn, void *arg, struct error *error)
@@ -197,74 +198,98 @@ static enum err stage_apply(struct vault_txn *txn, void *arg, struct error *erro
 	struct id record = {{7}};
 	struct change *c = arg;
 
-	return account_stage(
-	    txn, c->asset, c->name, SECRET_PASSWORD, c->secret, &record, NULL, error);
+	return account_stage(txn, c->asset, c->name, c->kind, c->secret, &record, NULL, error);
 }
 
 static enum err promote_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct change *c = arg;
 
-	return account_promote(txn, c->asset, c->name, c->proof, NULL, error);
+	return account_promote(txn, c->asset, c->name, c->kind, c->proof, NULL, error);
 }
 
 static enum err retire_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct change *c = arg;
 
-	return account_retire(txn, c->asset, c->name, c->end, NULL, error);
+	return account_retire(txn, c->asset, c->name, c->kind, c->end, NULL, error);
 }
 
 static enum err prove_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct change *c = arg;
 
-	return account_prove(txn, c->asset, c->name, c->proof, error);
+	return account_prove(txn, c->asset, c->name, c->kind, c->proof, error);
 }
 
 static enum err write_secret(struct place *place, struct vault *vault, vault_apply_fn apply,
-    const char *asset, const char *name, const char *text)
+    const char *asset, const char *name, enum secret_kind kind, const char *text)
 {
 	struct secret *secret = secret_of(text);
-	struct change change = {.asset = asset, .name = name, .secret = secret};
+	struct change change = {.asset = asset, .name = name, .kind = kind, .secret = secret};
 	enum err err = vault_write(vault, apply, &change, &place->error);
 
 	secret_free(secret);
 	return err;
 }
 
+enum err tell_kind(struct place *place, struct vault *vault, const char *asset, const char *name,
+    enum secret_kind kind, const char *secret)
+{
+	return write_secret(place, vault, tell_apply, asset, name, kind, secret);
+}
+
+enum err stage_kind(struct place *place, struct vault *vault, const char *asset, const char *name,
+    enum secret_kind kind, const char *secret)
+{
+	return write_secret(place, vault, stage_apply, asset, name, kind, secret);
+}
+
+enum err promote_kind(struct place *place, struct vault *vault, const char *asset, const char *name,
+    enum secret_kind kind, enum proof proof)
+{
+	struct change change = {.asset = asset, .name = name, .kind = kind, .proof = proof};
+
+	return vault_write(vault, promote_apply, &change, &place->error);
+}
+
+enum err retire_kind(struct place *place, struct vault *vault, const char *asset, const char *name,
+    enum secret_kind kind, enum version_end end)
+{
+	struct change change = {.asset = asset, .name = name, .kind = kind, .end = end};
+
+	return vault_write(vault, retire_apply, &change, &place->error);
+}
+
 enum err tell(struct place *place, struct vault *vault, const char *asset, const char *name,
     const char *secret)
 {
-	return write_secret(place, vault, tell_apply, asset, name, secret);
+	return tell_kind(place, vault, asset, name, SECRET_PASSWORD, secret);
 }
 
 enum err stage(struct place *place, struct vault *vault, const char *asset, const char *name,
     const char *secret)
 {
-	return write_secret(place, vault, stage_apply, asset, name, secret);
+	return stage_kind(place, vault, asset, name, SECRET_PASSWORD, secret);
 }
 
 enum err promote(
     struct place *place, struct vault *vault, const char *asset, const char *name, enum proof proof)
 {
-	struct change change = {.asset = asset, .name = name, .proof = proof};
-
-	return vault_write(vault, promote_apply, &change, &place->error);
+	return promote_kind(place, vault, asset, name, SECRET_PASSWORD, proof);
 }
 
 enum err retire(struct place *place, struct vault *vault, const char *asset, const char *name,
     enum version_end end)
 {
-	struct change change = {.asset = asset, .name = name, .end = end};
-
-	return vault_write(vault, retire_apply, &change, &place->error);
+	return retire_kind(place, vault, asset, name, SECRET_PASSWORD, end);
 }
 
 enum err prove(
     struct place *place, struct vault *vault, const char *asset, const char *name, enum proof proof)
 {
-	struct change change = {.asset = asset, .name = name, .proof = proof};
+	struct change change = {
+	    .asset = asset, .name = name, .kind = SECRET_PASSWORD, .proof = proof};
 
 	return vault_write(vault, prove_apply, &change, &place->error);
 }
@@ -297,20 +322,26 @@ enum err put_execution(struct vault *vault, const struct execution *execution)
 
 /* ── Reads ───────────────────────────────────────────────────────────────────────────────── */
 
-struct account account_now(struct vault *vault, const char *asset, const char *name)
+struct account account_kind_now(
+    struct vault *vault, const char *asset, const char *name, enum secret_kind kind)
 {
 	struct vault_txn *txn = vault_read(vault);
 	struct account account;
 
-	assert_int_equal(account_get(txn, asset, name, &account), ERR_OK);
+	assert_int_equal(account_get(txn, asset, name, kind, &account), ERR_OK);
 	vault_read_end(txn);
 	return account;
 }
 
-struct version version_now(
-    struct vault *vault, const char *asset, const char *name, uint32_t number)
+struct account account_now(struct vault *vault, const char *asset, const char *name)
 {
-	struct account account = account_now(vault, asset, name);
+	return account_kind_now(vault, asset, name, SECRET_PASSWORD);
+}
+
+struct version version_kind_now(struct vault *vault, const char *asset, const char *name,
+    enum secret_kind kind, uint32_t number)
+{
+	struct account account = account_kind_now(vault, asset, name, kind);
 	struct vault_txn *txn = vault_read(vault);
 	struct version version;
 
@@ -319,12 +350,17 @@ struct version version_now(
 	return version;
 }
 
-static enum err version_text(struct vault *vault, const char *asset, const char *name,
-    uint32_t number, struct secret **secret, struct error *error)
+struct version version_now(
+    struct vault *vault, const char *asset, const char *name, uint32_t number)
 {
-	struct account account = account_now(vault, asset, name);
+	return version_kind_now(vault, asset, name, SECRET_PASSWORD, number);
+}
+
+static enum err version_text(struct vault *vault, const struct account *account, uint32_t number,
+    struct secret **secret, struct error *error)
+{
 	struct vault_txn *txn = vault_read(vault);
-	enum err err = version_open(txn, &account, number, secret, NULL, error);
+	enum err err = version_open(txn, account, number, secret, NULL, error);
 
 	vault_read_end(txn);
 	return err;
@@ -333,23 +369,31 @@ static enum err version_text(struct vault *vault, const char *asset, const char 
 enum err version_try(
     struct vault *vault, const char *asset, const char *name, uint32_t number, struct error *error)
 {
+	struct account account = account_now(vault, asset, name);
 	struct secret *secret;
-	enum err err = version_text(vault, asset, name, number, &secret, error);
+	enum err err = version_text(vault, &account, number, &secret, error);
 
 	secret_free(secret);
 	return err;
 }
 
-bool version_is(
-    struct vault *vault, const char *asset, const char *name, uint32_t number, const char *text)
+bool version_kind_is(struct vault *vault, const char *asset, const char *name,
+    enum secret_kind kind, uint32_t number, const char *text)
 {
+	struct account account = account_kind_now(vault, asset, name, kind);
 	struct secret *secret;
-	bool same = version_text(vault, asset, name, number, &secret, NULL) == ERR_OK &&
+	bool same = version_text(vault, &account, number, &secret, NULL) == ERR_OK &&
 		    secret_len(secret) == strlen(text) &&
 		    memcmp(secret_data(secret), text, strlen(text)) == 0;
 
 	secret_free(secret);
 	return same;
+}
+
+bool version_is(
+    struct vault *vault, const char *asset, const char *name, uint32_t number, const char *text)
+{
+	return version_kind_is(vault, asset, name, SECRET_PASSWORD, number, text);
 }
 
 bool file_holds(const char *path, const char *text)

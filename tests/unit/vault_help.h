@@ -47,7 +47,7 @@ const char *vault_file(struct place *, const char *name);
 
 struct secret *secret_of(const char *text);
 
-/* One write each, committed; the error's text stays in place->error. */
+/* One write each, committed, of a password; the error's text stays in place->error. */
 enum err tell(
     struct place *, struct vault *, const char *asset, const char *name, const char *secret);
 enum err stage(
@@ -57,7 +57,24 @@ enum err retire(
     struct place *, struct vault *, const char *asset, const char *name, enum version_end);
 enum err prove(struct place *, struct vault *, const char *asset, const char *name, enum proof);
 
-/* The account as committed. */
+/* The same of either kind. */
+enum err tell_kind(struct place *, struct vault *, const char *asset, const char *name,
+    enum secret_kind, const char *secret);
+enum err stage_kind(struct place *, struct vault *, const char *asset, const char *name,
+    enum secret_kind, const char *secret);
+enum err promote_kind(struct place *, struct vault *, const char *asset, const char *name,
+    enum secret_kind, enum proof);
+enum err retire_kind(struct place *, struct vault *, const char *asset, const char *name,
+    enum secret_kind, enum version_end);
+
+struct account account_kind_now(
+    struct vault *, const char *asset, const char *name, enum secret_kind);
+struct version version_kind_now(
+    struct vault *, const char *asset, const char *name, enum secret_kind, uint32_t number);
+bool version_kind_is(struct vault *, const char *asset, const char *name, enum secret_kind,
+    uint32_t number, const char *text);
+
+/* The account's password as committed. */
 struct account account_now(struct vault *, const char *asset, const char *name);
 struct version version_now(struct vault *, const char *asset, const char *name, uint32_t number);
 
