@@ -40,6 +40,7 @@ void problems_clear(struct problems *);
 struct policy_config {
 	const char *dir;	   /* holds lockstep.lua */
 	const char *platforms_dir; /* the shipped platforms */
+	const char *wordlists_dir; /* the shipped word lists; NULL = none */
 };
 
 /*
@@ -233,9 +234,12 @@ enum err rule_generate(
 
 /* The logarithm (base 2) of how many secrets satisfy the rule. */
 double rule_entropy_bits(const struct rule *);
-uint32_t rule_length(const struct rule *);
 
-/* "random 24 characters, 139 bits" into `out`. */
+/* In bytes: of the longest and the shortest that may come. */
+size_t rule_longest(const struct rule *);
+size_t rule_shortest(const struct rule *);
+
+/* "random 24 characters, 139 bits" or "passphrase 6 words, 77 bits" into `out`. */
 void rule_describe(const struct rule *, char *out, size_t size);
 
 /* ── In words ────────────────────────────────────────────────────────────────────────────── */

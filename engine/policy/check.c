@@ -19,14 +19,16 @@ static bool refusal(
     const struct rule *rule, const struct platform *platform, char *out, size_t size)
 {
 	char held = rule_may_hold(rule, platform->password_refuse);
-	uint32_t length = rule_length(rule);
+	size_t longest = rule_longest(rule), shortest = rule_shortest(rule);
+	const char *makes = longest == shortest ? "makes" : "may make";
 
-	if (length > platform->password_longest)
-		snprintf(out, size, "makes %u characters, but platform \"%s\" takes at most %u",
-		    length, platform->name, platform->password_longest);
-	else if (length < platform->password_shortest)
-		snprintf(out, size, "makes %u characters, but platform \"%s\" asks for at least %u",
-		    length, platform->name, platform->password_shortest);
+	if (longest > platform->password_longest)
+		snprintf(out, size, "%s %zu characters, but platform \"%s\" takes at most %u",
+		    makes, longest, platform->name, platform->password_longest);
+	else if (shortest < platform->password_shortest)
+		snprintf(out, size,
+		    "%s only %zu characters, but platform \"%s\" asks for at least %u", makes,
+		    shortest, platform->name, platform->password_shortest);
 	else if (held)
 		snprintf(out, size, "may make \"%c\", which platform \"%s\" refuses", held,
 		    platform->name);

@@ -193,6 +193,7 @@ static void loader_init(struct loader *loader, struct policy *policy,
 	STAILQ_INIT(&loader->rules);
 	STAILQ_INIT(&loader->tasks);
 	STAILQ_INIT(&loader->platforms);
+	STAILQ_INIT(&loader->wordlists);
 	STAILQ_INIT(&policy->rules);
 	policy->loader = loader;
 }

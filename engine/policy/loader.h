@@ -18,6 +18,8 @@
 #define PLATFORM_DEFAULT	  "linux"
 #define GATEWAY_IN_FLIGHT_DEFAULT 100
 
+struct wordlist;
+
 struct labels {
 	struct label *items;
 	size_t count;
@@ -110,6 +112,7 @@ struct loader {
 	STAILQ_HEAD(, platform_decl) platforms;
 	size_t asset_count, node_count, task_count, platform_count;
 	size_t generator_count;
+	STAILQ_HEAD(, wordlist) wordlists;
 };
 
 /* ── Statements: each reads the table at `index` ─────────────────────────────────────────── */

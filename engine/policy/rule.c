@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "policy/phrase.h"
 
 #define LENGTH_DEFAULT 24
 #define AMBIGUOUS      "0OoIl1|"
@@ -142,6 +143,13 @@ static const char *const edge_words[] = {[EDGE_ANY] = "any",
     [EDGE_SYMBOL] = "symbol",
     NULL};
 
+static void phrase_field(struct reader *reader, const struct field_path *path, void *out)
+{
+	(void)reader;
+	(void)path;
+	(void)out;
+}
+
 #define AT(member) offsetof(struct rule_draft, member)
 
 static const struct field rule_fields[] = {
@@ -160,10 +168,11 @@ static const struct field rule_fields[] = {
     {.name = "ambiguous", .type = FIELD_FLAG, .offset = AT(ambiguous)},
     {.name = "user_name", .type = FIELD_FLAG, .offset = AT(user_name)},
     {.name = "exclude", .type = FIELD_TEXT, .offset = AT(exclude)},
-    {.name = "words", .type = FIELD_LATER},
-    {.name = "list", .type = FIELD_LATER},
-    {.name = "join", .type = FIELD_LATER},
-    {.name = "capital", .type = FIELD_LATER},
+    /* Of passphrases; phrase_refuse speaks of them. */
+    {.name = "words", .type = FIELD_OWN, .read = phrase_field},
+    {.name = "list", .type = FIELD_OWN, .read = phrase_field},
+    {.name = "join", .type = FIELD_OWN, .read = phrase_field},
+    {.name = "capital", .type = FIELD_OWN, .read = phrase_field},
     {0},
 };
 
@@ -201,7 +210,8 @@ static bool rule_share(struct loader *loader, struct rule *rule)
 	const struct rule *other;
 
 	STAILQ_FOREACH (other, &loader->policy->rules, link) {
-		if (!other->generator || memcmp(&other->spec, &rule->spec, sizeof(rule->spec)) != 0)
+		if (other->phrase || !other->generator ||
+		    memcmp(&other->spec, &rule->spec, sizeof(rule->spec)) != 0)
 			continue;
 		rule->generator = other->generator;
 		rule->shares = true;
@@ -254,8 +264,13 @@ static struct rule *rule_table(struct loader *loader, const struct statement *st
 	struct rule *rule = rule_new(loader, statement->name);
 	struct rule_draft draft;
 
+	if (phrase_wanted(reader.lua, index)) {
+		rule->phrase = phrase_read(loader, statement, index);
+		return rule;
+	}
 	draft_init(&draft);
 	schema_read(&reader, rule_fields, index, NULL, &draft);
+	phrase_refuse(loader, statement, index);
 	if (loader->errors->count + loader->errors->more == before)
 		rule_make(loader, statement, &draft, rule);
 	return rule;
@@ -355,6 +370,8 @@ static bool class_occurs(const struct rule_spec *spec, enum char_class class)
 
 char rule_may_hold(const struct rule *rule, const char *refuse)
 {
+	if (rule->phrase)
+		return phrase_may_hold(rule->phrase, refuse);
 	for (size_t i = 0; i < CLASS_COUNT; i++) {
 		size_t at = strcspn(rule->spec.classes[i].set, refuse);
 
@@ -377,22 +394,33 @@ void rule_title(const struct rule *rule, char *out, size_t size)
 enum err rule_generate(
     const struct rule *rule, const char *account, struct secret **out, struct error *error)
 {
-	return generator_draw(rule->generator, account, out, error);
+	return rule->phrase ? phrase_draw(rule->phrase, out, error)
+			    : generator_draw(rule->generator, account, out, error);
 }
 
 double rule_entropy_bits(const struct rule *rule)
 {
-	return generator_bits(rule->generator);
+	return rule->phrase ? phrase_bits(rule->phrase) : generator_bits(rule->generator);
 }
 
-uint32_t rule_length(const struct rule *rule)
+size_t rule_longest(const struct rule *rule)
 {
-	return rule->spec.length;
+	return rule->phrase ? phrase_longest(rule->phrase) : rule->spec.length;
+}
+
+size_t rule_shortest(const struct rule *rule)
+{
+	return rule->phrase ? phrase_shortest(rule->phrase) : rule->spec.length;
 }
 
 void rule_describe(const struct rule *rule, char *out, size_t size)
 {
 	/* Rounded down: never more than there is. */
-	snprintf(out, size, "random %u characters, %u bits", rule->spec.length,
-	    (unsigned)generator_bits(rule->generator));
+	unsigned bits = (unsigned)rule_entropy_bits(rule);
+
+	if (rule->phrase)
+		snprintf(
+		    out, size, "passphrase %u words, %u bits", phrase_words(rule->phrase), bits);
+	else
+		snprintf(out, size, "random %u characters, %u bits", rule->spec.length, bits);
 }

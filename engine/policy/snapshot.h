@@ -18,10 +18,14 @@
 
 struct loader;
 
+struct phrase;
+
+/* Of characters, or of words. */
 struct rule {
-	const char *name; /* NULL for `random { … }` in place */
+	const char *name;	     /* NULL for `random { … }` in place */
+	const struct phrase *phrase; /* of words; NULL for one of characters */
 	struct rule_spec spec;
-	struct generator *generator; /* NULL while it has mistakes */
+	struct generator *generator; /* of characters; NULL while it has mistakes */
 	bool shares;		     /* the generator is another rule's */
 	STAILQ_ENTRY(rule) link;
 };

@@ -62,8 +62,9 @@ static enum service_end open_policy(struct request *request)
 {
 	struct service *service = request->service;
 	struct problems *problems = xcalloc(2, sizeof(*problems));
-	char *platforms = platforms_dir();
-	struct policy_config config = {.dir = service->dir, .platforms_dir = platforms};
+	char *platforms = platforms_dir(), *wordlists = wordlists_dir();
+	struct policy_config config = {
+	    .dir = service->dir, .platforms_dir = platforms, .wordlists_dir = wordlists};
 	enum service_end end = SERVICE_OK;
 
 	if (policy_load(&service->policy, &config, &problems[0], &problems[1]) != ERR_OK)
@@ -74,6 +75,7 @@ static enum service_end open_policy(struct request *request)
 	problems_clear(&problems[1]);
 	free(problems);
 	free(platforms);
+	free(wordlists);
 	return end;
 }
 

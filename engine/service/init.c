@@ -219,8 +219,9 @@ static enum err make_vault_at(
 static enum err make_vault(struct making *making, json_t **result)
 {
 	struct problems *problems = xcalloc(2, sizeof(*problems));
-	char *platforms = platforms_dir();
-	struct policy_config config = {.dir = making->dir, .platforms_dir = platforms};
+	char *platforms = platforms_dir(), *wordlists = wordlists_dir();
+	struct policy_config config = {
+	    .dir = making->dir, .platforms_dir = platforms, .wordlists_dir = wordlists};
 	struct policy *policy;
 	enum err err = policy_load(&policy, &config, &problems[0], &problems[1]);
 
@@ -234,6 +235,7 @@ static enum err make_vault(struct making *making, json_t **result)
 	problems_clear(&problems[1]);
 	free(problems);
 	free(platforms);
+	free(wordlists);
 	return err;
 }
 

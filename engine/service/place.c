@@ -30,13 +30,23 @@ char *data_dir(void)
 	return xstrdup(PKGDATADIR);
 }
 
-char *platforms_dir(void)
+static char *policies_dir(const char *name)
 {
 	char *data = data_dir();
-	char *dir = xasprintf("%s/policies/platforms", data);
+	char *dir = xasprintf("%s/policies/%s", data, name);
 
 	free(data);
 	return dir;
+}
+
+char *platforms_dir(void)
+{
+	return policies_dir("platforms");
+}
+
+char *wordlists_dir(void)
+{
+	return policies_dir("wordlists");
 }
 
 enum err drop_to_owner(const char *dir, struct error *error)

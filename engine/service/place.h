@@ -8,6 +8,7 @@
  * tree, else the installed one. To be freed. */
 char *data_dir(void);
 char *platforms_dir(void);
+char *wordlists_dir(void);
 
 /* Root becomes the owner of `dir`, for good; anyone else stays who they are. */
 enum err drop_to_owner(const char *dir, struct error *error) MUST_CHECK;

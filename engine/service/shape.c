@@ -62,10 +62,11 @@ json_t *shape_asset(const struct asset *asset, struct vault_txn *txn)
 {
 	int port = asset->port;
 
-	return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "name",
+	return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name",
 	    json_text(asset->name), "address", json_text(asset->address), "port", port, "platform",
 	    json_text(asset->platform), "node", json_text(asset->node), "admin",
-	    shape_word(asset->admin), "become", become_name(asset->become), "accounts",
+	    shape_word(asset->admin), "become", become_name(asset->become), "gateway",
+	    shape_word(asset->gateway), "accounts",
 	    shape_names(asset->accounts, asset->account_count), "labels", shape_labels(asset),
 	    "host_keys", shape_host_keys(txn, asset->name));
 }

@@ -40,6 +40,8 @@
 ---@field master_key? string
 ---Processes that speak to assets; 0 = one for each core, the default.
 ---@field wires? integer
+---Assets at once through one gateway, from 1 to 20000; default 100.
+---@field gateway_in_flight? integer
 ---Whether these processes are sandboxed; default true.
 ---@field sandbox? boolean
 
@@ -53,7 +55,7 @@ function settings(fields) end
 function include(file) end
 
 ---Reads assets from CSV (RFC 4180, UTF-8). The first row names the columns, in any order: `name`,
----`address`, `port`, `platform`, `node`, `admin`, `become`, `accounts`, `labels`. Lists
+---`address`, `port`, `platform`, `node`, `admin`, `become`, `accounts`, `labels`, `gateway`. Lists
 ---are separated by `;`, an empty cell says nothing.
 ---@param file pattern Relative to the policy's directory, and inside it; ends in `.csv`.
 function inventory(file) end
@@ -73,7 +75,8 @@ function inventory(file) end
 ---@field platform? string
 ---The account that changes the others. Without one nothing is changed.
 ---@field admin? string
----How the admin gets its rights; default `"none"` for root, else `"sudo"`.
+---How the admin gets its rights; default `"none"` for root, else `"sudo"`. `"su"` uses root's
+---secret of the same asset, and declares the account `root` there.
 ---@field become? "none"|"sudo"|"su"|"doas"
 ---Default 22.
 ---@field port? integer
@@ -81,6 +84,10 @@ function inventory(file) end
 ---@field accounts? string|string[]
 ---`{ "nginx", tier = "1" }`; the nearest value of a key wins.
 ---@field labels? table<string|integer, string|integer|true>
+---The asset that connections go through; false = none, where a node above has one. A gateway may
+---have one itself; at most four stand one behind the other. A gateway that stands below the node
+---that names it is reached as that node itself is.
+---@field gateway? string|false
 ---@field lockout? lockout
 
 ---@class asset: node
@@ -109,9 +116,9 @@ function asset(name) end
 
 ---@alias edge "any"|"letter"|"lower"|"upper"|"digit"|"alnum"|"symbol"
 
----How a secret is made: evenly from all strings that satisfy every field. A rule that none
+---How a password is made: evenly from all strings that satisfy every field. A rule that none
 ---satisfies is an error, and so is one whose secrets the platform of a selected asset refuses.
----@class rule
+---@class characters
 ---From 1 to 256; default 24.
 ---@field length? integer
 ---Lower-case letters: how many at least, none, or more precisely; default 1.
@@ -135,16 +142,53 @@ function asset(name) end
 ---Characters that may not stand.
 ---@field exclude? string
 
+---How a passphrase is made: words drawn evenly from a list. No two draws that differ give the same
+---text.
+---@class passphrase
+---How many, from 1 to 64.
+---@field words integer
+---Where from: `"eff-large"`, which comes with the program and is the default, or a file of the
+---policy, such as `"words/mine.txt"`: a word a line, of printable ASCII; what stands before a word
+---for dice, empty lines and those that begin with `#` are left out.
+---@field list? string
+---What stands between them: up to eight symbols or spaces; default `"-"`. Words that hold one of
+---these characters are not drawn. `""` is possible where no word of the list begins another.
+---@field join? string
+---Whether each word begins with a capital; default false.
+---@field capital? boolean
+---Digits after the last word, from 0 to 9; default none.
+---@field digit? integer|false
+
 ---@param name string
----@return fun(fields: rule)
+---@return fun(fields: characters|passphrase)
 function rule(name) end
 
----@class random
+---@class source
 
----New secrets by a rule: `random "strong"`, or one in place: `random { length = 20 }`.
----@param rule string|rule
----@return random
+---New passwords by a rule: `random "strong"`, or one in place: `random { length = 20 }`.
+---@param rule string|characters|passphrase
+---@return source
 function random(rule) end
+
+---A password that the vault holds under this name (`lockstep secret set NAME`), the same for every
+---account of the task.
+---@param name string
+---@return source
+function specified(name) end
+
+---@class key
+---Default `"ed25519"`.
+---@field type? "ed25519"|"ecdsa"|"rsa"
+---Of ecdsa 256 (the default), 384 or 521; of rsa 2048 to 8192, default 3072. Not for ed25519.
+---@field bits? integer
+---Which keys the new one replaces once it was seen to work: none, those that Lockstep set before,
+---or every other; default `"ours"`.
+---@field replace? "add"|"ours"|"all"
+
+---A new SSH key, made here. It is proved by `"login"`.
+---@param fields key
+---@return source
+function ssh_key(fields) end
 
 ---What a `where` function is given. A copy: changing it changes nothing.
 ---@class selected_asset
@@ -168,6 +212,8 @@ function random(rule) end
 ---Repetitions within one run after an error that sent nothing, from 0 to 10; default 2.
 ---@field retries? integer
 
+---@alias proof "login"|"su"|"hash"
+
 ---@class task
 ---Of those that the assets declare; `"*"` = all.
 ---@field accounts pattern|pattern[]
@@ -180,9 +226,12 @@ function random(rule) end
 ---Leaves out what was selected.
 ---@field exclude? exclude
 ---Default `random {}`.
----@field secret? random
----How the new secret is seen to work; default `"login"`.
----@field verify? "login"|"hash"|false
+---@field secret? source
+---How the new secret is seen to work: by a login, by su from the admin's session, by the hash that
+---the asset keeps, or not at all. Of a list, the first that is possible there. Default `"login"`.
+---@field verify? proof|proof[]|false
+---What the platforms of all selected assets are given beside the secret; each says which it takes.
+---@field params? table<string, string|integer|boolean|string[]>
 ---@field limits? limits
 ---Default true.
 ---@field active? boolean

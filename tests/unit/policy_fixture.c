@@ -119,10 +119,15 @@ void fixture_write(const struct fixture *fixture, const char *file, const char *
 
 enum err fixture_load(struct fixture *fixture)
 {
-	const struct policy_config config = {fixture->dir, fixture->platforms};
+	const char *srcdir = getenv("srcdir");
+	char *wordlists = xasprintf("%s/policies/wordlists", srcdir ? srcdir : ".");
+	const struct policy_config config = {fixture->dir, fixture->platforms, wordlists};
+	enum err err;
 
 	unload(fixture);
-	return policy_load(&fixture->policy, &config, &fixture->errors, &fixture->warnings);
+	err = policy_load(&fixture->policy, &config, &fixture->errors, &fixture->warnings);
+	free(wordlists);
+	return err;
 }
 
 void fixture_load_good(struct fixture *fixture)

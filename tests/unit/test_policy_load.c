@@ -233,7 +233,7 @@ static void tasks_and_rules(void **state)
 	assert_string_equal(task->comment, "web servers");
 	assert_string_equal(task->file, "tasks/web.lua");
 	assert_int_equal(task->line, 1);
-	assert_int_equal(rule_length(task->rule), 24);
+	assert_int_equal(rule_longest(task->rule), 24);
 
 	task = policy_task_find(fixture.policy, "net");
 	assert_int_equal(task->verify_count, 0);
@@ -248,7 +248,7 @@ static void tasks_and_rules(void **state)
 	task = policy_task_find(fixture.policy, "all");
 	assert_int_equal(task->verify_count, 1);
 	assert_int_equal(task->verify[0], VERIFY_LOGIN);
-	assert_int_equal(rule_length(task->rule), 24);
+	assert_int_equal(rule_longest(task->rule), 24);
 	assert_null(task->comment);
 	assert_null(policy_task_find(fixture.policy, "none"));
 	assert_string_equal(policy_task_nearest(fixture.policy, "wep"), "web");
