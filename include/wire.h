@@ -89,6 +89,12 @@ struct wire_target {
 	const struct wire_key *pins; /* only these host keys; none = any, and it is reported */
 	size_t pin_count;
 	bool known_only; /* refuse when nothing is pinned */
+	/*
+	 * Through which gateway: a session of the same door on which WIRE_LOGIN was answered well;
+	 * NULL = directly. The gateway resolves `address` and connects. It should outlive this
+	 * session; where it ends or breaks, so does this one.
+	 */
+	struct wire_session *via;
 };
 
 enum wire_become { WIRE_BECOME_NONE, WIRE_BECOME_SUDO, WIRE_BECOME_SU, WIRE_BECOME_DOAS };
@@ -112,7 +118,10 @@ enum wire_job_kind {
 			 it replaces. May be repeated */
 	WIRE_SU, /* after ADMIN, on its session: become `account` with `secret` by su, run an echo,
 		    nothing else */
+	WIRE_LOGIN, /* log in as `account` with `secret`, no shell: the session is a gateway from
+		       then on, and others may name it (`via`); no job but OPEN may follow */
 };
+#define WIRE_JOB_LAST WIRE_LOGIN
 
 /* What becomes of the keys that an account has, once the new one was seen to work. */
 enum wire_key_replace {
@@ -133,12 +142,12 @@ struct wire_ssh_key {
 
 struct wire_job {
 	enum wire_job_kind kind;
-	uint64_t timeout_ms;  /* absolute for the whole job, from its submission */
-	uint32_t snapshot;    /* whose scripts: CHECK, CHANGE, HASH, PERSIST */
-	const char *platform; /* CHECK, CHANGE, HASH, PERSIST */
-	const char *account;  /* all but OPEN */
-	const struct secret
-	    *secret; /* ADMIN, CHANGE, HASH, PROVE, SU: a password, or for ADMIN a private key */
+	uint64_t timeout_ms;	     /* absolute for the whole job, from its submission */
+	uint32_t snapshot;	     /* whose scripts: CHECK, CHANGE, HASH, PERSIST */
+	const char *platform;	     /* CHECK, CHANGE, HASH, PERSIST */
+	const char *account;	     /* all but OPEN */
+	const struct secret *secret; /* ADMIN, CHANGE, HASH, PROVE, SU, LOGIN: a password, or for
+					ADMIN and LOGIN a private key in PEM */
 	bool secret_is_key;
 	const struct secret *passphrase; /* of a private key; NULL = none */
 	const struct secret *old;	 /* CHANGE: the current one; NULL = unknown */
@@ -168,8 +177,9 @@ struct wire_result {
 				      UTF-8 */
 	/* OPEN: */
 	struct wire_key host_key;
-	bool host_key_new;		 /* nothing was pinned */
-	char address[WIRE_ADDRESS_SIZE]; /* numeric: further sessions of the same record use it */
+	bool host_key_new; /* nothing was pinned */
+	/* Numeric: further sessions of the same record use it. Through a gateway: as given. */
+	char address[WIRE_ADDRESS_SIZE];
 	/* METHODS, CHECK: */
 	enum wire_finding finding;
 	/* CHANGE: a part that holds the secret, or the key's line, may have left this machine. */
@@ -183,10 +193,12 @@ struct wire_result {
 	enum wire_verdict verdict;
 	/*
 	 * Attempts by password that the asset may have counted as failed logins of the account:
-	 * ADMIN, PROVE, SU. (`password` then keyboard-interactive, both refused, is two; the
+	 * ADMIN, LOGIN, PROVE, SU. (`password` then keyboard-interactive, both refused, is two; the
 	 * refusal of an elevation one: of root's password, where that is by su.)
 	 */
 	uint32_t failed_attempts;
+	/* The fault is the gateway's: its session broke, and all that go through it with it. */
+	bool via_lost;
 	uint32_t wire; /* who attests it: number of the process, never used again */
 };
 

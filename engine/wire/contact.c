@@ -191,6 +191,7 @@ enum err contact_start(struct contact *contact, struct message *message)
 	if (job_is_scripted(&contact->message.job))
 		contact->scripts = shared->scripts(shared->arg, contact->message.job.snapshot);
 	config.scripts = contact->scripts;
+	config.through = contact->opened.via != 0;
 	contact->work = work_new(&config, &contact->place, &contact->target, &contact->message.job);
 	contact_ask(contact);
 	return ERR_OK;

@@ -66,7 +66,7 @@ static void put_key(struct buf *out, const struct wire_key *key)
 	pack_kv_bytes(out, "blob", key->blob, key->len);
 }
 
-static void put_target(struct buf *out, const struct wire_target *target)
+static void put_target(struct buf *out, const struct wire_target *target, uint32_t via)
 {
 	pack_text(out, "target");
 	if (target == NULL) {
@@ -75,11 +75,12 @@ static void put_target(struct buf *out, const struct wire_target *target)
 	}
 	if (target->pin_count > MESSAGE_PINS_MAX)
 		out->failed = true;
-	pack_map(out, 5);
+	pack_map(out, 6);
 	pack_kv_text(out, "asset", target->asset);
 	pack_kv_text(out, "address", target->address);
 	pack_kv_uint(out, "port", target->port);
 	pack_kv_bool(out, "known_only", target->known_only);
+	pack_kv_uint(out, "via", via);
 	pack_text(out, "pins");
 	pack_array(out, target->pin_count);
 	for (size_t i = 0; i < target->pin_count; i++)
@@ -127,7 +128,7 @@ void message_put_scripts(
 }
 
 void message_put_job(struct buf *out, uint32_t session, uint32_t number,
-    const struct wire_target *target, const struct wire_job *job)
+    const struct wire_target *target, uint32_t via, const struct wire_job *job)
 {
 	uint64_t timeout_ms = job->timeout_ms;
 	size_t start = frame_begin(out, MESSAGE_JOB, 17);
@@ -136,7 +137,7 @@ void message_put_job(struct buf *out, uint32_t session, uint32_t number,
 		timeout_ms = MESSAGE_TIMEOUT_MAX;
 	pack_kv_uint(out, "session", session);
 	pack_kv_uint(out, "number", number);
-	put_target(out, target);
+	put_target(out, target, via);
 	pack_kv_uint(out, "job", job->kind);
 	pack_kv_uint(out, "timeout_ms", timeout_ms);
 	pack_kv_uint(out, "snapshot", job->snapshot);
@@ -174,7 +175,7 @@ void message_put_ready(struct buf *out, const struct error *error)
 void message_put_done(
     struct buf *out, uint32_t session, uint32_t number, const struct wire_result *result)
 {
-	size_t start = frame_begin(out, MESSAGE_DONE, 13);
+	size_t start = frame_begin(out, MESSAGE_DONE, 14);
 
 	pack_kv_uint(out, "session", session);
 	pack_kv_uint(out, "number", number);
@@ -190,6 +191,7 @@ void message_put_done(
 	pack_kv_bool(out, "targeted", result->targeted);
 	pack_kv_uint(out, "verdict", result->verdict);
 	pack_kv_uint(out, "failed_attempts", result->failed_attempts);
+	pack_kv_bool(out, "via_lost", result->via_lost);
 	frame_end(out, start);
 }
 
@@ -359,15 +361,17 @@ static void read_pins(struct reader *reader, struct wire_target *target)
 	target->pin_count = count;
 }
 
-static void read_target(struct reader *outer, struct wire_target *target)
+static void read_target(struct reader *outer, struct message *message)
 {
-	struct reader reader = {.message = outer->message};
+	struct reader reader = {.message = message};
+	struct wire_target *target = &message->target;
 
 	reader.map = value_get(outer->map, "target");
 	target->asset = read_text(&reader, "asset", false);
 	target->address = read_text(&reader, "address", false);
 	target->port = (uint16_t)read_uint(&reader, "port", UINT16_MAX);
 	target->known_only = read_bool(&reader, "known_only");
+	message->via = (uint32_t)read_uint(&reader, "via", UINT32_MAX);
 	read_pins(&reader, target);
 	reader_fail(outer, reader.err);
 }
@@ -440,6 +444,7 @@ static bool job_is_whole(const struct wire_job *job)
 		return job->account != NULL && job->platform != NULL && change_is_whole(job);
 	case WIRE_HASH: return job->account != NULL && job->platform != NULL && job->secret != NULL;
 	case WIRE_ADMIN:
+	case WIRE_LOGIN:
 	case WIRE_PROVE:
 	case WIRE_SU: return job->account != NULL && job->secret != NULL;
 	}
@@ -452,9 +457,9 @@ static void read_job(struct reader *reader, struct message *message)
 
 	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
 	message->number = (uint32_t)read_uint(reader, "number", UINT32_MAX);
-	job->kind = (enum wire_job_kind)read_uint(reader, "job", WIRE_SU);
+	job->kind = (enum wire_job_kind)read_uint(reader, "job", WIRE_JOB_LAST);
 	if (job->kind == WIRE_OPEN)
-		read_target(reader, &message->target);
+		read_target(reader, message);
 	job->timeout_ms = read_uint(reader, "timeout_ms", MESSAGE_TIMEOUT_MAX);
 	job->snapshot = (uint32_t)read_uint(reader, "snapshot", UINT32_MAX);
 	job->platform = read_text(reader, "platform", true);
@@ -509,6 +514,7 @@ static void read_done(struct reader *reader, struct message *message)
 	result->verdict = (enum wire_verdict)read_uint(reader, "verdict", VERDICT_MISMATCH);
 	result->failed_attempts =
 	    (uint32_t)read_uint(reader, "failed_attempts", FAILED_ATTEMPTS_MAX);
+	result->via_lost = read_bool(reader, "via_lost");
 }
 
 static void read_log(struct reader *reader, struct message *message)

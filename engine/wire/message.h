@@ -48,7 +48,8 @@ struct message {
 	struct wire_script *scripts;
 	size_t script_count;
 	/* JOB: the target comes with each OPEN. */
-	struct wire_target target;
+	struct wire_target target; /* `via` is always NULL here: */
+	uint32_t via;		   /* the gateway's session; 0 = directly */
 	struct wire_job job;
 	struct secret *secret, *passphrase, *old, *become_secret; /* what job points to */
 	/* DONE */
@@ -69,8 +70,9 @@ struct message {
 void message_put_start(struct buf *out, bool sandbox);
 void message_put_scripts(
     struct buf *out, uint32_t snapshot, const struct wire_script *, size_t count);
+/* `via` goes with a target. */
 void message_put_job(struct buf *out, uint32_t session, uint32_t number, const struct wire_target *,
-    const struct wire_job *);
+    uint32_t via, const struct wire_job *);
 void message_put_close(struct buf *out, uint32_t session);
 void message_put_ready(struct buf *out, const struct error *);
 void message_put_done(

@@ -65,7 +65,9 @@ struct session {
 	struct table_entry by_number;
 	uint32_t wire;
 	char how[PROCESS_HOW_SIZE]; /* its wire died */
-	struct wire_target target;  /* texts and keys are its own */
+	struct wire_target target;  /* texts and keys are its own; `via` only by its number */
+	uint32_t via;		    /* the gateway's session; 0 = directly */
+	bool through;		    /* a gateway: whatever ends it ends this */
 
 	/* The job in work; `done` NULL = none. */
 	wire_done_fn done;
@@ -105,6 +107,7 @@ static void session_copy_target(struct session *session, const struct wire_targe
 	session->target.asset = xstrdup(target->asset);
 	session->target.address = xstrdup(target->address);
 	session->target.pins = pins;
+	session->target.via = NULL;
 }
 
 static void session_clear_target(struct session *session)
@@ -134,6 +137,7 @@ static void session_on_fail(void *arg)
 	    .fault = FAULT_WIRE,
 	    .sent = session->sent,
 	    .failed_attempts = session->attempt ? 1 : 0,
+	    .via_lost = session->through,
 	};
 
 	snprintf(result.text, sizeof(result.text), "the wire %s", session->how);
@@ -296,6 +300,21 @@ static struct slot *pool_pick(struct pool *pool)
 	return best;
 }
 
+/* Where the session goes: to its gateway's wire, or to the one with the fewest. */
+static struct slot *session_place(struct session *session, struct wire_session *via)
+{
+	struct session *gateway;
+
+	if (via == NULL)
+		return pool_pick(session->pool);
+	gateway = session_of(via);
+	session->through = true;
+	session->via = gateway->by_number.number;
+	if (gateway->slot == NULL)
+		snprintf(session->how, sizeof(session->how), "%s", gateway->how);
+	return gateway->slot;
+}
+
 static struct wire_session *pool_session_new(struct wires *wires, const struct wire_target *target)
 {
 	struct pool *pool = pool_of(wires);
@@ -307,9 +326,9 @@ static struct wire_session *pool_session_new(struct wires *wires, const struct w
 	session->fail.fn = session_on_fail;
 	session->late.arg = session->fail.arg = session;
 	session_copy_target(session, target);
-	session->slot = pool_pick(pool);
+	snprintf(session->how, sizeof(session->how), "is being started again");
+	session->slot = session_place(session, target->via);
 	if (session->slot == NULL) {
-		snprintf(session->how, sizeof(session->how), "is being started again");
 		LIST_INSERT_HEAD(&pool->dead, session, entry);
 	} else {
 		session->wire = session->slot->number;
@@ -333,10 +352,10 @@ static void session_send(struct session *session, const struct wire_job *job)
 	if (out == NULL)
 		return;
 	session->sent = job->kind == WIRE_CHANGE;
-	session->attempt =
-	    job->kind == WIRE_ADMIN || job->kind == WIRE_PROVE || job->kind == WIRE_SU;
+	session->attempt = job->kind == WIRE_ADMIN || job->kind == WIRE_PROVE ||
+			   job->kind == WIRE_SU || job->kind == WIRE_LOGIN;
 	message_put_job(out, session->by_number.number, session->job,
-	    job->kind == WIRE_OPEN ? &session->target : NULL, job);
+	    job->kind == WIRE_OPEN ? &session->target : NULL, session->via, job);
 	process_send(process);
 }
 

@@ -67,6 +67,10 @@ static enum err open_step(struct work *work, struct outcome *outcome)
 
 	if (work->phase == 0) {
 		place_clear(work->place);
+		if (work->config.through) {
+			result->via_lost = true;
+			return outcome_set(outcome, FAULT_LOST, "the gateway's session is closed");
+		}
 		work->place->link = link_new(&config, work->target);
 		work->phase = 1;
 	}
@@ -86,7 +90,7 @@ static enum err methods_step(struct work *work, struct outcome *outcome)
 	return err;
 }
 
-/* ── ADMIN, PROVE ────────────────────────────────────────────────────────────────────────── */
+/* ── ADMIN, PROVE, LOGIN ──────────────────────────────────────────────────────────────── */
 
 /*
  * One login for each link: on one that is in already another secret would seem to work untried, and
@@ -113,6 +117,17 @@ static enum err login_step(struct work *work, struct outcome *outcome)
 
 	work->result.failed_attempts = link_failed_attempts(work->place->link);
 	return err;
+}
+
+static enum err gateway_login_step(struct work *work, struct outcome *outcome)
+{
+	if (work->phase == 0) {
+		enum err err = login_begin(work, outcome);
+
+		if (err != ERR_OK)
+			return err;
+	}
+	return login_step(work, outcome);
 }
 
 static enum err admin_step(struct work *work, struct outcome *outcome)
@@ -302,6 +317,7 @@ enum err work_step(struct work *work, bool *busy, struct outcome *outcome)
 	case WIRE_PROVE: return prove_step(work, outcome);
 	case WIRE_PERSIST: return persist_step(work, busy, outcome);
 	case WIRE_SU: return su_step(work, outcome);
+	case WIRE_LOGIN: return gateway_login_step(work, outcome);
 	}
 	return outcome_set(outcome, FAULT_LIMIT, "no such job");
 }
@@ -329,6 +345,7 @@ static void work_crash_point(enum wire_job_kind kind)
 	case WIRE_CHANGE: CRASH_POINT("wire.changed"); break;
 	case WIRE_PROVE: CRASH_POINT("wire.proved"); break;
 	case WIRE_PERSIST: CRASH_POINT("wire.persisted"); break;
+	case WIRE_LOGIN: CRASH_POINT("wire.gateway_in"); break;
 	case WIRE_HASH:
 	case WIRE_SU: break;
 	}

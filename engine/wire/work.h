@@ -18,6 +18,7 @@ struct work_config {
 	struct evdns_base *dns;
 	struct hasher *hasher;
 	struct scripts *scripts; /* of the job's snapshot; NULL where there are none */
+	bool through;		 /* OPEN: by a gateway */
 	/* Called from the loop when the job should be stepped though no descriptor says so. */
 	void (*wake)(void *arg);
 	void *arg;

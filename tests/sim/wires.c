@@ -119,7 +119,8 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 	switch (session->kind) {
 	case WIRE_OPEN: job_open(session, result); break;
 	case WIRE_METHODS: break;
-	case WIRE_ADMIN: job_admin(session, account, result); break;
+	case WIRE_ADMIN:
+	case WIRE_LOGIN: job_admin(session, account, result); break;
 	case WIRE_CHECK: job_check(session, result); break;
 	case WIRE_CHANGE: job_change(session, account, result); break;
 	case WIRE_HASH:
@@ -138,8 +139,8 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 
 static const char *kind_name(enum wire_job_kind kind)
 {
-	static const char *const names[] = {
-	    "open", "methods", "admin", "check", "change", "hash", "prove", "persist", "su"};
+	static const char *const names[] = {"open", "methods", "admin", "check", "change", "hash",
+	    "prove", "persist", "su", "login"};
 
 	return names[kind];
 }

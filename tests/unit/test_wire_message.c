@@ -73,7 +73,7 @@ static void put_full_job(struct buf *out)
 	    .params = "{\"create\":true}",
 	};
 
-	message_put_job(out, 4000000000u, 3, &target, &job);
+	message_put_job(out, 4000000000u, 3, &target, 7, &job);
 	secret_free((struct secret *)(uintptr_t)job.secret);
 	secret_free((struct secret *)(uintptr_t)job.passphrase);
 	secret_free((struct secret *)(uintptr_t)job.old);
@@ -94,6 +94,7 @@ static void put_done(struct buf *out)
 	    .targeted = true,
 	    .verdict = VERDICT_MISMATCH,
 	    .failed_attempts = 2,
+	    .via_lost = true,
 	    .wire = 9,
 	};
 
@@ -160,6 +161,8 @@ static void test_job(void **state)
 	assert_int_equal(message.target.pins[0].len, 3);
 	assert_memory_equal(message.target.pins[0].blob, "\0\1\2", 3);
 	assert_int_equal(message.target.pins[1].len, WIRE_KEY_SIZE);
+	assert_int_equal(message.via, 7);
+	assert_null(message.target.via);
 	assert_int_equal(message.job.kind, WIRE_OPEN);
 	assert_int_equal(message.job.timeout_ms, 12345);
 	assert_int_equal(message.job.snapshot, 7);
@@ -190,7 +193,7 @@ static void test_job_without_options(void **state)
 
 	(void)state;
 	buf_init(&out, MESSAGE_SIZE_MAX);
-	message_put_job(&out, 1, 1, NULL, &job);
+	message_put_job(&out, 1, 1, NULL, 0, &job);
 	assert_int_equal(decode(&message, &out), ERR_OK);
 	assert_int_equal(message.job.timeout_ms, MESSAGE_TIMEOUT_MAX);
 	assert_null(message.job.platform);
@@ -215,6 +218,7 @@ static void test_job_lacks(void **state)
 	    {.kind = WIRE_ADMIN, .account = "a"},
 	    {.kind = WIRE_PROVE, .secret = secret},
 	    {.kind = WIRE_SU, .account = "a"},
+	    {.kind = WIRE_LOGIN, .account = "a"},
 	    {.kind = WIRE_CHECK, .account = "a"},
 	    {.kind = WIRE_CHANGE, .account = "a", .platform = "p"},
 	    {.kind = WIRE_CHANGE, .account = "a", .platform = "p", .ssh_key = &unmade},
@@ -236,7 +240,7 @@ static void test_job_lacks(void **state)
 		struct buf out;
 
 		buf_init(&out, MESSAGE_SIZE_MAX);
-		message_put_job(&out, 1, 1, NULL, &jobs[i]);
+		message_put_job(&out, 1, 1, NULL, 0, &jobs[i]);
 		assert_int_equal(decode(&message, &out), ERR_PROTOCOL);
 		message_clear(&message);
 		buf_clear(&out);
@@ -269,6 +273,7 @@ static void test_done(void **state)
 	assert_true(message.result.targeted);
 	assert_int_equal(message.result.verdict, VERDICT_MISMATCH);
 	assert_int_equal(message.result.failed_attempts, 2);
+	assert_true(message.result.via_lost);
 	assert_int_equal(message.result.wire, 0); /* not the wire's to say */
 	message_clear(&message);
 	buf_clear(&out);
@@ -465,7 +470,7 @@ static void test_many_pins(void **state)
 		pins[i] = pin;
 	target.pin_count = MESSAGE_PINS_MAX + 1;
 	buf_init(&out, MESSAGE_SIZE_MAX);
-	message_put_job(&out, 1, 1, &target, &job);
+	message_put_job(&out, 1, 1, &target, 0, &job);
 	assert_true(buf_failed(&out));
 	buf_clear(&out);
 }
