@@ -70,12 +70,30 @@ void rotation_free(struct rotation *);
  */
 enum err rotation_recover(struct rotation *, struct error *error) MUST_CHECK;
 
-/*
- * Plans and starts an execution of `task` for these accounts (all assets of the policy); commits
- * the plan before it returns, the work is done from the loop. `trigger`: "manual", "retry".
- */
-enum err rotation_run(struct rotation *, const struct task *, const struct selected *items,
-    size_t count, const char *trigger, struct id *execution, struct error *error) MUST_CHECK;
+/* What an execution does with each of its accounts. */
+enum rotation_kind {
+	ROTATION_CHANGE, /* sets a new secret and sees it work */
+	/*
+	 * Goes as far as a change would before it makes a secret, and predicts its record. Sends no
+	 * new secret, settles no doubt and keeps neither execution nor record: they live as long as
+	 * the events that tell of them. Host keys are pinned and privileged logins booked as
+	 * always.
+	 */
+	ROTATION_REHEARSE,
+};
+
+struct rotation_order {
+	enum rotation_kind kind;
+	const struct task *task;
+	const struct selected *items; /* all assets of the policy */
+	size_t count;
+	const char *trigger; /* "manual", "retry" */
+};
+
+/* Plans and starts an execution; commits the plan before it returns, the work is done from the
+ * loop. */
+enum err rotation_run(struct rotation *, const struct rotation_order *, struct id *execution,
+    struct error *error) MUST_CHECK;
 
 /* Starts nothing more: what is in flight ends; what was not begun is skipped: stopped; doubts are
  * left to the next time. */

@@ -299,7 +299,7 @@ struct record {
 	char error_code[WORD_SIZE];
 	char error_message[MESSAGE_SIZE];  /* may hold text of the asset: hostile */
 	uint32_t old_version, new_version; /* 0 = none */
-	enum proof proof;
+	enum proof proof;  /* by which method it is seen; seen where `proved_ms` says when */
 	uint32_t attempts; /* visits to the asset */
 	uint32_t sends;	   /* times the secret was handed to a wire */
 	uint64_t planned_ms, staged_ms, sent_ms, proved_ms, ended_ms; /* wall; 0 = not yet */

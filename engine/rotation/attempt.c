@@ -1,6 +1,6 @@
 /*
- * Proof: is this version the account's secret? By a login on a session of its own, or by the hash
- * that the asset keeps, read through the privileged session.
+ * Proof: is this version the account's secret? By a login on a session of its own, by su from the
+ * privileged session, or by the hash that the asset keeps, read through that session.
  */
 #include "rotation/engine.h"
 
@@ -10,13 +10,6 @@
 #include "base/crash.h"
 
 #define HEAP_PAUSE_MS 100
-
-enum wire_proof life_method(const struct life *life)
-{
-	bool by_hash = life->verify == VERIFY_HASH && life_kind(life) == SECRET_PASSWORD;
-
-	return by_hash ? WIRE_PROOF_HASH : WIRE_PROOF_LOGIN;
-}
 
 void attempt_close(struct attempt *attempt)
 {
@@ -183,6 +176,37 @@ static void attempt_login(struct life *life)
 		attempt_connect(life, attempt_connected);
 }
 
+/* ── Through the privileged session ── */
+
+static void attempt_became(void *arg, const struct wire_result *result)
+{
+	struct life *life = arg;
+
+	CRASH_POINT("core.attempt_answered");
+	if (result->verdict == VERDICT_UNKNOWN && result->fault != FAULT_NONE)
+		life->site->visit->over = true;
+	attempt_account_for(life, result);
+	life->attempt.next(life, result);
+}
+
+static void attempt_su(struct life *life)
+{
+	struct secret *secret;
+
+	if (!life_secret(life, life->attempt.version, &secret, attempt_su))
+		return;
+	CRASH_POINT("core.attempt_su");
+	wire_submit(life->site->visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_SU,
+		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
+		.account = life_account(life),
+		.secret = secret,
+	    },
+	    attempt_became, life);
+	secret_free(secret);
+}
+
 static void attempt_hashed(void *arg, const struct wire_result *result)
 {
 	struct life *life = arg;
@@ -213,12 +237,22 @@ static void attempt_hash(struct life *life)
 	secret_free(secret);
 }
 
+/* ── By the method in use ── */
+
+static void attempt_booked(struct life *life)
+{
+	if (life_method(life) == WIRE_PROOF_SU)
+		attempt_su(life);
+	else
+		attempt_login(life);
+}
+
 static void attempt_was_booked(struct life *life)
 {
 	if (life->budget_out)
 		life_no_budget(life);
 	else
-		attempt_login(life);
+		attempt_booked(life);
 }
 
 void attempt_try(
@@ -230,7 +264,7 @@ void attempt_try(
 	if (life_method(life) == WIRE_PROOF_HASH) {
 		attempt_hash(life);
 	} else if (life->booked > 0) {
-		attempt_login(life);
+		attempt_booked(life);
 	} else {
 		life->write.book = true;
 		life_write(life, attempt_was_booked);

@@ -48,7 +48,7 @@ static void life_changed(void *arg, const struct wire_result *result)
 		life->returns += life->booked;
 		life->booked = 0;
 		life_uncertain(life, result);
-	} else if (life->verify == VERIFY_NONE && !life->refused && !life->doubt) {
+	} else if (!life_asks_proof(life) && !life->refused && !life->doubt) {
 		life_accepted_unasked(life);
 	} else {
 		settle_changed(life);

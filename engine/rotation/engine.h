@@ -32,6 +32,7 @@ struct keep {
 struct run {
 	LIST_ENTRY(run) entry;
 	struct rotation *rotation;
+	enum rotation_kind kind;
 	struct execution execution;
 	const struct task *task;
 	size_t open; /* lives that have not ended */
@@ -64,6 +65,15 @@ struct site {
 	struct visit *visit;
 };
 
+/* The methods by which a life may see a secret work, in order (proofs.c). */
+#define PROOFS_MAX 3
+struct proofs {
+	enum wire_proof list[PROOFS_MAX];
+	size_t count;		/* 0 = no proof is asked for */
+	size_t at;		/* the one in use */
+	char why[MESSAGE_SIZE]; /* those before it are not possible */
+};
+
 /* A proof of login in work (attempt.c): a session of its own, never the privileged one. */
 struct attempt {
 	struct wire_session *session;
@@ -88,7 +98,7 @@ struct life {
 	TAILQ_ENTRY(life) entry;
 	struct site *site;
 	struct run *run; /* NULL: only a doubt of an earlier execution */
-	enum verify verify;
+	struct proofs proofs;
 	struct record record; /* its own; only with a run */
 	struct account account;
 
@@ -148,8 +158,8 @@ void dispatch_clear(struct rotation *);
 
 /* ── plan.c ── */
 
-enum err plan_run(struct rotation *, const struct task *, const struct selected *, size_t count,
-    const char *trigger, struct run **, struct error *error) MUST_CHECK;
+enum err plan_run(struct rotation *, const struct rotation_order *, struct run **,
+    struct error *error) MUST_CHECK;
 void run_ended_life(struct run *);
 
 /* ── visit.c ── */
@@ -209,13 +219,35 @@ void life_fault(struct life *, const struct wire_result *);
 const char *life_account(const struct life *);
 enum secret_kind life_kind(const struct life *); /* of the secret that is worked on now */
 const struct task *life_task(const struct life *);
-/* The first of the task's proofs. */
-enum verify life_task_verify(const struct task *);
+/* The privileged session could not be opened, as the visit says: ends the turn, or tries again
+ * later. */
+void life_not_visited(struct life *);
+
+/* ── proofs.c ── */
+
+/* The methods of the life's own record, as its task asks for them. */
+void proofs_of_task(struct life *);
+/* Those of the doubt: the one that its record was changed under, the task's, then all others. */
+void proofs_of_doubt(struct life *);
+/* The method in use is not possible: on to the next. False when there is none. */
+bool proofs_next(struct life *, const char *why);
+/* False for verify = false. */
+bool life_asks_proof(const struct life *);
+/* The method in use; by login where none is asked for and one is needed. */
+enum wire_proof life_method(const struct life *);
+enum proof life_proof(const struct life *); /* as the vault names it */
 
 /* ── stage.c ── */
 
 /* Makes the new secret, durable as the pending version, and sends it. Everything was checked. */
 void life_stage(struct life *);
+
+/* ── rehearse.c ── */
+
+/* True for a life that only foretells. */
+bool life_rehearses(const struct life *);
+/* A change would begin now: ends with what its record would be. */
+void rehearse_end(struct life *);
 
 /* ── change.c ── */
 
@@ -247,8 +279,6 @@ void settle_changed(struct life *);
 
 /* ── attempt.c ── */
 
-/* How this life sees: by login, or by the hash that the asset keeps. A key, always by login. */
-enum wire_proof life_method(const struct life *);
 /* Connects the session of the proof and asks for its methods; the attempt itself is not made. */
 void attempt_prepare(struct life *, void (*next)(struct life *, const struct wire_result *));
 /*

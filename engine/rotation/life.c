@@ -5,6 +5,7 @@
  */
 #include "rotation/engine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/crash.h"
@@ -24,11 +25,6 @@ const struct task *life_task(const struct life *life)
 	return life->run != NULL ? life->run->task : NULL;
 }
 
-enum verify life_task_verify(const struct task *task)
-{
-	return task->verify_count > 0 ? task->verify[0] : VERIFY_NONE;
-}
-
 /* ── Its turn ── */
 
 void life_begin(struct life *life)
@@ -37,14 +33,19 @@ void life_begin(struct life *life)
 	life->refused = false;
 	life->end_seen = false;
 	life->pending_tried = false;
-	if (life->doubt)
+	if (life->doubt) {
+		proofs_of_doubt(life);
 		settle_begin(life);
-	else
+	} else {
+		proofs_of_task(life);
 		life_visit(life);
+	}
 }
 
-static void life_not_visited(struct life *life, const struct visit *visit)
+void life_not_visited(struct life *life)
 {
+	const struct visit *visit = life->site->visit;
+
 	life->free_at_ms = visit->free_at_ms;
 	if (visit->reason == NULL)
 		life_fault(life, &visit->result);
@@ -62,7 +63,7 @@ static void life_visited(void *arg)
 	const struct visit *visit = life->site->visit;
 
 	if (visit->failed)
-		life_not_visited(life, visit);
+		life_not_visited(life);
 	else if (life->doubt)
 		settle_with_visit(life);
 	else
@@ -76,25 +77,36 @@ void life_visit(struct life *life)
 
 /* ── Checking ── */
 
-static void life_prepared(struct life *life, const struct wire_result *result)
-{
-	if (result->fault != FAULT_NONE) {
-		life_fault(life, result);
-	} else if (result->finding != FINDING_OK) {
-		attempt_close(&life->attempt);
-		life_error(life, "", "", result->text);
-		life_end(life, STATUS_SKIPPED, finding_name(result->finding));
-	} else {
-		life_stage(life);
-	}
-}
-
 static void life_found(struct life *life, const struct wire_result *result)
 {
 	life_error(life, life->doubt ? "uncertain" : "",
 	    life->doubt ? finding_name(result->finding) : "", result->text);
 	life_end(
 	    life, life->doubt ? STATUS_UNVERIFIED : STATUS_SKIPPED, finding_name(result->finding));
+}
+
+/* The proof that was asked about is not possible: perhaps the next one is. */
+static void life_no_proof(struct life *life, const struct wire_result *result)
+{
+	struct wire_result none = {.finding = FINDING_NO_PROOF};
+
+	attempt_close(&life->attempt);
+	if (proofs_next(life, result->text)) {
+		life_check(life);
+		return;
+	}
+	snprintf(none.text, sizeof(none.text), "%s", life->proofs.why);
+	life_found(life, &none);
+}
+
+static void life_prepared(struct life *life, const struct wire_result *result)
+{
+	if (result->fault != FAULT_NONE)
+		life_fault(life, result);
+	else if (result->finding != FINDING_OK)
+		life_no_proof(life, result);
+	else
+		life_stage(life);
 }
 
 static void life_checked(void *arg, const struct wire_result *result)
@@ -105,11 +117,13 @@ static void life_checked(void *arg, const struct wire_result *result)
 	if (result->fault != FAULT_NONE) {
 		life->site->visit->over = true;
 		life_fault(life, result);
+	} else if (result->finding == FINDING_NO_PROOF) {
+		life_no_proof(life, result);
 	} else if (result->finding != FINDING_OK) {
 		life_found(life, result);
 	} else if (life->doubt) {
 		life_change(life);
-	} else if (life->verify == VERIFY_LOGIN) {
+	} else if (life_asks_proof(life) && life_method(life) == WIRE_PROOF_LOGIN) {
 		attempt_prepare(life, life_prepared);
 	} else {
 		life_stage(life);
@@ -119,10 +133,8 @@ static void life_checked(void *arg, const struct wire_result *result)
 void life_check(struct life *life)
 {
 	struct rotation *rotation = life->site->rotation;
-	enum wire_proof proof = life_method(life);
+	bool asks = life_asks_proof(life);
 
-	if (life->verify == VERIFY_NONE && !life->doubt)
-		proof = WIRE_PROOF_NONE;
 	wire_submit(life->site->visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_CHECK,
@@ -130,7 +142,7 @@ void life_check(struct life *life)
 		.snapshot = rotation->config.snapshot,
 		.platform = life->site->asset->platform,
 		.account = life_account(life),
-		.proof = proof,
+		.proof = asks ? life_method(life) : WIRE_PROOF_NONE,
 	    },
 	    life_checked, life);
 }

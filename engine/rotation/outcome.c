@@ -58,8 +58,11 @@ static enum err life_apply(struct vault_txn *txn, void *arg, struct error *error
 {
 	struct life *life = arg;
 	struct record *subject = life->subject;
-	enum err err = life_apply_probes(txn, life, error);
+	enum err err;
 
+	if (life_rehearses(life))
+		return ERR_OK;
+	err = life_apply_probes(txn, life, error);
 	if (err == ERR_OK)
 		err = life_apply_version(txn, life, error);
 	if (err != ERR_OK)
@@ -249,5 +252,6 @@ void life_retry_later(struct life *life)
 	life->record.status = STATUS_PLANNED;
 	life->record.staged_ms = life->record.sent_ms = 0;
 	life->record.new_version = 0;
+	life->record.proof = PROOF_NONE;
 	life_write(life, life_retry_written);
 }

@@ -89,14 +89,13 @@ static void plan_life(struct run *run, struct vault_txn *txn, const struct recor
 	struct life *life = plan_carrier(run->rotation, txn, record);
 
 	life->run = run;
-	life->verify = life_task_verify(run->task);
 	life->record = *record;
 	run->open++;
 }
 
 struct plan {
 	struct run *run;
-	const struct selected *items;
+	const struct rotation_order *order;
 	struct record *records;
 	size_t from, to;
 	bool ended; /* all were skipped */
@@ -114,7 +113,22 @@ static enum err plan_apply(struct vault_txn *txn, void *arg, struct error *error
 	return err == ERR_OK ? ERR_OK : error_set(error, err, "the plan cannot be written");
 }
 
-static enum err plan_decide(struct plan *plan, size_t count, struct error *error)
+/* A rehearsal settles nothing: what is in doubt is all that it can say of the account. */
+static void plan_foresee_doubt(struct record *record, struct vault_txn *txn, uint64_t now_ms)
+{
+	struct account account;
+
+	if (record->status != STATUS_PLANNED ||
+	    account_get_in_doubt(txn, record->asset, record->account, &account) != ERR_OK)
+		return;
+	record->status = STATUS_UNVERIFIED;
+	record->ended_ms = now_ms;
+	snprintf(record->reason, sizeof(record->reason), "in_doubt");
+	snprintf(record->error_message, sizeof(record->error_message),
+	    "an earlier change of it is in doubt: a run settles that first");
+}
+
+static enum err plan_decide(struct plan *plan, struct error *error)
 {
 	struct rotation *rotation = plan->run->rotation;
 	struct vault_txn *txn = vault_read(rotation->config.vault);
@@ -123,8 +137,8 @@ static enum err plan_decide(struct plan *plan, size_t count, struct error *error
 	if (txn == NULL)
 		return error_set(error, ERR_IO, "the vault cannot be read any more");
 
-	for (size_t i = 0; i < count; i++) {
-		const struct selected *item = &plan->items[i];
+	for (size_t i = 0; i < plan->order->count; i++) {
+		const struct selected *item = &plan->order->items[i];
 		struct site *site = rotation_site(rotation, item->asset->name);
 		const struct life *other = site_life_of(site, item->account);
 		const char *reason = plan_skip(rotation, item, other, txn);
@@ -132,14 +146,17 @@ static enum err plan_decide(struct plan *plan, size_t count, struct error *error
 		plan_record(&plan->records[i], plan->run, item, now_ms);
 		if (reason != NULL)
 			record_skip(&plan->records[i], reason, other, now_ms);
+		if (plan->run->kind == ROTATION_REHEARSE)
+			plan_foresee_doubt(&plan->records[i], txn, now_ms);
 	}
 	vault_read_end(txn);
 	return ERR_OK;
 }
 
-static enum err plan_write(struct plan *plan, size_t count, struct error *error)
+static enum err plan_write(struct plan *plan, struct error *error)
 {
 	struct vault *vault = plan->run->rotation->config.vault;
+	size_t count = plan->order->count;
 	enum err err = ERR_OK;
 
 	plan->from = 0;
@@ -151,11 +168,11 @@ static enum err plan_write(struct plan *plan, size_t count, struct error *error)
 	return err;
 }
 
-static void plan_start(struct plan *plan, struct vault_txn *txn, size_t count)
+static void plan_start(struct plan *plan, struct vault_txn *txn)
 {
 	struct rotation *rotation = plan->run->rotation;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < plan->order->count; i++) {
 		const struct record *record = &plan->records[i];
 
 		if (record->status == STATUS_PLANNED)
@@ -166,25 +183,33 @@ static void plan_start(struct plan *plan, struct vault_txn *txn, size_t count)
 	}
 }
 
-enum err plan_run(struct rotation *rotation, const struct task *task, const struct selected *items,
-    size_t count, const char *trigger, struct run **out, struct error *error)
+static struct run *run_new(struct rotation *rotation, const struct rotation_order *order)
 {
 	struct run *run = xcalloc(1, sizeof(*run));
-	struct plan plan = {.run = run, .items = items};
+	struct execution *execution = &run->execution;
+
+	run->rotation = rotation;
+	run->kind = order->kind;
+	run->task = order->task;
+	execution->started_ms = rotation_wall(rotation);
+	execution->id = id_make(execution->started_ms);
+	snprintf(execution->task, sizeof(execution->task), "%s", order->task->name);
+	snprintf(execution->trigger, sizeof(execution->trigger), "%s", order->trigger);
+	return run;
+}
+
+enum err plan_run(struct rotation *rotation, const struct rotation_order *order, struct run **out,
+    struct error *error)
+{
+	struct run *run = run_new(rotation, order);
+	struct plan plan = {.run = run, .order = order};
 	struct vault_txn *txn;
 	enum err err;
 
-	run->rotation = rotation;
-	run->task = task;
-	run->execution.started_ms = rotation_wall(rotation);
-	run->execution.id = id_make(run->execution.started_ms);
-	snprintf(run->execution.task, sizeof(run->execution.task), "%s", task->name);
-	snprintf(run->execution.trigger, sizeof(run->execution.trigger), "%s", trigger);
-	plan.records = xcalloc(count + 1, sizeof(*plan.records));
-
-	err = plan_decide(&plan, count, error);
-	if (err == ERR_OK)
-		err = plan_write(&plan, count, error);
+	plan.records = xcalloc(order->count + 1, sizeof(*plan.records));
+	err = plan_decide(&plan, error);
+	if (err == ERR_OK && run->kind != ROTATION_REHEARSE)
+		err = plan_write(&plan, error);
 	if (err != ERR_OK) {
 		free(run);
 		goto out;
@@ -192,7 +217,7 @@ enum err plan_run(struct rotation *rotation, const struct task *task, const stru
 	CRASH_POINT("core.planned");
 	txn = vault_read(rotation->config.vault);
 	run->open = 1; /* held until all lives are there */
-	plan_start(&plan, txn, count);
+	plan_start(&plan, txn);
 	vault_read_end(txn);
 	run_ended_life(run);
 	*out = run;
@@ -209,6 +234,8 @@ static enum err run_end_apply(struct vault_txn *txn, void *arg, struct error *er
 	enum err err;
 
 	run->execution.ended_ms = rotation_wall(run->rotation);
+	if (run->kind == ROTATION_REHEARSE)
+		return ERR_OK;
 	err = execution_put(txn, &run->execution);
 	if (err == ERR_OK)
 		err = execution_get(txn, &run->execution.id, &run->execution);

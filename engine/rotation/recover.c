@@ -109,13 +109,6 @@ static enum err recover_apply(struct vault_txn *txn, void *arg, struct error *er
 
 /* ── Doubts ── */
 
-static enum verify doubt_verify(const struct rotation *rotation, const struct record *record)
-{
-	const struct task *task = policy_task_find(rotation->config.policy, record->task);
-
-	return task != NULL && life_task_verify(task) == VERIFY_HASH ? VERIFY_HASH : VERIFY_LOGIN;
-}
-
 /* Where the end of the send was seen and no proof was asked for, nothing is under way. */
 static uint64_t doubt_delay_ms(const struct rotation *rotation, const struct record *record)
 {
@@ -143,7 +136,6 @@ struct life *life_new_doubt(
 	life->doubted = record;
 	life->doubted.kind = account->kind;
 	life->subject = &life->doubted;
-	life->verify = doubt_verify(rotation, &record);
 	life_queue(life, doubt_delay_ms(rotation, &record));
 	return life;
 }

@@ -112,12 +112,11 @@ bool rotation_idle(const struct rotation *rotation)
 	return rotation->lives == 0 && rotation->visits == 0 && LIST_EMPTY(&rotation->runs);
 }
 
-enum err rotation_run(struct rotation *rotation, const struct task *task,
-    const struct selected *items, size_t count, const char *trigger, struct id *execution,
-    struct error *error)
+enum err rotation_run(struct rotation *rotation, const struct rotation_order *order,
+    struct id *execution, struct error *error)
 {
 	struct run *run;
-	enum err err = plan_run(rotation, task, items, count, trigger, &run, error);
+	enum err err = plan_run(rotation, order, &run, error);
 
 	if (err != ERR_OK)
 		return err;

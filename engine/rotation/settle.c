@@ -15,11 +15,6 @@
 
 /* ── Verdicts ── */
 
-static enum proof life_proof(const struct life *life)
-{
-	return life_method(life) == WIRE_PROOF_HASH ? PROOF_HASH : PROOF_LOGIN;
-}
-
 static void settle_success(struct life *life)
 {
 	struct record *subject = life->subject;
@@ -73,6 +68,13 @@ static void settle_old_unknown(struct life *life)
 
 /* ── After an end was seen ── */
 
+/* The method turned out not to be possible: true when there is another. */
+static bool settle_otherwise(struct life *life, const struct wire_result *result)
+{
+	return result->verdict == VERDICT_UNKNOWN && result->fault == FAULT_NO_METHOD &&
+	       proofs_next(life, result->text);
+}
+
 static void settle_old_tried(struct life *life, const struct wire_result *result)
 {
 	if (result->verdict == VERDICT_MATCH)
@@ -87,6 +89,8 @@ static void settle_new_tried(struct life *life, const struct wire_result *result
 {
 	if (result->verdict == VERDICT_MATCH)
 		settle_success(life);
+	else if (settle_otherwise(life, result))
+		settle_changed(life);
 	else if (result->verdict != VERDICT_MISMATCH || !life->end_seen)
 		life_uncertain(life, result);
 	else if (life->account.current == 0)
@@ -102,6 +106,8 @@ void settle_changed(struct life *life)
 
 /* ── After a doubt ── */
 
+static void settle_try(struct life *);
+
 static void settle_pending_tried(struct life *life, const struct wire_result *result)
 {
 	CRASH_POINT("core.settle_tried");
@@ -110,9 +116,22 @@ static void settle_pending_tried(struct life *life, const struct wire_result *re
 	} else if (result->verdict == VERDICT_MISMATCH) {
 		life->pending_tried = true;
 		life_visit(life);
+	} else if (settle_otherwise(life, result)) {
+		settle_try(life);
 	} else {
 		life_uncertain(life, result);
 	}
+}
+
+static void settle_try(struct life *life)
+{
+	/* Three attempts do not fit below a limit of three: send the same again first, then see. */
+	life->pending_tried = life_method(life) != WIRE_PROOF_HASH &&
+			      life->site->asset->lockout_limit <= LOCKOUT_TIGHT;
+	if (life_method(life) == WIRE_PROOF_LOGIN && !life->pending_tried)
+		attempt_try(life, life->account.pending, settle_pending_tried);
+	else
+		life_visit(life);
 }
 
 void settle_begin(struct life *life)
@@ -130,13 +149,7 @@ void settle_begin(struct life *life)
 		    &(struct error){.code = err, .text = "an account in doubt cannot be read"});
 		return;
 	}
-	/* Three attempts do not fit below a limit of three: send the same again first, then see. */
-	life->pending_tried = life_method(life) == WIRE_PROOF_LOGIN &&
-			      life->site->asset->lockout_limit <= LOCKOUT_TIGHT;
-	if (life_method(life) == WIRE_PROOF_HASH || life->pending_tried)
-		life_visit(life);
-	else
-		attempt_try(life, life->account.pending, settle_pending_tried);
+	settle_try(life);
 }
 
 void settle_with_visit(struct life *life)

@@ -22,12 +22,17 @@ static void life_stage_again(void *arg)
 	life_stage(arg);
 }
 
+/* A fresh secret as the task says, into life->write. */
+static enum err stage_make(struct life *life, struct error *error)
+{
+	return rule_generate(life_task(life)->rule, life_account(life), &life->write.fresh, error);
+}
+
 void life_stage(struct life *life)
 {
 	struct rotation *rotation = life->site->rotation;
-	const struct task *task = life_task(life);
 	struct error error;
-	enum err err = rule_generate(task->rule, life_account(life), &life->write.fresh, &error);
+	enum err err = stage_make(life, &error);
 
 	if (err == ERR_FULL) {
 		life->again.fn = life_stage_again;
@@ -41,7 +46,14 @@ void life_stage(struct life *life)
 		life_end(life, STATUS_FAILED, "");
 		return;
 	}
-	life->write.book = life->verify == VERIFY_LOGIN;
+	if (life_rehearses(life)) {
+		rehearse_end(life);
+		return;
+	}
+	if (life_asks_proof(life)) {
+		life->write.book = life_method(life) != WIRE_PROOF_HASH;
+		life->record.proof = life_proof(life);
+	}
 	life->record.status = STATUS_STAGED;
 	life->record.staged_ms = rotation_wall(rotation);
 	CRASH_POINT("core.staging");

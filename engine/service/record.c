@@ -215,7 +215,12 @@ enum service_end record_retry(struct request *request)
 	good = retry_collect(&retry, txn, ids);
 	vault_read_end(txn);
 	if (good)
-		end = run_items(request, retry.task, retry.items, retry.count, "retry");
+		end = run_order(request, &(struct rotation_order){
+					     .task = retry.task,
+					     .items = retry.items,
+					     .count = retry.count,
+					     .trigger = "retry",
+					 });
 	selection_clear(&retry.selection);
 	free(retry.items);
 	return end;

@@ -17,6 +17,8 @@ struct running {
 	struct id execution;
 	uint64_t started_ms; /* monotonic */
 	uint32_t in_flight;
+	json_t *foreseen; /* a rehearsal's records; NULL for the real thing */
+	bool trouble;	  /* among them */
 	struct timer tick;
 	bool ended;
 	bool broken;
@@ -39,6 +41,15 @@ static void tell_record(
 	log_record(event->record);
 	service_tell(running->request->service,
 	    json_pack("{s:s, s:o}", "event", word, "record", shape_record(event->record)));
+}
+
+static void running_ended_record(struct running *running, const struct rotation_event *event)
+{
+	if (running->foreseen != NULL) {
+		json_array_append_new(running->foreseen, shape_record(event->record));
+		running->trouble = running->trouble || !record_is_fine(event->record);
+	}
+	tell_record(running, "record", event);
 }
 
 static void tell_waiting(struct running *running, uint64_t until_ms)
@@ -70,7 +81,7 @@ static void running_event(void *arg, const struct rotation_event *event)
 	running->in_flight = event->in_flight;
 	switch (event->kind) {
 	case ROTATION_STARTED: break;
-	case ROTATION_RECORD_ENDED: tell_record(running, "record", event); break;
+	case ROTATION_RECORD_ENDED: running_ended_record(running, event); break;
 	case ROTATION_SETTLED: tell_record(running, "settled", event); break;
 	case ROTATION_PAUSED: service_tell(service, json_pack("{s:s}", "event", "paused")); break;
 	case ROTATION_RESUMED: service_tell(service, json_pack("{s:s}", "event", "resumed")); break;
@@ -105,16 +116,29 @@ static bool note_trouble(void *arg, const struct record *record)
 	return *fine;
 }
 
-static enum service_end running_result(struct running *running)
+static void result_counts(struct running *running, json_t *result, const json_int_t *counts)
 {
 	static const enum status shown[] = {
 	    STATUS_SUCCESS, STATUS_FAILED, STATUS_UNVERIFIED, STATUS_SKIPPED};
+	struct loop *loop = running->request->service->loop;
+	json_int_t total = 0;
+
+	for (int status = 0; status < STATUS_COUNT; status++)
+		total += counts[status];
+	json_object_set_new(result, "total", json_integer(total));
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		json_object_set_new(result, status_name(shown[i]), json_integer(counts[shown[i]]));
+	json_object_set_new(result, "elapsed_ms",
+	    json_integer((json_int_t)(clock_mono_ms(loop_clock(loop)) - running->started_ms)));
+}
+
+static enum service_end running_result(struct running *running)
+{
 	const struct id first = {{0}};
 	struct request *request = running->request;
-	uint64_t now_ms = clock_mono_ms(loop_clock(request->service->loop));
 	struct vault_txn *txn = request_read(request);
+	json_int_t counts[STATUS_COUNT];
 	struct execution execution;
-	json_int_t total = 0;
 	bool fine = true;
 
 	if (txn == NULL)
@@ -127,56 +151,87 @@ static enum service_end running_result(struct running *running)
 	record_each(txn, &running->execution, &first, note_trouble, &fine);
 	vault_read_end(txn);
 	for (int status = 0; status < STATUS_COUNT; status++)
-		total += (json_int_t)execution.counts.by_status[status];
-	request->result = json_pack("{s:o, s:o, s:I}", "execution", json_id(&execution.id), "task",
-	    json_text(execution.task), "total", total);
-	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-		json_object_set_new(request->result, status_name(shown[i]),
-		    json_integer((json_int_t)execution.counts.by_status[shown[i]]));
-	json_object_set_new(request->result, "elapsed_ms",
-	    json_integer((json_int_t)(now_ms - running->started_ms)));
+		counts[status] = (json_int_t)execution.counts.by_status[status];
+	request->result = json_pack(
+	    "{s:o, s:o}", "execution", json_id(&execution.id), "task", json_text(execution.task));
+	result_counts(running, request->result, counts);
 	return fine ? SERVICE_OK : SERVICE_SOME;
+}
+
+/* Nothing of a rehearsal is kept: its records are in the result. */
+static enum service_end running_foresight(struct running *running, const struct task *task)
+{
+	struct request *request = running->request;
+	json_int_t counts[STATUS_COUNT] = {0};
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(running->foreseen, i, record)
+	{
+		const char *word = json_string_value(json_object_get(record, "status"));
+
+		for (int status = 0; status < STATUS_COUNT; status++)
+			counts[status] += strcmp(status_name(status), word) == 0;
+	}
+	request->result = json_pack("{s:b, s:o}", "dry_run", 1, "task", json_text(task->name));
+	result_counts(running, request->result, counts);
+	json_object_set(request->result, "records", running->foreseen);
+	return running->trouble ? SERVICE_SOME : SERVICE_OK;
 }
 
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
 
-static enum err running_start(struct running *running, const struct task *task,
-    const struct selected *items, size_t count, const char *trigger)
+static enum err running_start(struct running *running, const struct rotation_order *order)
 {
 	struct service *service = running->request->service;
-	json_int_t total = (json_int_t)count;
-	enum err err = rotation_recover(service->rotation, running->request->error);
+	json_int_t total = (json_int_t)order->count;
+	enum err err = ERR_OK;
 
+	/* Doubts are settled by what changes, not by what only looks. */
+	if (order->kind == ROTATION_CHANGE)
+		err = rotation_recover(service->rotation, running->request->error);
 	if (err != ERR_OK)
 		return err;
 	service_tell(service, json_pack("{s:s, s:o, s:I}", "event", "started", "task",
-				  json_text(task->name), "total", total));
-	return rotation_run(service->rotation, task, items, count, trigger, &running->execution,
-	    running->request->error);
+				  json_text(order->task->name), "total", total));
+	return rotation_run(service->rotation, order, &running->execution, running->request->error);
 }
 
-enum service_end run_items(struct request *request, const struct task *task,
-    const struct selected *items, size_t count, const char *trigger)
+static enum service_end running_wait(struct running *running, const struct rotation_order *order)
+{
+	struct service *service = running->request->service;
+	struct clock *clock = loop_clock(service->loop);
+
+	timer_start(clock, &running->tick, TICK_MS);
+	loop_run(service->loop);
+	timer_stop(&running->tick);
+	if (running->broken)
+		return SERVICE_NO_ENGINE;
+	return running->foreseen != NULL ? running_foresight(running, order->task)
+					 : running_result(running);
+}
+
+enum service_end run_order(struct request *request, const struct rotation_order *order)
 {
 	struct service *service = request->service;
-	struct clock *clock = loop_clock(service->loop);
-	struct running running = {.request = request, .started_ms = clock_mono_ms(clock)};
+	struct running running = {
+	    .request = request,
+	    .started_ms = clock_mono_ms(loop_clock(service->loop)),
+	};
 	enum service_end end = engine_open(request, NEEDS_WIRES);
 
 	if (end != SERVICE_OK)
 		return end;
 	running.tick = (struct timer){.fn = running_tick, .arg = &running};
+	if (order->kind == ROTATION_REHEARSE)
+		running.foreseen = json_array();
 	service->event = running_event;
 	service->event_arg = &running;
 	end = SERVICE_NO_ENGINE;
-	if (running_start(&running, task, items, count, trigger) == ERR_OK) {
-		timer_start(clock, &running.tick, TICK_MS);
-		loop_run(service->loop);
-		timer_stop(&running.tick);
-		if (!running.broken)
-			end = running_result(&running);
-	}
+	if (running_start(&running, order) == ERR_OK)
+		end = running_wait(&running, order);
 	service->event = NULL;
+	json_decref(running.foreseen);
 	return end;
 }
 
@@ -195,7 +250,14 @@ enum service_end run_task(struct request *request)
 		    task->line);
 	if (policy_select(request->service->policy, task, &selection, request->error) != ERR_OK)
 		return SERVICE_USAGE;
-	end = run_items(request, task, selection.items, selection.count, "manual");
+	end = run_order(request,
+	    &(struct rotation_order){
+		.kind = param_flag(request, "dry_run") ? ROTATION_REHEARSE : ROTATION_CHANGE,
+		.task = task,
+		.items = selection.items,
+		.count = selection.count,
+		.trigger = "manual",
+	    });
 	selection_clear(&selection);
 	return end;
 }

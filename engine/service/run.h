@@ -4,9 +4,7 @@
 
 #include "service/engine.h"
 
-/* Opens the engine, rotates these accounts under the task and waits for the end. The result is the
- * summary. */
-enum service_end run_items(struct request *, const struct task *, const struct selected *items,
-    size_t count, const char *trigger) MUST_CHECK;
+/* Opens the engine, carries out the order and waits for the end. The result is the summary. */
+enum service_end run_order(struct request *, const struct rotation_order *) MUST_CHECK;
 
 #endif

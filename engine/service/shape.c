@@ -219,13 +219,14 @@ json_t *shape_record(const struct record *record)
 	    status_name(record->status), "reason", shape_word(record->reason), "error",
 	    shape_error(record->error_class, record->error_code, record->error_message), "detail",
 	    shape_detail(record));
-	json_t *facts = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
+	const char *method = proof_name(record->proof);
+	json_t *facts = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
 	    "old_version", shape_number(record->old_version), "new_version",
-	    shape_number(record->new_version), "proof", shape_word(proof_name(record->proof)),
-	    "attempts", attempts, "sends", sends, "planned", json_time(record->planned_ms),
-	    "staged", json_time(record->staged_ms), "sent", json_time(record->sent_ms), "proved",
-	    json_time(record->proved_ms), "ended", json_time(record->ended_ms), "elapsed_ms",
-	    shape_elapsed(record));
+	    shape_number(record->new_version), "method", shape_word(method), "proof",
+	    shape_word(record->proved_ms != 0 ? method : ""), "attempts", attempts, "sends", sends,
+	    "planned", json_time(record->planned_ms), "staged", json_time(record->staged_ms),
+	    "sent", json_time(record->sent_ms), "proved", json_time(record->proved_ms), "ended",
+	    json_time(record->ended_ms), "elapsed_ms", shape_elapsed(record));
 
 	json_object_update(shape, facts);
 	json_decref(facts);

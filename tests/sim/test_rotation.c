@@ -198,8 +198,14 @@ static void history_run(struct sim *sim, const char *name)
 	if (policy_select(policy, task, &selection, &error) != ERR_OK)
 		fail_msg("policy_select: %s", error.text);
 	sim_trace(sim, "RUN %s", name);
-	if (rotation_run(sim->rotation, task, selection.items, selection.count, "manual", &id,
-		&error) != ERR_OK)
+	if (rotation_run(sim->rotation,
+		&(struct rotation_order){
+		    .task = task,
+		    .items = selection.items,
+		    .count = selection.count,
+		    .trigger = "manual",
+		},
+		&id, &error) != ERR_OK)
 		fail_msg("rotation_run: %s", error.text);
 	selection_clear(&selection);
 }
