@@ -13,10 +13,18 @@
 #define NEXT_SIZE      512
 #define STATUS_COLUMNS 10
 
+enum { KEY_DRY_RUN = 0x1000 };
+
 static int run_run(struct cli *);
 
+static const struct argp_option run_options[] = {
+    {"dry-run", KEY_DRY_RUN, NULL, 0, "change nothing: tell what would become of each account", 0},
+    {0},
+};
+
 const struct command run_commands[] = {
-    {"run", "TASK", "rotate the accounts of a task, and wait for the end", NULL, 1, 1, run_run},
+    {"run", "TASK", "rotate the accounts of a task, and wait for the end", run_options, 1, 1,
+	run_run},
     {0},
 };
 
@@ -127,6 +135,10 @@ int run_print(struct cli *cli, enum service_end end, const json_t *result)
 		printf("nothing to do: task \"%s\" selects no accounts\n", text_of(result, "task"));
 		return end;
 	}
+	if (json_is_true(json_object_get(result, "dry_run"))) {
+		foresight_print(result);
+		return end;
+	}
 	print_summary(result);
 	if (end == SERVICE_SOME)
 		print_troubles(cli, result);
@@ -142,6 +154,7 @@ static int run_run(struct cli *cli)
 	int status;
 
 	json_object_set_new(params, "task", json_text(cli->args[0]));
+	json_object_set_new(params, "dry_run", json_boolean(cli_flag(cli, "dry-run")));
 	end = cli_call(cli, "run", params, &result);
 	status = run_print(cli, end, result);
 	json_decref(result);

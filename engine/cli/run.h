@@ -7,4 +7,7 @@
 /* Prints the summary and what did not succeed; returns the exit status. */
 int run_print(struct cli *, enum service_end, const json_t *result);
 
+/* What a rehearsal foretells, for people. */
+void foresight_print(const json_t *result);
+
 #endif
