@@ -323,6 +323,10 @@ enum err execution_find(
 enum err record_find(
     struct vault_txn *, const char *text, struct record *, struct error *error) MUST_CHECK;
 
+/* How many characters of its id tell it from all others, as *_find takes them; at least 8. */
+size_t execution_id_length(struct vault_txn *, const struct id *);
+size_t record_id_length(struct vault_txn *, const struct id *);
+
 /* Newest first. `before` (none = from the newest) is not included: the page key. False from fn
  * stops. */
 void execution_each(struct vault_txn *, const struct id *before,

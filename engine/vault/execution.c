@@ -66,6 +66,11 @@ enum err execution_find(
 	return err == ERR_OK ? err : error_set(error, err, "execution %s cannot be read", text);
 }
 
+size_t execution_id_length(struct vault_txn *txn, const struct id *id)
+{
+	return find_length(txn, TABLE_EXECUTION, id);
+}
+
 void execution_each(struct vault_txn *txn, const struct id *before,
     bool (*fn)(void *arg, const struct execution *), void *arg)
 {

@@ -64,3 +64,23 @@ enum err find_by_id(struct vault_txn *txn, enum table table, const char *what, c
 	*id = low;
 	return ERR_OK;
 }
+
+size_t find_length(struct vault_txn *txn, enum table table, const struct id *id)
+{
+	static const enum step steps[] = {STEP_DOWN, STEP_UP};
+	size_t length = FIND_LENGTH_MIN;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct key key = key_of_id(id);
+		struct id neighbour;
+		struct bytes row;
+		size_t common;
+
+		if (store_step(txn, table, steps[i], &key, &row) != ERR_OK || key.len != ID_SIZE)
+			continue;
+		memcpy(neighbour.bytes, key.bytes, ID_SIZE);
+		common = common_length(id, &neighbour);
+		length = common + 1 > length ? common + 1 : length;
+	}
+	return length;
+}

@@ -155,6 +155,11 @@ enum err record_find(
 	return err == ERR_OK ? err : error_set(error, err, "record %s cannot be read", text);
 }
 
+size_t record_id_length(struct vault_txn *txn, const struct id *id)
+{
+	return find_length(txn, TABLE_RECORD, id);
+}
+
 static void record_each_of_all(struct vault_txn *txn, const struct id *after,
     bool (*fn)(void *arg, const struct record *), void *arg)
 {
