@@ -7,25 +7,40 @@
 
 #include "base/json.h"
 #include "cli/accounts_csv.h"
+#include "cli/ask.h"
 #include "cli/format.h"
+#include "cli/list.h"
 #include "cli/reveal.h"
-#include "cli/sheet.h"
 #include "cli/terminal.h"
 
-#define PASSWORD_BYTES_MAX 16384
-
-enum { KEY_UNMANAGED = 0x1000, KEY_IN_DOUBT, KEY_KIND, KEY_NUMBER, KEY_RAW };
+enum {
+	KEY_UNMANAGED = 0x1000,
+	KEY_IN_DOUBT,
+	KEY_MISMATCH,
+	KEY_ORPHANED,
+	KEY_OLDER,
+	KEY_KIND,
+	KEY_NUMBER,
+	KEY_RAW
+};
 
 static int list_run(struct cli *);
 static int show_run(struct cli *);
+static int history_run(struct cli *);
 static int import_run(struct cli *);
 static int add_run(struct cli *);
 
 static const struct argp_option list_options[] = {
     {"unmanaged", KEY_UNMANAGED, NULL, 0, "only those without a known secret", 0},
     {"in-doubt", KEY_IN_DOUBT, NULL, 0, "only those whose change is not settled", 0},
+    {"mismatch", KEY_MISMATCH, NULL, 0, "only those that none of their secrets opens", 0},
+    {"orphaned", KEY_ORPHANED, NULL, 0, "only those that are kept and declared no more", 0},
+    {"older", KEY_OLDER, "AGE", 0, "only those whose secret is older than that, such as 90d", 0},
+    LIST_CSV,
     {0},
 };
+
+static const struct argp_option history_options[] = {LIST_CSV, {0}};
 
 static const struct argp_option reveal_options[] = {
     {"kind", KEY_KIND, "KIND", 0, "password or key, of an account that has both", 0},
@@ -39,6 +54,8 @@ const struct command account_commands[] = {
 	list_options, 0, -1, list_run},
     {"account show", "ASSET ACCOUNT", "show an account's versions, never their secrets", NULL, 2, 2,
 	show_run},
+    {"account history", "ASSET ACCOUNT", "show what made each version, and how it ended",
+	history_options, 2, 2, history_run},
     {"account add", "ASSET ACCOUNT", "tell an account's password (asks, or one line of stdin)",
 	NULL, 2, 2, add_run},
     {"account import", "FILE", "tell many secrets, from CSV (- = stdin)", NULL, 1, 1, import_run},
@@ -49,81 +66,68 @@ const struct command account_commands[] = {
 
 /* ── list ────────────────────────────────────────────────────────────────────────────────── */
 
-static void print_accounts(const json_t *accounts)
+static const char *age_text(char out[LIST_TEXT_SIZE], const json_t *account)
 {
-	static const char *const titles[] = {
-	    "asset", "account", "state", "age", "proof", "kind", "", NULL};
-	struct sheet *sheet = sheet_new(titles);
-	int64_t now_s = time(NULL);
-	const json_t *account;
-	size_t i;
-
-	json_array_foreach(accounts, i, account)
-	{
-		bool declared = json_is_true(json_object_get(account, "declared"));
-		char age[FORMAT_SIZE];
-
-		format_age(age, text_of(account, "changed"), now_s);
-
-		sheet_add(sheet, (const char *const[]){
-				     text_of(account, "asset"),
-				     text_of(account, "account"),
-				     text_of(account, "state"),
-				     age,
-				     text_of(account, "proof"),
-				     text_of(account, "kind"),
-				     declared ? "" : "kept, declared no more",
-				 });
-	}
-	sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));
-	sheet_free(sheet);
+	return format_age(out, text_of(account, "changed"), time(NULL));
 }
+
+static const char *declared_text(char out[LIST_TEXT_SIZE], const json_t *account)
+{
+	(void)out;
+	return json_is_true(json_object_get(account, "declared")) ? "" : "kept, declared no more";
+}
+
+static const struct column account_columns[] = {
+    {"asset", "asset", NULL},
+    {"account", "account", NULL},
+    {"state", "state", NULL},
+    {"age", NULL, age_text},
+    {"proof", "proof", NULL},
+    {"kind", "kind", NULL},
+    {"", NULL, declared_text},
+    {NULL, "declared", NULL},
+    {NULL, "current", NULL},
+    {NULL, "pending", NULL},
+    {NULL, "previous", NULL},
+    {NULL, "changed", NULL},
+    {NULL, "proved", NULL},
+    {0},
+};
 
 static int list_run(struct cli *cli)
 {
-	json_t *params = json_pack("{s:b, s:b, s:o}", "unmanaged", cli_flag(cli, "unmanaged"),
-	    "in_doubt", cli_flag(cli, "in-doubt"), "assets", cli_args(cli));
-	json_t *result;
-	int status = cli_call(cli, "account.list", params, &result);
+	json_t *params = cli_params(cli), *result;
+	int status;
 
-	if (status == SERVICE_OK && cli->json)
-		status = cli_print_json(result, status);
-	else if (status == SERVICE_OK && json_array_size(result) == 0)
-		printf("no accounts\n");
-	else if (status == SERVICE_OK)
-		print_accounts(result);
+	json_object_set_new(params, "assets", cli_args(cli));
+	status = cli_call(cli, "account.list", params, &result);
+	status = list_print(cli, status, result, account_columns, "no accounts");
 	json_decref(result);
 	return status;
 }
 
 /* ── show ────────────────────────────────────────────────────────────────────────────────── */
 
-static void print_versions(const json_t *versions)
+static const char *created_text(char out[LIST_TEXT_SIZE], const json_t *version)
 {
-	static const char *const titles[] = {
-	    "version", "stage", "kind", "made", "proof", "proved", "end", NULL};
-	struct sheet *sheet = sheet_new(titles);
-	const json_t *version;
-	size_t i;
-
-	json_array_foreach(versions, i, version)
-	{
-		char number[24], made[FORMAT_SIZE], proved[FORMAT_SIZE];
-
-		snprintf(number, sizeof(number), "%lld", (long long)number_of(version, "number"));
-		sheet_add(sheet, (const char *const[]){
-				     number,
-				     text_of(version, "stage"),
-				     text_of(version, "kind"),
-				     format_time(made, text_of(version, "created")),
-				     text_of(version, "proof"),
-				     format_time(proved, text_of(version, "proved")),
-				     text_of(version, "end"),
-				 });
-	}
-	sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));
-	sheet_free(sheet);
+	return format_time(out, text_of(version, "created"));
 }
+
+static const char *proved_text(char out[LIST_TEXT_SIZE], const json_t *version)
+{
+	return format_time(out, text_of(version, "proved"));
+}
+
+static const struct column version_columns[] = {
+    {"version", "number", NULL},
+    {"stage", "stage", NULL},
+    {"kind", "kind", NULL},
+    {"made", NULL, created_text},
+    {"proof", "proof", NULL},
+    {"proved", NULL, proved_text},
+    {"end", "end", NULL},
+    {0},
+};
 
 static void print_account(const json_t *account)
 {
@@ -135,7 +139,7 @@ static void print_account(const json_t *account)
 		? ""
 		: " (the policy declares it no more)");
 	if (json_array_size(versions) > 0)
-		print_versions(versions);
+		list_write(stdout, terminal_width(STDOUT_FILENO), versions, version_columns);
 }
 
 static json_t *account_params(const struct cli *cli)
@@ -156,6 +160,91 @@ static int show_run(struct cli *cli)
 		status = cli_print_json(result, status);
 	else if (status == SERVICE_OK)
 		print_account(result);
+	json_decref(result);
+	return status;
+}
+
+/* ── history ─────────────────────────────────────────────────────────────────────────────── */
+
+static const char *maker_text(char out[LIST_TEXT_SIZE], const json_t *version)
+{
+	const json_t *maker = json_object_get(version, "made_by");
+
+	if (json_is_object(maker))
+		snprintf(out, LIST_TEXT_SIZE, "task %s (%s)", text_of(maker, "task"),
+		    text_of(maker, "trigger"));
+	else if (json_is_string(json_object_get(version, "record")))
+		return "a record that is not kept any more";
+	else
+		return "told";
+	return out;
+}
+
+static const char *ending_text(char out[LIST_TEXT_SIZE], const json_t *version)
+{
+	static const char *const words[][2] = {
+	    {"replaced", "a newer one works"},
+	    {"not_live", "never became the account's"},
+	    {"no_verdict", "nobody knows: it did not open"},
+	};
+	const char *end = text_of(version, "end"), *why = end;
+	char when[FORMAT_SIZE];
+
+	if (end[0] == '\0')
+		return text_of(version, "stage");
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i][0], end) == 0)
+			why = words[i][1];
+	snprintf(out, LIST_TEXT_SIZE, "%s, %s", format_time(when, text_of(version, "ended")), why);
+	return out;
+}
+
+/* What came of the record that made it, where that was no success. */
+static const char *outcome_text(char out[LIST_TEXT_SIZE], const json_t *version)
+{
+	const json_t *maker = json_object_get(version, "made_by");
+	const char *status = text_of(maker, "status"), *reason = text_of(maker, "reason");
+
+	if (!json_is_object(maker))
+		return "";
+	if (reason[0] == '\0')
+		reason = text_of(json_object_get(maker, "error"), "code");
+	snprintf(out, LIST_TEXT_SIZE, "%s%s%s", status, reason[0] == '\0' ? "" : ": ", reason);
+	return out;
+}
+
+static const struct column history_columns[] = {
+    {"version", "number", NULL},
+    {"kind", "kind", NULL},
+    {"made", NULL, created_text},
+    {"by", NULL, maker_text},
+    {"record", "made_by.record", NULL},
+    {"came of it", NULL, outcome_text},
+    {"proof", "proof", NULL},
+    {"proved", NULL, proved_text},
+    {"now", NULL, ending_text},
+    {NULL, "stage", NULL},
+    {NULL, "created", NULL},
+    {NULL, "made_by.task", NULL},
+    {NULL, "made_by.execution", NULL},
+    {NULL, "made_by.asset", NULL},
+    {NULL, "made_by.status", NULL},
+    {NULL, "proved", NULL},
+    {NULL, "end", NULL},
+    {NULL, "ended", NULL},
+    {0},
+};
+
+static int history_run(struct cli *cli)
+{
+	json_t *result;
+	int status = cli_call(cli, "account.history", account_params(cli), &result);
+
+	if (status == SERVICE_OK && cli->json)
+		status = cli_print_json(result, status);
+	else
+		status = list_print(cli, status, json_object_get(result, "versions"),
+		    history_columns, "no secret of it is kept");
 	json_decref(result);
 	return status;
 }
@@ -193,34 +282,14 @@ static int import_run(struct cli *cli)
 
 /* ── add ─────────────────────────────────────────────────────────────────────────────────── */
 
-/* Twice on a terminal, which does not show what is typed. */
-static int read_password(struct buf *password)
-{
-	struct buf again;
-	bool same;
-
-	if (!terminal_read_secret("password: ", password))
-		return cli_usage("no password was given (at most %d bytes)", PASSWORD_BYTES_MAX);
-	if (!terminal_is(STDIN_FILENO))
-		return SERVICE_OK;
-	buf_init(&again, PASSWORD_BYTES_MAX);
-	same = terminal_read_secret("again: ", &again) &&
-	       strcmp(buf_text(password), buf_text(&again)) == 0;
-	buf_clear(&again);
-	return same ? SERVICE_OK : cli_usage("they differ; nothing was changed");
-}
-
 static int add_password(struct cli *cli, struct buf *password)
 {
-	json_t *params = account_params(cli), *result;
-	json_t *text = json_stringn(buf_text(password), password->len);
+	json_t *params, *result, *text = ask_text(password);
 	int status;
 
-	if (text == NULL || strlen(buf_text(password)) != password->len) {
-		json_decref(text);
-		json_decref(params);
+	if (text == NULL)
 		return cli_usage("the password is no UTF-8 text; nothing was changed");
-	}
+	params = account_params(cli);
 	json_object_set_new(params, "password", text);
 	status = cli_call(cli, "account.add", params, &result);
 	status = print_told(cli, status, result);
@@ -233,8 +302,8 @@ static int add_run(struct cli *cli)
 	struct buf password;
 	int status;
 
-	buf_init(&password, PASSWORD_BYTES_MAX);
-	status = read_password(&password);
+	buf_init(&password, ASK_BYTES_MAX);
+	status = ask_secret("password", &password);
 	if (status == SERVICE_OK)
 		status = add_password(cli, &password);
 	buf_clear(&password);

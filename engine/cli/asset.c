@@ -6,8 +6,7 @@
 
 #include "base/json.h"
 #include "cli/advice.h"
-#include "cli/format.h"
-#include "cli/sheet.h"
+#include "cli/list.h"
 #include "cli/terminal.h"
 
 #define KEY_YES 0x1000
@@ -21,9 +20,11 @@ static const struct argp_option trust_options[] = {
     {0},
 };
 
+static const struct argp_option list_options[] = {LIST_CSV, {0}};
+
 const struct command asset_commands[] = {
-    {"asset list", "[ASSET|GLOB|NODE...]", "show assets with what they inherit", NULL, 0, -1,
-	list_run},
+    {"asset list", "[ASSET|GLOB|NODE...]", "show assets with what they inherit", list_options, 0,
+	-1, list_run},
     {"asset ping", "ASSET|GLOB|NODE...", "log in as the admin and elevate; change nothing", NULL, 1,
 	-1, ping_run},
     {"asset trust", "ASSET", "pin the host key that the asset offers now", trust_options, 1, 1,
@@ -41,110 +42,65 @@ static json_t *assets_param(const struct cli *cli)
 
 /* ── list ────────────────────────────────────────────────────────────────────────────────── */
 
-static char *join(char *out, size_t size, const json_t *texts)
+static const char *address_text(char out[LIST_TEXT_SIZE], const json_t *asset)
 {
-	size_t used = 0;
-	const json_t *text;
-	size_t i;
-
-	out[0] = '\0';
-	json_array_foreach(texts, i, text)
-	{
-		if (used < size)
-			used += (size_t)snprintf(out + used, size - used, "%s%s", i == 0 ? "" : ",",
-			    json_string_value(text));
-	}
+	snprintf(out, LIST_TEXT_SIZE, "%s:%lld", text_of(asset, "address"),
+	    (long long)number_of(asset, "port"));
 	return out;
 }
 
-static char *join_labels(char *out, size_t size, json_t *labels)
+static const char *pinned_text(char out[LIST_TEXT_SIZE], const json_t *asset)
 {
-	size_t used = 0;
-	const char *key;
-	json_t *value;
-
-	out[0] = '\0';
-	json_object_foreach(labels, key, value)
-	{
-		const char *text = json_string_value(value);
-		bool bare = strcmp(text, "true") == 0;
-
-		if (used < size)
-			used += (size_t)snprintf(out + used, size - used, "%s%s%s%s",
-			    used == 0 ? "" : ",", key, bare ? "" : "=", bare ? "" : text);
-	}
-	return out;
+	(void)out;
+	return json_array_size(json_object_get(asset, "host_keys")) > 0 ? "pinned" : "not seen";
 }
 
-static void print_assets(const json_t *assets)
-{
-	static const char *const titles[] = {"asset", "address", "platform", "node", "admin",
-	    "become", "accounts", "labels", "host key", NULL};
-	struct sheet *sheet = sheet_new(titles);
-	const json_t *asset;
-	size_t i;
-
-	json_array_foreach(assets, i, asset)
-	{
-		char address[300], accounts[512], labels[512];
-		bool pinned = json_array_size(json_object_get(asset, "host_keys")) > 0;
-
-		snprintf(address, sizeof(address), "%s:%lld", text_of(asset, "address"),
-		    (long long)number_of(asset, "port"));
-		sheet_add(sheet,
-		    (const char *const[]){
-			text_of(asset, "name"),
-			address,
-			text_of(asset, "platform"),
-			text_of(asset, "node"),
-			text_of(asset, "admin"),
-			text_of(asset, "become"),
-			join(accounts, sizeof(accounts), json_object_get(asset, "accounts")),
-			join_labels(labels, sizeof(labels), json_object_get(asset, "labels")),
-			pinned ? "pinned" : "not seen",
-		    });
-	}
-	sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));
-	sheet_free(sheet);
-}
+static const struct column asset_columns[] = {
+    {"asset", "name", NULL},
+    {"address", NULL, address_text},
+    {NULL, "address", NULL},
+    {NULL, "port", NULL},
+    {"platform", "platform", NULL},
+    {"node", "node", NULL},
+    {"admin", "admin", NULL},
+    {"become", "become", NULL},
+    {"accounts", "accounts", NULL},
+    {"labels", "labels", NULL},
+    {"host key", NULL, pinned_text},
+    {0},
+};
 
 static int list_run(struct cli *cli)
 {
 	json_t *result;
 	int status = cli_call(cli, "asset.list", assets_param(cli), &result);
 
-	if (status == SERVICE_OK && cli->json)
-		status = cli_print_json(result, status);
-	else if (status == SERVICE_OK)
-		print_assets(result);
+	status = list_print(cli, status, result, asset_columns, "no assets");
 	json_decref(result);
 	return status;
 }
 
 /* ── ping ────────────────────────────────────────────────────────────────────────────────── */
 
-static void print_pings(const json_t *answers)
+static const char *took_text(char out[LIST_TEXT_SIZE], const json_t *answer)
 {
-	static const char *const titles[] = {"asset", "", "took", "", NULL};
-	struct sheet *sheet = sheet_new(titles);
-	const json_t *answer;
-	size_t i;
-
-	json_array_foreach(answers, i, answer)
-	{
-		char took[FORMAT_SIZE];
-
-		snprintf(took, sizeof(took), "%lld ms", (long long)number_of(answer, "elapsed_ms"));
-		sheet_add(sheet, (const char *const[]){
-				     text_of(answer, "asset"),
-				     text_of(answer, "status"),
-				     took,
-				     advice_what(answer),
-				 });
-	}
-	sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));
-	sheet_free(sheet);
+	snprintf(out, LIST_TEXT_SIZE, "%lld ms", (long long)number_of(answer, "elapsed_ms"));
+	return out;
 }
+
+static const char *what_text(char out[LIST_TEXT_SIZE], const json_t *answer)
+{
+	(void)out;
+	return advice_what(answer);
+}
+
+static const struct column ping_columns[] = {
+    {"asset", "asset", NULL},
+    {"", "status", NULL},
+    {"took", NULL, took_text},
+    {"", NULL, what_text},
+    {0},
+};
 
 static int ping_run(struct cli *cli)
 {
@@ -154,7 +110,7 @@ static int ping_run(struct cli *cli)
 	if (result != NULL && cli->json)
 		status = cli_print_json(result, status);
 	else if (result != NULL)
-		print_pings(result);
+		list_write(stdout, terminal_width(STDOUT_FILENO), result, ping_columns);
 	json_decref(result);
 	return status;
 }

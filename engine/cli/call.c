@@ -3,11 +3,14 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
+
+#define NAME_SIZE 32 /* of an option */
 
 const char *cli_option(const struct cli *cli, const char *name)
 {
@@ -17,6 +20,31 @@ const char *cli_option(const struct cli *cli, const char *name)
 bool cli_flag(const struct cli *cli, const char *name)
 {
 	return json_object_get(cli->options, name) != NULL;
+}
+
+json_t *cli_params(const struct cli *cli)
+{
+	json_t *params = json_object(), *value;
+	const char *option;
+
+	json_object_foreach(cli->options, option, value)
+	{
+		char name[NAME_SIZE];
+
+		if (strcmp(option, "csv") == 0)
+			continue;
+		snprintf(name, sizeof(name), "%s", option);
+		for (char *dash = name; (dash = strchr(dash, '-')) != NULL;)
+			*dash = '_';
+		json_object_set(params, name, value);
+	}
+	return params;
+}
+
+void cli_release(struct cli *cli)
+{
+	service_free(cli->service);
+	cli->service = NULL;
 }
 
 json_t *cli_args(const struct cli *cli)

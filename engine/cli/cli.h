@@ -56,6 +56,9 @@ int command_main(int argc, char **argv);
 const char *cli_option(const struct cli *, const char *name);
 bool cli_flag(const struct cli *, const char *name);
 
+/* The command's options as parameters: `--in-doubt` is "in_doubt"; without --csv. */
+json_t *cli_params(const struct cli *);
+
 /* All arguments as an array of texts. */
 json_t *cli_args(const struct cli *);
 
@@ -67,6 +70,9 @@ int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * result is the caller's, and NULL unless OK or SOME.
  */
 enum service_end cli_call(struct cli *, const char *method, json_t *params, json_t **result);
+
+/* Closes the engine: the command needs it no more, and others may have the vault. */
+void cli_release(struct cli *);
 
 /* Prints {file, line, text} problems; those of `word` begin with it ("warning: "). */
 void cli_problems(const json_t *problems, const char *word);

@@ -154,7 +154,7 @@ static bool parse_own(struct parsing *parsing, int key, const char *arg)
 		if (option->key != key)
 			continue;
 		json_object_set_new(parsing->cli->options, option->name,
-		    arg == NULL ? json_true() : json_string(arg));
+		    arg == NULL ? json_true() : json_text(arg));
 		return true;
 	}
 	return false;
@@ -282,6 +282,10 @@ static int command_run(struct cli *cli, const struct command *command)
 	struct service_config config = {.dir = cli->dir, .purpose = purpose};
 	int status;
 
+	if (cli->json && cli_flag(cli, "csv")) {
+		free(purpose);
+		return cli_usage("--json or --csv, not both");
+	}
 	cli->progress = progress_new(cli->quiet, cli->json, cli->verbose);
 	config.progress = progress_event;
 	config.arg = cli->progress;

@@ -2,85 +2,116 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/format.h"
-#include "cli/sheet.h"
-#include "cli/terminal.h"
+#include "cli/list.h"
 
-#define KEY_LIMIT 0x1000
+enum { KEY_LIMIT = 0x1000, KEY_ASSET };
 
 static int list_run(struct cli *);
 static int show_run(struct cli *);
+static int log_run(struct cli *);
 
 static const struct argp_option list_options[] = {
     {"limit", KEY_LIMIT, "N", 0, "only the N newest", 0},
+    LIST_CSV,
+    {0},
+};
+
+static const struct argp_option log_options[] = {
+    {"asset", KEY_ASSET, "ASSET|GLOB", 0, "only what was done on these", 0},
+    LIST_CSV,
     {0},
 };
 
 const struct command execution_commands[] = {
     {"execution list", "", "show what was run, newest first", list_options, 0, 0, list_run},
     {"execution show", "ID", "show one execution", NULL, 1, 1, show_run},
+    {"execution log", "ID", "show step by step what was done, as far as it is kept", log_options, 1,
+	1, log_run},
     {0},
 };
 
-static const char *state_of(const json_t *execution)
+static const char *short_text(char out[LIST_TEXT_SIZE], const json_t *execution)
 {
-	return json_is_true(json_object_get(execution, "interrupted")) ? "interrupted" : "ended";
+	(void)out;
+	return text_of(execution, "short");
 }
 
-static char *count_text(char out[FORMAT_SIZE], const json_t *execution, const char *status)
+static const char *started_text(char out[LIST_TEXT_SIZE], const json_t *execution)
+{
+	return format_time(out, text_of(execution, "started"));
+}
+
+static const char *total_text(char out[LIST_TEXT_SIZE], const json_t *execution)
+{
+	return format_count(out, (uint64_t)number_of(execution, "total"));
+}
+
+static const char *count_text(char *out, const json_t *execution, const char *status)
 {
 	json_int_t count = number_of(json_object_get(execution, "counts"), status);
 
-	if (count == 0)
-		out[0] = '\0';
-	else
-		format_count(out, (uint64_t)count);
-	return out;
+	return count == 0 ? "" : format_count(out, (uint64_t)count);
 }
 
-static void print_executions(const json_t *executions)
+static const char *success_text(char out[LIST_TEXT_SIZE], const json_t *execution)
 {
-	static const char *const titles[] = {"execution", "task", "by", "started", "total",
-	    "success", "failed", "unverified", "skipped", "", NULL};
-	struct sheet *sheet = sheet_new(titles);
-	const json_t *execution;
-	size_t i;
-
-	json_array_foreach(executions, i, execution)
-	{
-		char started[FORMAT_SIZE], total[FORMAT_SIZE], counts[4][FORMAT_SIZE];
-
-		sheet_add(sheet, (const char *const[]){
-				     text_of(execution, "id"),
-				     text_of(execution, "task"),
-				     text_of(execution, "trigger"),
-				     format_time(started, text_of(execution, "started")),
-				     format_count(total, (uint64_t)number_of(execution, "total")),
-				     count_text(counts[0], execution, "success"),
-				     count_text(counts[1], execution, "failed"),
-				     count_text(counts[2], execution, "unverified"),
-				     count_text(counts[3], execution, "skipped"),
-				     state_of(execution),
-				 });
-	}
-	sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));
-	sheet_free(sheet);
+	return count_text(out, execution, "success");
 }
+
+static const char *failed_text(char out[LIST_TEXT_SIZE], const json_t *execution)
+{
+	return count_text(out, execution, "failed");
+}
+
+static const char *unverified_text(char out[LIST_TEXT_SIZE], const json_t *execution)
+{
+	return count_text(out, execution, "unverified");
+}
+
+static const char *skipped_text(char out[LIST_TEXT_SIZE], const json_t *execution)
+{
+	return count_text(out, execution, "skipped");
+}
+
+static const char *state_text(char out[LIST_TEXT_SIZE], const json_t *execution)
+{
+	(void)out;
+	return json_is_true(json_object_get(execution, "interrupted")) ? "interrupted" : "ended";
+}
+
+static const struct column execution_columns[] = {
+    {"execution", NULL, short_text},
+    {NULL, "id", NULL},
+    {"task", "task", NULL},
+    {"by", "trigger", NULL},
+    {"started", NULL, started_text},
+    {NULL, "started", NULL},
+    {NULL, "ended", NULL},
+    {NULL, "interrupted", NULL},
+    {"total", NULL, total_text},
+    {"success", NULL, success_text},
+    {"failed", NULL, failed_text},
+    {"unverified", NULL, unverified_text},
+    {"skipped", NULL, skipped_text},
+    {"", NULL, state_text},
+    {NULL, "total", NULL},
+    {NULL, "counts.success", NULL},
+    {NULL, "counts.failed", NULL},
+    {NULL, "counts.unverified", NULL},
+    {NULL, "counts.skipped", NULL},
+    {0},
+};
 
 static int list_run(struct cli *cli)
 {
-	json_t *params = json_copy(cli->options), *result;
-	int status = cli_call(cli, "execution.list", params, &result);
+	json_t *result;
+	int status = cli_call(cli, "execution.list", cli_params(cli), &result);
 
-	if (status == SERVICE_OK && cli->json)
-		status = cli_print_json(result, status);
-	else if (status == SERVICE_OK && json_array_size(result) == 0)
-		printf("nothing was run yet: lockstep run TASK\n");
-	else if (status == SERVICE_OK)
-		print_executions(result);
+	status = list_print(
+	    cli, status, result, execution_columns, "nothing was run yet: lockstep run TASK");
 	json_decref(result);
 	return status;
 }
@@ -105,6 +136,7 @@ static void print_execution(const json_t *execution)
 			    format_count(text, (uint64_t)json_integer_value(count)));
 	}
 	printf("its records: lockstep record list --execution %s\n", text_of(execution, "id"));
+	printf("step by step: lockstep execution log %s\n", text_of(execution, "id"));
 }
 
 static int show_run(struct cli *cli)
@@ -118,6 +150,89 @@ static int show_run(struct cli *cli)
 		status = cli_print_json(result, status);
 	else if (status == SERVICE_OK)
 		print_execution(result);
+	json_decref(result);
+	return status;
+}
+
+/* ── log ─────────────────────────────────────────────────────────────────────────────────── */
+
+static const char *time_text(char out[LIST_TEXT_SIZE], const json_t *step)
+{
+	return format_time_ms(out, text_of(step, "time"));
+}
+
+static const char *ended_text(char out[LIST_TEXT_SIZE], const json_t *step)
+{
+	const char *code = text_of(json_object_get(step, "error"), "code");
+	const char *reason = text_of(step, "reason");
+
+	if (strcmp(reason, code) == 0)
+		reason = "";
+	snprintf(out, LIST_TEXT_SIZE, "%s%s%s%s%s; %lld visit%s, sent %lld time%s",
+	    text_of(step, "status"), reason[0] != '\0' || code[0] != '\0' ? ": " : "", reason,
+	    reason[0] != '\0' && code[0] != '\0' ? ", " : "", code,
+	    (long long)number_of(step, "attempts"), number_of(step, "attempts") == 1 ? "" : "s",
+	    (long long)number_of(step, "sends"), number_of(step, "sends") == 1 ? "" : "s");
+	return out;
+}
+
+static const char *step_text(char out[LIST_TEXT_SIZE], const json_t *step)
+{
+	const char *word = text_of(step, "step");
+
+	if (strcmp(word, "staged") == 0)
+		snprintf(out, LIST_TEXT_SIZE, "version %lld is kept, and may be sent",
+		    (long long)number_of(step, "version"));
+	else if (strcmp(word, "sent") == 0 && number_of(step, "sends") > 1)
+		snprintf(out, LIST_TEXT_SIZE, "the last of %lld times",
+		    (long long)number_of(step, "sends"));
+	else if (strcmp(word, "proved") == 0)
+		snprintf(out, LIST_TEXT_SIZE, "seen to work by %s", text_of(step, "proof"));
+	else if (strcmp(word, "ended") == 0)
+		return ended_text(out, step);
+	else
+		return "";
+	return out;
+}
+
+static const char *message_text(char out[LIST_TEXT_SIZE], const json_t *step)
+{
+	(void)out;
+	return text_of(json_object_get(step, "error"), "message");
+}
+
+static const struct column log_columns[] = {
+    {"time", NULL, time_text},
+    {NULL, "time", NULL},
+    {"asset", "asset", NULL},
+    {"account", "account", NULL},
+    {"step", "step", NULL},
+    {"", NULL, step_text},
+    {"", NULL, message_text},
+    {NULL, "record", NULL},
+    {NULL, "version", NULL},
+    {NULL, "proof", NULL},
+    {NULL, "status", NULL},
+    {NULL, "reason", NULL},
+    {NULL, "error.code", NULL},
+    {NULL, "error.message", NULL},
+    {NULL, "attempts", NULL},
+    {NULL, "sends", NULL},
+    {0},
+};
+
+static int log_run(struct cli *cli)
+{
+	json_t *params = cli_params(cli), *result;
+	int status;
+
+	json_object_set_new(params, "execution", json_text(cli->args[0]));
+	status = cli_call(cli, "execution.log", params, &result);
+	if (status == SERVICE_OK && cli->json)
+		status = cli_print_json(result, status);
+	else
+		status = list_print(cli, status, json_object_get(result, "steps"), log_columns,
+		    "it had nothing to do");
 	json_decref(result);
 	return status;
 }

@@ -64,6 +64,16 @@ char *format_time(char out[FORMAT_SIZE], const char *rfc3339)
 	return out;
 }
 
+char *format_time_ms(char out[FORMAT_SIZE], const char *rfc3339)
+{
+	const char *dot = strchr(rfc3339, '.');
+	size_t used = strlen(format_time(out, rfc3339));
+
+	if (used > 0 && dot != NULL)
+		snprintf(out + used, FORMAT_SIZE - used, "%.4s", dot);
+	return out;
+}
+
 char *format_age(char out[FORMAT_SIZE], const char *rfc3339, int64_t now_s)
 {
 	int64_t at = time_of(rfc3339);

@@ -16,6 +16,9 @@ char *format_elapsed(char out[FORMAT_SIZE], uint64_t ms);
 /* RFC 3339 (as results have it) in the local zone: "2026-11-24 09:41:07"; "" stays "". */
 char *format_time(char out[FORMAT_SIZE], const char *rfc3339);
 
+/* The same with milliseconds: "2026-11-24 09:41:07.120". */
+char *format_time_ms(char out[FORMAT_SIZE], const char *rfc3339);
+
 /* "3 min", "12 days": how long before `now_s` (1970) that was; "" stays "". */
 char *format_age(char out[FORMAT_SIZE], const char *rfc3339, int64_t now_s);
 

@@ -1,73 +1,106 @@
 #include "cli/run.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/advice.h"
 #include "cli/format.h"
-#include "cli/sheet.h"
-#include "cli/terminal.h"
+#include "cli/list.h"
 
-enum { KEY_EXECUTION = 0x1000, KEY_STATUS, KEY_LIMIT };
+enum {
+	KEY_EXECUTION = 0x1000,
+	KEY_STATUS,
+	KEY_TASK,
+	KEY_ASSET,
+	KEY_ACCOUNT,
+	KEY_REASON,
+	KEY_SINCE,
+	KEY_LIMIT
+};
 
 static int list_run(struct cli *);
 static int show_run(struct cli *);
 static int retry_run(struct cli *);
 
+#define FILTER_OPTIONS                                                                             \
+	{"execution", KEY_EXECUTION, "ID", 0, "only of this execution", 0},                        \
+	    {"status", KEY_STATUS, "S", 0,                                                         \
+		"only success, failed, unverified, skipped, planned or staged", 0},                \
+	    {"task", KEY_TASK, "TASK|GLOB", 0, "only of this task", 0},                            \
+	    {"asset", KEY_ASSET, "ASSET|GLOB|NODE", 0, "only of these assets", 0},                 \
+	    {"account", KEY_ACCOUNT, "ACCOUNT|GLOB", 0, "only of these accounts", 0},              \
+	    {"reason", KEY_REASON, "WORD", 0, "only with this reason or error", 0},                \
+	{                                                                                          \
+		"since", KEY_SINCE, "WHEN", 0,                                                     \
+		    "only of executions since then: 2d ago, or \"2026-11-24 09:41\"", 0            \
+	}
+
 static const struct argp_option list_options[] = {
-    {"execution", KEY_EXECUTION, "ID", 0, "only of this execution", 0},
-    {"status", KEY_STATUS, "S", 0, "only success, failed, unverified, skipped, planned, staged", 0},
+    FILTER_OPTIONS,
     {"limit", KEY_LIMIT, "N", 0, "at most N (of all executions: 1000)", 0},
+    LIST_CSV,
     {0},
 };
+
+static const struct argp_option retry_options[] = {FILTER_OPTIONS, {0}};
 
 const struct command record_commands[] = {
     {"record list", "", "show what came of each account", list_options, 0, 0, list_run},
     {"record show", "ID", "show one record, and what to do next", NULL, 1, 1, show_run},
-    {"record retry", "ID...", "run these records' accounts again, as the policy says now", NULL, 1,
-	-1, retry_run},
+    {"record retry", "[ID...]", "run the accounts of these records again, as the policy says now",
+	retry_options, 0, -1, retry_run},
     {0},
 };
 
 /* ── list ────────────────────────────────────────────────────────────────────────────────── */
 
-static void print_records(const json_t *records)
+static const char *short_text(char out[LIST_TEXT_SIZE], const json_t *record)
 {
-	static const char *const titles[] = {
-	    "record", "asset", "account", "status", "ended", "why", NULL};
-	struct sheet *sheet = sheet_new(titles);
-	const json_t *record;
-	size_t i;
-
-	json_array_foreach(records, i, record)
-	{
-		char ended[FORMAT_SIZE];
-
-		sheet_add(sheet, (const char *const[]){
-				     text_of(record, "id"),
-				     text_of(record, "asset"),
-				     text_of(record, "account"),
-				     text_of(record, "status"),
-				     format_time(ended, text_of(record, "ended")),
-				     advice_what(record),
-				 });
-	}
-	sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));
-	sheet_free(sheet);
+	(void)out;
+	return text_of(record, "short");
 }
+
+static const char *ended_text(char out[LIST_TEXT_SIZE], const json_t *record)
+{
+	return format_time(out, text_of(record, "ended"));
+}
+
+static const char *why_text(char out[LIST_TEXT_SIZE], const json_t *record)
+{
+	(void)out;
+	return advice_what(record);
+}
+
+static const struct column record_columns[] = {
+    {"record", NULL, short_text},
+    {NULL, "id", NULL},
+    {NULL, "execution", NULL},
+    {NULL, "task", NULL},
+    {"asset", "asset", NULL},
+    {"account", "account", NULL},
+    {"status", "status", NULL},
+    {"ended", NULL, ended_text},
+    {"why", NULL, why_text},
+    {NULL, "reason", NULL},
+    {NULL, "error.class", NULL},
+    {NULL, "error.code", NULL},
+    {NULL, "error.message", NULL},
+    {NULL, "proof", NULL},
+    {NULL, "attempts", NULL},
+    {NULL, "sends", NULL},
+    {NULL, "planned", NULL},
+    {NULL, "sent", NULL},
+    {NULL, "proved", NULL},
+    {NULL, "ended", NULL},
+    {0},
+};
 
 static int list_run(struct cli *cli)
 {
-	json_t *params = json_copy(cli->options), *result;
-	int status = cli_call(cli, "record.list", params, &result);
+	json_t *result;
+	int status = cli_call(cli, "record.list", cli_params(cli), &result);
 
-	if (status == SERVICE_OK && cli->json)
-		status = cli_print_json(result, status);
-	else if (status == SERVICE_OK && json_array_size(result) == 0)
-		printf("no records\n");
-	else if (status == SERVICE_OK)
-		print_records(result);
+	status = list_print(cli, status, result, record_columns, "no records");
 	json_decref(result);
 	return status;
 }
@@ -136,7 +169,7 @@ static int show_run(struct cli *cli)
 
 static int retry_run(struct cli *cli)
 {
-	json_t *params = json_object(), *result;
+	json_t *params = cli_params(cli), *result;
 	enum service_end end;
 	int status;
 

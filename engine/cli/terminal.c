@@ -25,6 +25,15 @@ size_t terminal_width(int fd)
 	return size.ws_col > 0 ? size.ws_col : 80;
 }
 
+size_t terminal_height(int fd)
+{
+	struct winsize size;
+
+	if (!terminal_is(fd) || ioctl(fd, TIOCGWINSZ, &size) != 0)
+		return 0;
+	return size.ws_row > 0 ? size.ws_row : 24;
+}
+
 bool terminal_has_colour(int fd)
 {
 	const char *no = getenv("NO_COLOR");

@@ -13,6 +13,9 @@ bool terminal_is(int fd);
 /* Columns of the terminal behind `fd`; 0 when it is none. */
 size_t terminal_width(int fd);
 
+/* Lines of the terminal behind `fd`; 0 when it is none. */
+size_t terminal_height(int fd);
+
 /* Whether text on `fd` may have colours: a terminal, and no NO_COLOR. */
 bool terminal_has_colour(int fd);
 

@@ -1,5 +1,5 @@
 /* Accounts: what is kept of them. */
-#include "service/engine.h"
+#include "service/account_rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "service/account_rows.h"
+#include "base/text.h"
 #include "service/names.h"
 #include "service/shape.h"
 
@@ -35,19 +35,64 @@ void account_rows_read(
 
 /* ── Listing ─────────────────────────────────────────────────────────────────────────────── */
 
+#define STATE_COUNT (ACCOUNT_MISMATCH + 1)
+
+/* The parameters that choose by state: any of them; the others narrow further. */
+static const char *const state_params[STATE_COUNT] = {
+    [ACCOUNT_UNMANAGED] = "unmanaged",
+    [ACCOUNT_IN_DOUBT] = "in_doubt",
+    [ACCOUNT_MISMATCH] = "mismatch",
+};
+
 struct listing {
 	struct request *request;
 	struct vault_txn *txn;
-	bool unmanaged, in_doubt; /* only these */
+	bool states[STATE_COUNT];
+	bool any_state;
+	bool orphaned;
+	uint64_t before_ms; /* only secrets that were set before it; wall, 0 = any */
 };
+
+static bool listing_read(struct listing *listing)
+{
+	struct request *request = listing->request;
+	const char *older = param_text(request, "older");
+	uint64_t now_ms = clock_wall_ms(loop_clock(request->service->loop));
+	unsigned long long age_ms = 0;
+
+	listing->any_state = true;
+	for (size_t state = 0; state < STATE_COUNT; state++) {
+		if (state_params[state] == NULL || !param_flag(request, state_params[state]))
+			continue;
+		listing->states[state] = true;
+		listing->any_state = false;
+	}
+	listing->orphaned = param_flag(request, "orphaned");
+	if (older == NULL)
+		return true;
+	if (!text_duration_ms(older, strlen(older), &age_ms) || age_ms == 0) {
+		request_fail(request, SERVICE_USAGE,
+		    "older: \"%.64s\" is no span of time: give a whole number and s, m, h, d or w, "
+		    "such as 90d",
+		    older);
+		return false;
+	}
+	listing->before_ms = now_ms > age_ms ? now_ms - age_ms : 1;
+	return true;
+}
+
+static bool listing_takes(
+    const struct listing *listing, const struct account *account, bool declared)
+{
+	bool old = account->changed_ms != 0 && account->changed_ms < listing->before_ms;
+
+	return (listing->any_state || listing->states[account_state(account)]) &&
+	       (!listing->orphaned || !declared) && (listing->before_ms == 0 || old);
+}
 
 static void listing_add(struct listing *listing, const struct account *account, bool declared)
 {
-	enum account_state state = account_state(account);
-	bool any = !listing->unmanaged && !listing->in_doubt;
-
-	if (any || (listing->unmanaged && state == ACCOUNT_UNMANAGED) ||
-	    (listing->in_doubt && state == ACCOUNT_IN_DOUBT))
+	if (listing_takes(listing, account, declared))
 		json_array_append_new(
 		    listing->request->result, shape_account(account, listing->txn, declared));
 }
@@ -89,16 +134,12 @@ static void list_accounts(struct listing *listing, const struct asset_list *asse
 
 enum service_end account_list(struct request *request)
 {
-	struct listing listing = {
-	    .request = request,
-	    .unmanaged = param_flag(request, "unmanaged"),
-	    .in_doubt = param_flag(request, "in_doubt"),
-	};
+	struct listing listing = {.request = request};
 	bool all = json_array_size(json_object_get(request->params, "assets")) == 0;
 	struct asset_list assets;
 	enum service_end end;
 
-	if (!assets_meant(request, &assets))
+	if (!listing_read(&listing) || !assets_meant(request, &assets))
 		return SERVICE_USAGE;
 	end = engine_open(request, NEEDS_VAULT);
 	listing.txn = end == SERVICE_OK ? request_read(request) : NULL;
@@ -185,7 +226,7 @@ static int newest_first(const void *left, const void *right)
 	return (a < b) - (a > b);
 }
 
-static json_t *versions_of(struct vault_txn *txn, const struct account_rows *rows)
+json_t *account_versions(struct vault_txn *txn, const struct account_rows *rows)
 {
 	struct versions versions = {.count = 0};
 	json_t *array = json_array();
@@ -234,7 +275,7 @@ enum service_end account_show(struct request *request)
 	request->result = json_pack("{s:o, s:o, s:s, s:b, s:o, s:o}", "asset",
 	    json_text(rows.items[0].asset), "account", json_text(rows.items[0].name), "state",
 	    account_state_name(rows_state(&rows)), "declared", declared, "secrets", secrets,
-	    "versions", versions_of(txn, &rows));
+	    "versions", account_versions(txn, &rows));
 	vault_read_end(txn);
 	return SERVICE_OK;
 }

@@ -22,4 +22,7 @@ void account_rows_read(
 enum service_end account_find(
     struct request *, struct vault_txn **txn, struct account_rows *, bool *declared) MUST_CHECK;
 
+/* The versions of all its kinds, the newest first. */
+json_t *account_versions(struct vault_txn *, const struct account_rows *);
+
 #endif

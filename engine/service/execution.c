@@ -5,6 +5,7 @@
 #include "service/shape.h"
 
 struct listing {
+	struct vault_txn *txn;
 	json_t *array;
 	uint64_t limit;
 };
@@ -13,7 +14,7 @@ static bool listing_add(void *arg, const struct execution *execution)
 {
 	struct listing *listing = arg;
 
-	json_array_append_new(listing->array, shape_execution(execution));
+	json_array_append_new(listing->array, shape_execution(execution, listing->txn));
 	return json_array_size(listing->array) < listing->limit;
 }
 
@@ -21,16 +22,15 @@ enum service_end execution_list(struct request *request)
 {
 	struct listing listing = {.array = NULL};
 	const struct id newest = {{0}};
-	struct vault_txn *txn;
 
 	if (!param_count(request, "limit", UINT64_MAX, &listing.limit))
 		return SERVICE_USAGE;
-	txn = request_read(request);
-	if (txn == NULL)
+	listing.txn = request_read(request);
+	if (listing.txn == NULL)
 		return SERVICE_NO_ENGINE;
 	request->result = listing.array = json_array();
-	execution_each(txn, &newest, listing_add, &listing);
-	vault_read_end(txn);
+	execution_each(listing.txn, &newest, listing_add, &listing);
+	vault_read_end(listing.txn);
 	return SERVICE_OK;
 }
 
@@ -46,9 +46,8 @@ enum service_end execution_show(struct request *request)
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
 	err = execution_find(txn, id, &execution, request->error);
+	if (err == ERR_OK)
+		request->result = shape_execution(&execution, txn);
 	vault_read_end(txn);
-	if (err != ERR_OK)
-		return SERVICE_USAGE;
-	request->result = shape_execution(&execution);
-	return SERVICE_OK;
+	return err == ERR_OK ? SERVICE_OK : SERVICE_USAGE;
 }

@@ -40,13 +40,13 @@ static void tell_record(
 {
 	log_record(event->record);
 	service_tell(running->request->service,
-	    json_pack("{s:s, s:o}", "event", word, "record", shape_record(event->record)));
+	    json_pack("{s:s, s:o}", "event", word, "record", shape_record(event->record, NULL)));
 }
 
 static void running_ended_record(struct running *running, const struct rotation_event *event)
 {
 	if (running->foreseen != NULL) {
-		json_array_append_new(running->foreseen, shape_record(event->record));
+		json_array_append_new(running->foreseen, shape_record(event->record, NULL));
 		running->trouble = running->trouble || !record_is_fine(event->record);
 	}
 	tell_record(running, "record", event);

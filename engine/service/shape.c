@@ -148,7 +148,7 @@ json_t *shape_account(const struct account *account, struct vault_txn *txn, bool
 	    shape_word(proof_name(version.proof)), "proved", json_time(version.proved_ms));
 }
 
-static const char *version_end_name(enum version_end end)
+const char *version_end_name(enum version_end end)
 {
 	static const char *const names[] = {
 	    [VERSION_LIVE] = "",
@@ -174,11 +174,19 @@ json_t *shape_version(const struct account *account, const struct version *versi
 
 /* ── What was done ───────────────────────────────────────────────────────────────────────── */
 
+/* Its first characters that no other's has. */
+static json_t *shape_short(const struct id *id, size_t length)
+{
+	char text[ID_TEXT_SIZE];
+
+	return json_stringn(id_text(id, text), length < ID_TEXT_SIZE ? length : ID_TEXT_SIZE - 1);
+}
+
 /*
  * Whoever asks holds the vault alone, so an execution that has not ended in it is one whose engine
  * was killed.
  */
-json_t *shape_execution(const struct execution *execution)
+json_t *shape_execution(const struct execution *execution, struct vault_txn *txn)
 {
 	json_t *counts = json_object();
 	json_int_t total = 0;
@@ -189,7 +197,10 @@ json_t *shape_execution(const struct execution *execution)
 		total += count;
 		json_object_set_new(counts, status_name(status), json_integer(count));
 	}
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:o}", "id", json_id(&execution->id),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:o}", "id",
+	    json_id(&execution->id), "short",
+	    txn == NULL ? json_null()
+			: shape_short(&execution->id, execution_id_length(txn, &execution->id)),
 	    "task", json_text(execution->task), "trigger", json_text(execution->trigger), "started",
 	    json_time(execution->started_ms), "ended", json_time(execution->ended_ms),
 	    "interrupted", execution->interrupted || execution->ended_ms == 0, "total", total,
@@ -209,14 +220,17 @@ static json_t *shape_detail(const struct record *record)
 	return record->error_code[0] == '\0' ? shape_word(record->error_message) : json_null();
 }
 
-json_t *shape_record(const struct record *record)
+json_t *shape_record(const struct record *record, struct vault_txn *txn)
 {
 	json_int_t attempts = record->attempts, sends = record->sends;
-	json_t *shape = json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "id",
-	    json_id(&record->id), "execution", json_id(&record->execution), "task",
-	    json_text(record->task), "asset", json_text(record->asset), "account",
-	    json_text(record->account), "kind", secret_kind_name(record->kind), "status",
-	    status_name(record->status), "reason", shape_word(record->reason), "error",
+	json_t *shape = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "id",
+	    json_id(&record->id), "short",
+	    txn == NULL ? json_null()
+			: shape_short(&record->id, record_id_length(txn, &record->id)),
+	    "execution", json_id(&record->execution), "task", json_text(record->task), "asset",
+	    json_text(record->asset), "account", json_text(record->account), "kind",
+	    secret_kind_name(record->kind), "status", status_name(record->status), "reason",
+	    shape_word(record->reason), "error",
 	    shape_error(record->error_class, record->error_code, record->error_message), "detail",
 	    shape_detail(record));
 	const char *method = proof_name(record->proof);

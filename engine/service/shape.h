@@ -24,9 +24,12 @@ json_t *shape_host_keys(struct vault_txn *, const char *asset);
 json_t *shape_asset(const struct asset *, struct vault_txn *);
 json_t *shape_account(const struct account *, struct vault_txn *, bool declared);
 json_t *shape_version(const struct account *, const struct version *);
-json_t *shape_execution(const struct execution *);
-json_t *shape_record(const struct record *);
+/* With `txn` also the id's first characters that no other's has; NULL where there is no reading. */
+json_t *shape_execution(const struct execution *, struct vault_txn *txn);
+json_t *shape_record(const struct record *, struct vault_txn *txn);
 
+/* "replaced" …; "" while it is in a stage. */
+const char *version_end_name(enum version_end);
 /* "pending", "current", "previous" or "history". */
 const char *version_stage(const struct account *, uint32_t number);
 

@@ -1,0 +1,191 @@
+#include "service/filter.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "service/names.h"
+#include "service/shape.h"
+
+static const char *const keys[] = {
+    "status", "task", "asset", "account", "reason", "since", "problems"};
+
+bool filter_is_given(const struct request *request)
+{
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (json_object_get(request->params, keys[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
+
+static bool status_is_known(struct request *request, const char *status)
+{
+	for (int i = 0; status != NULL && i < STATUS_COUNT; i++)
+		if (strcmp(status_name(i), status) == 0)
+			return true;
+	if (status == NULL)
+		return true;
+	request_fail(request, SERVICE_USAGE,
+	    "there is no status \"%.32s\": it is success, failed, unverified, skipped, planned or "
+	    "staged",
+	    status);
+	return false;
+}
+
+/* "2026-11-24", "2026-11-24 09:41", "2026-11-24T09:41:07", with a Z in UTC. -1 for no time. */
+static int64_t time_read(const char *text)
+{
+	struct tm tm = {.tm_isdst = -1};
+	int used = 0, more = 0;
+	const char *rest;
+
+	if (sscanf(text, "%4d-%2d-%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &used) != 3)
+		return -1;
+	if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31)
+		return -1;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	rest = text + used;
+	if (*rest == 'T' || *rest == ' ') {
+		if (sscanf(rest + 1, "%2d:%2d%n", &tm.tm_hour, &tm.tm_min, &more) != 2)
+			return -1;
+		rest += 1 + more;
+		if (*rest == ':' && sscanf(rest + 1, "%2d%n", &tm.tm_sec, &more) == 1)
+			rest += 1 + more;
+	}
+	if (strcmp(rest, "Z") == 0)
+		return timegm(&tm);
+	return *rest == '\0' ? mktime(&tm) : -1;
+}
+
+static bool since_read(struct request *request, uint64_t *since_ms)
+{
+	const char *text = param_text(request, "since");
+	uint64_t now_ms = clock_wall_ms(loop_clock(request->service->loop));
+	unsigned long long ago_ms;
+	int64_t at_s;
+
+	*since_ms = 0;
+	if (text == NULL)
+		return true;
+	if (text_duration_ms(text, strlen(text), &ago_ms)) {
+		*since_ms = now_ms > ago_ms ? now_ms - ago_ms : 0;
+		return true;
+	}
+	at_s = time_read(text);
+	if (at_s >= 0) {
+		*since_ms = (uint64_t)at_s * 1000;
+		return true;
+	}
+	request_fail(request, SERVICE_USAGE,
+	    "since: \"%.64s\" is no time: give how long ago (\"2d\", \"90m\") or a date "
+	    "(\"2026-11-24\", \"2026-11-24 09:41\")",
+	    text);
+	return false;
+}
+
+enum service_end filter_read(
+    struct request *request, struct vault_txn *txn, struct record_filter *filter)
+{
+	const char *id = param_text(request, "execution");
+	struct execution execution;
+
+	*filter = (struct record_filter){
+	    .status = param_text(request, "status"),
+	    .task = param_text(request, "task"),
+	    .asset = param_text(request, "asset"),
+	    .account = param_text(request, "account"),
+	    .reason = param_text(request, "reason"),
+	    .problems = param_flag(request, "problems"),
+	    .policy = request->service->policy,
+	};
+	if (!status_is_known(request, filter->status) || !since_read(request, &filter->since_ms))
+		return SERVICE_USAGE;
+	if (id == NULL)
+		return SERVICE_OK;
+	if (execution_find(txn, id, &execution, request->error) != ERR_OK)
+		return SERVICE_USAGE;
+	filter->execution = execution.id;
+	return SERVICE_OK;
+}
+
+/* ── Choosing ────────────────────────────────────────────────────────────────────────────── */
+
+/* A record has its asset's name of then; at which node that is, only the policy knows. */
+static bool asset_is_meant(const struct record_filter *filter, const char *name)
+{
+	const struct asset *asset;
+
+	if (filter->asset == NULL)
+		return true;
+	if (filter->asset[0] != '/')
+		return text_glob(filter->asset, name);
+	asset = policy_asset_find(filter->policy, name);
+	return asset != NULL && asset_meant(asset, filter->asset);
+}
+
+/* A reason, or the code of the error: people see one of them. */
+static bool reason_is(const struct record *record, const char *reason)
+{
+	return strcmp(record->reason, reason) == 0 || strcmp(record->error_code, reason) == 0;
+}
+
+static bool filter_takes(const struct record_filter *filter, const struct record *record)
+{
+	if (filter->status != NULL && strcmp(status_name(record->status), filter->status) != 0)
+		return false;
+	if (filter->task != NULL && !text_glob(filter->task, record->task))
+		return false;
+	if (filter->account != NULL && !text_glob(filter->account, record->account))
+		return false;
+	if (filter->reason != NULL && !reason_is(record, filter->reason))
+		return false;
+	if (filter->problems && record_is_fine(record))
+		return false;
+	return asset_is_meant(filter, record->asset);
+}
+
+struct walk {
+	struct vault_txn *txn;
+	const struct record_filter *filter;
+	bool (*fn)(void *arg, const struct record *);
+	void *arg;
+	bool stopped;
+};
+
+static bool walk_record(void *arg, const struct record *record)
+{
+	struct walk *walk = arg;
+
+	if (filter_takes(walk->filter, record))
+		walk->stopped = !walk->fn(walk->arg, record);
+	return !walk->stopped;
+}
+
+static bool walk_execution(void *arg, const struct execution *execution)
+{
+	struct walk *walk = arg;
+	const struct record_filter *filter = walk->filter;
+	const struct id first = {{0}};
+
+	if (execution->started_ms < filter->since_ms)
+		return false;
+	if (filter->task == NULL || text_glob(filter->task, execution->task))
+		record_each(walk->txn, &execution->id, &first, walk_record, walk);
+	return !walk->stopped;
+}
+
+void filter_each(struct vault_txn *txn, const struct record_filter *filter,
+    bool (*fn)(void *arg, const struct record *), void *arg)
+{
+	struct walk walk = {.txn = txn, .filter = filter, .fn = fn, .arg = arg};
+	const struct id first = {{0}};
+
+	if (id_is_none(&filter->execution))
+		execution_each(txn, &first, walk_execution, &walk);
+	else
+		record_each(txn, &filter->execution, &first, walk_record, &walk);
+}

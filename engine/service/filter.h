@@ -1,0 +1,34 @@
+/*
+ * Which records are meant: by execution, status, task, asset, account, reason and time.
+ */
+#ifndef SERVICE_FILTER_H
+#define SERVICE_FILTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/engine.h"
+
+struct record_filter {
+	struct id execution;				      /* none = of all */
+	const char *status, *task, *asset, *account, *reason; /* NULL = any */
+	uint64_t since_ms; /* of executions that started at or after it; wall, 0 = any */
+	bool problems;	   /* only what keeps a run's exit status from being 0 */
+	const struct policy *policy;
+};
+
+/*
+ * Reads it from the parameters "execution", "status", "task", "asset" (a name, a glob or a node),
+ * "account" (a name or a glob), "reason", "since" and "problems". Fails the request for what is
+ * not well formed, or not there.
+ */
+enum service_end filter_read(struct request *, struct vault_txn *, struct record_filter *);
+
+/* True when any but "execution" is given. */
+bool filter_is_given(const struct request *);
+
+/* Calls for each record that is meant, those of the newest execution first. False from fn stops. */
+void filter_each(struct vault_txn *, const struct record_filter *,
+    bool (*fn)(void *arg, const struct record *), void *arg);
+
+#endif
