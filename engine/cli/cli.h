@@ -44,6 +44,7 @@ extern const struct command account_commands[];
 extern const struct command run_commands[];
 extern const struct command execution_commands[];
 extern const struct command record_commands[];
+extern const struct command secret_commands[];
 
 /* ── main's ── */
 

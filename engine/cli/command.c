@@ -27,6 +27,7 @@ static const struct command *const tables[] = {
     account_commands,
     execution_commands,
     record_commands,
+    secret_commands,
 };
 
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))

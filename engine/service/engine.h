@@ -78,5 +78,9 @@ enum service_end execution_log(struct request *);
 enum service_end record_list(struct request *);
 enum service_end record_show(struct request *);
 enum service_end record_retry(struct request *);
+enum service_end secret_list(struct request *);
+enum service_end secret_set(struct request *);
+enum service_end secret_delete(struct request *);
+enum service_end complete_names(struct request *);
 
 #endif

@@ -34,6 +34,10 @@ static const struct method {
     {"record.list", record_list, NEEDS_VAULT},
     {"record.show", record_show, NEEDS_VAULT},
     {"record.retry", record_retry, NEEDS_VAULT},
+    {"secret.list", secret_list, NEEDS_VAULT},
+    {"secret.set", secret_set, NEEDS_VAULT},
+    {"secret.delete", secret_delete, NEEDS_VAULT},
+    {"complete", complete_names, NEEDS_POLICY},
 };
 
 struct service *service_new(const struct service_config *config)
