@@ -6,12 +6,16 @@
 
 #include "cli/cli.h"
 
-/* In `next`, %A is the asset, %U the account, %R the command that retries the record. */
+/*
+ * In `next`, %A is the asset, %U the account, and %R the command that retries the record; of one in
+ * doubt, that it will be settled.
+ */
 static const struct advice {
 	const char *code; /* an error's, or a reason */
 	const char *what;
 	const char *next;
 } table[] = {
+    /* Reaching the asset. */
     {"resolve", "its name has no address", "correct its address in the inventory, then %R"},
     {"connect", "the connection was refused", "lockstep asset ping %A; when it answers, %R"},
     {"timeout", "it did not answer in time", "lockstep asset ping %A; when it answers, %R"},
@@ -20,6 +24,9 @@ static const struct advice {
     {"algorithm", "no common algorithm", "let it offer an elliptic curve key exchange, then %R"},
     {"host_key", "its host key changed", "if this is right: lockstep asset trust %A, then %R"},
     {"host_unknown", "its host key is not known", "lockstep asset trust %A, then %R"},
+    {"gateway", "its gateway could not be used",
+	"lockstep asset ping the gateway; when it answers, %R"},
+    /* Logging in. */
     {"auth", "the privileged account's secret was refused",
 	"tell the right one: lockstep account add %A ADMIN, then %R"},
     {"no_method", "it offers no way to log in that fits the secret",
@@ -27,34 +34,55 @@ static const struct advice {
     {"expired", "the account is expired", "renew it there, then %R"},
     {"key", "the private key cannot be used", "import another: lockstep account import, then %R"},
     {"no_shell", "it logs in and does not run what it is told", "give the admin a shell, then %R"},
-    {"become_password", "sudo refused the privileged account's password",
-	"lockstep account import, then %R"},
-    {"become_denied", "the privileged account may not use sudo",
-	"allow it in the asset's sudoers, then %R"},
+    /* Elevation. */
+    {"become_password", "the password that elevates was refused",
+	"tell the right one: lockstep account add %A ADMIN (root, where become is su), then %R"},
+    {"become_denied", "the privileged account may not elevate",
+	"allow it on the asset (sudoers, doas.conf, su's group), then %R"},
+    /* Working. */
     {"refused", "the asset refused the new secret",
 	"make the task's rule fit what the asset takes, then %R"},
-    {"not_applied", "the asset said yes and did not change it", "see on the asset why, then %R"},
-    {"no_verdict", "it shows no hash that can be compared", "set verify = \"login\", then %R"},
     {"output", "the asset answered something unexpected", "see the platform's script, then %R"},
     {"script", "the platform's script failed", "mend the script, then %R"},
-    {"limit", "it sent more than is allowed", "%R"},
+    {"limit", "it sent more than is allowed", "see what it prints at a login, then %R"},
     {"wire", "the process that spoke to it ended", "%R"},
-    {"probe_budget", "one more refused login could lock the account", "wait, then %R"},
-    {"no_admin", "no privileged account with a secret",
-	"give it an admin in the inventory and its secret by lockstep account add, then %R"},
-    {"no_lifeline", "this is the account that changes the others", ""},
-    {"no_proof", "the proof that the task asks for is not possible there",
-	"let the account log in by password, or set verify = \"hash\", then %R"},
-    {"in_doubt", "an earlier change is still in doubt", "the next run settles it first"},
-    {"busy", "another record is at it", "%R"},
-    {"absent", "there is no such account on the asset",
-	"make it there, or take it out of the inventory"},
-    {"locked", "the account is locked on the asset; nothing was sent", "unlock it there, then %R"},
-    {"stopped", "stopped before anything was sent", "%R"},
+    {"rule", "no secret could be made by the task's rule", "change the rule, then %R"},
+    /* What came of it. */
+    {"not_applied", "the asset said yes and did not change it", "see on the asset why, then %R"},
+    {"put_back", "its new secret did not open it, so the old one was put back",
+	"see on the asset why, then %R"},
+    {"old_unknown", "the asset refused the new secret, and no old one is known",
+	"tell its secret: lockstep account add %A %U, then %R"},
+    {"mismatch", "no secret that is kept opens it: someone else changed it",
+	"tell its secret: lockstep account add %A %U, or %R to set a new one"},
     {"accepted_does_not_open", "the asset said yes, and neither secret opens it",
 	"tell its secret: lockstep account add %A %U"},
     {"refused_neither_opens", "the asset said no, and neither secret opens it",
 	"tell its secret: lockstep account add %A %U"},
+    {"not_persisted", "it works now, and the asset did not make it permanent",
+	"see on the asset why it is not saved; %R"},
+    {"no_verdict", "nothing can be said about whether it works", "set verify = \"login\"; %R"},
+    {"resent", "it was sent again, and has not been seen to work yet", "%R"},
+    {"interrupted", "the engine was killed while it was at it", "%R"},
+    {"not_asked", "the task asks for no proof",
+	"set verify = \"login\" to have it seen to work; the next rotation settles it first"},
+    /* Left alone. */
+    {"secure_mode", "secure mode leaves privileged accounts alone",
+	"settings { secure_mode = false } lets it be rotated"},
+    {"no_admin", "no privileged account with a secret",
+	"give it an admin in the inventory and its secret by lockstep account add, then %R"},
+    {"no_lifeline", "this is the account that changes the others, and nothing could mend it",
+	"change it by hand and tell it: lockstep account add %A %U"},
+    {"no_proof", "the proof that the task asks for is not possible there",
+	"let the account log in by password, or set verify = \"hash\", then %R"},
+    {"probe_budget", "one more refused login could lock the account",
+	"wait until the lockout's window has passed, then %R"},
+    {"in_doubt", "an earlier change is still in doubt", "the next run settles it first"},
+    {"busy", "another record is at it", "when that one has ended, %R"},
+    {"absent", "there is no such account on the asset",
+	"make it there, or take it out of the inventory"},
+    {"locked", "the account is locked on the asset; nothing was sent", "unlock it there, then %R"},
+    {"stopped", "stopped before anything was sent", "%R"},
 };
 
 static const struct advice *advice_find(const char *code)
@@ -96,12 +124,23 @@ static size_t add(char *out, size_t size, size_t used, const char *text, size_t 
 	return used + len;
 }
 
+static const char *id_of(const json_t *record)
+{
+	const char *shorter = text_of(record, "short");
+
+	return shorter[0] != '\0' ? shorter : text_of(record, "id");
+}
+
 static void fill(char *out, size_t size, const char *pattern, const json_t *record)
 {
+	bool doubt = strcmp(text_of(record, "status"), "unverified") == 0;
 	size_t used = 0;
-	char retry[64];
+	char retry[96];
 
-	snprintf(retry, sizeof(retry), "lockstep record retry %s", text_of(record, "id"));
+	snprintf(retry, sizeof(retry),
+	    doubt ? "the next run settles it (lockstep record show %s)"
+		  : "lockstep record retry %s",
+	    id_of(record));
 	out[0] = '\0';
 	for (; *pattern != '\0'; pattern++) {
 		const char *text = pattern;
@@ -121,14 +160,12 @@ static void fill(char *out, size_t size, const char *pattern, const json_t *reco
 char *advice_next(char *out, size_t size, const json_t *record)
 {
 	const struct advice *advice = advice_of(record);
-	const char *reason = text_of(record, "reason");
-	bool verdict = advice != NULL && strcmp(advice->code, reason) == 0;
-	bool doubt = strcmp(text_of(record, "status"), "unverified") == 0;
 
-	if (doubt && !(verdict && strstr(reason, "open") != NULL))
-		snprintf(out, size, "the next run settles it (lockstep record show %s)",
-		    text_of(record, "id"));
-	else
-		fill(out, size, advice == NULL ? "%R" : advice->next, record);
+	fill(out, size, advice == NULL ? "%R" : advice->next, record);
 	return out;
+}
+
+bool advice_knows(const char *word)
+{
+	return advice_find(word) != NULL;
 }

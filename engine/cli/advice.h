@@ -2,6 +2,7 @@
 #ifndef CLI_ADVICE_H
 #define CLI_ADVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -9,7 +10,10 @@
 /* What happened: the asset's words, or ours for its code or reason. Never NULL. */
 const char *advice_what(const json_t *record);
 
-/* What to do next, with this record's names in it; "" when there is nothing to do. */
+/* What to do next, with this record's names in it. */
 char *advice_next(char *out, size_t size, const json_t *record);
+
+/* Whether there is advice for an error's code or a reason. */
+bool advice_knows(const char *word);
 
 #endif

@@ -2,11 +2,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <glob.h>
 
 #include "cli/advice.h"
+#include "wire.h"
 
 static json_t *record(const char *status, const char *reason, const char *code, const char *said)
 {
@@ -32,9 +36,9 @@ static void test_the_asset_s_words_come_first(void **state)
 	(void)state;
 	check(record("failed", NULL, "host_key", "pinned A, offered B"), "pinned A, offered B",
 	    "if this is right: lockstep asset trust web1, then lockstep record retry 01JD");
-	check(record("failed", NULL, "become_password", ""),
-	    "sudo refused the privileged account's password",
-	    "lockstep account import, then lockstep record retry 01JD");
+	check(record("failed", NULL, "become_denied", ""), "the privileged account may not elevate",
+	    "allow it on the asset (sudoers, doas.conf, su's group), then lockstep record retry "
+	    "01JD");
 }
 
 static void test_reasons(void **state)
@@ -43,8 +47,8 @@ static void test_reasons(void **state)
 	check(record("skipped", "locked", NULL, NULL),
 	    "the account is locked on the asset; nothing was sent",
 	    "unlock it there, then lockstep record retry 01JD");
-	check(record("skipped", "no_lifeline", NULL, NULL),
-	    "this is the account that changes the others", "");
+	check(record("skipped", "busy", NULL, NULL), "another record is at it",
+	    "when that one has ended, lockstep record retry 01JD");
 }
 
 static void test_doubts_settle_themselves(void **state)
@@ -52,6 +56,9 @@ static void test_doubts_settle_themselves(void **state)
 	(void)state;
 	check(record("unverified", "lost", "lost", "the link broke"), "the link broke",
 	    "the next run settles it (lockstep record show 01JD)");
+	check(record("unverified", "host_key", "host_key", ""), "its host key changed",
+	    "if this is right: lockstep asset trust web1, then the next run settles it (lockstep "
+	    "record show 01JD)");
 	check(record("unverified", "accepted_does_not_open", NULL, NULL),
 	    "the asset said yes, and neither secret opens it",
 	    "tell its secret: lockstep account add web1 app");
@@ -76,6 +83,95 @@ static void test_long_names_are_cut(void **state)
 	json_decref(about);
 }
 
+/* ── Every word has advice ───────────────────────────────────────────────────────────────── */
+
+/* Words in rotation that are no reason and no error's code. */
+static const char *const other_words[] = {
+    "first_use", "hash", "login", "permanent", "retry", "root", "su", "uncertain", "work", "works"};
+
+static bool is_other(const char *word)
+{
+	for (size_t i = 0; i < sizeof(other_words) / sizeof(other_words[0]); i++)
+		if (strcmp(other_words[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* A word in quotes, as reasons and codes are: small letters and `_`. NULL at the end. */
+static char *next_word(char **text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+
+	for (char *quote; (quote = strchr(*text, '"')) != NULL;) {
+		size_t len = strspn(quote + 1, letters);
+
+		*text = quote + 1 + len;
+		if (len == 0 || **text != '"')
+			continue;
+		*(*text)++ = '\0';
+		return quote + 1;
+	}
+	return NULL;
+}
+
+static size_t check_words(const char *path)
+{
+	static char text[1 << 16];
+	FILE *file = fopen(path, "r");
+	size_t len, count = 0;
+	char *at = text, *word;
+
+	assert_non_null(file);
+	len = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[len] = '\0';
+	for (; (word = next_word(&at)) != NULL; count++)
+		if (!advice_knows(word) && !is_other(word))
+			fail_msg("%s: cli/advice.c has no advice for \"%s\"", path, word);
+	return count;
+}
+
+/*
+ * Each word of rotation's sources and of the wire's faults is one that a record may have as reason
+ * or error. Whoever adds one says what to do about it, or that it is none (other_words).
+ */
+static void test_every_word_has_advice(void **state)
+{
+	const char *srcdir = getenv("srcdir");
+	char pattern[512];
+	size_t count = 0;
+	glob_t found;
+
+	(void)state;
+	for (int fault = FAULT_NONE + 1; fault <= FAULT_WIRE; fault++)
+		if (!advice_knows(fault_name((enum fault)fault)))
+			fail_msg("no advice for the fault \"%s\"", fault_name((enum fault)fault));
+	snprintf(pattern, sizeof(pattern), "%s/engine/rotation/*.c", srcdir != NULL ? srcdir : ".");
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	snprintf(pattern, sizeof(pattern), "%s/engine/wire/fault.c", srcdir != NULL ? srcdir : ".");
+	assert_int_equal(glob(pattern, GLOB_APPEND, NULL, &found), 0);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		count += check_words(found.gl_pathv[i]);
+	assert_true(count > 40);
+	globfree(&found);
+}
+
+static void test_advice_is_whole(void **state)
+{
+	json_t *about = record("failed", "", "rule", "");
+	char next[512];
+
+	(void)state;
+	for (int fault = FAULT_NONE + 1; fault <= FAULT_WIRE; fault++) {
+		json_object_set_new(json_object_get(about, "error"), "code",
+		    json_string(fault_name((enum fault)fault)));
+		assert_true(strlen(advice_what(about)) > 0);
+		assert_true(strlen(advice_next(next, sizeof(next), about)) > 0);
+		assert_null(strchr(next, '%'));
+	}
+	json_decref(about);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -84,6 +180,8 @@ int main(void)
 	    cmocka_unit_test(test_doubts_settle_themselves),
 	    cmocka_unit_test(test_unknown_words_stay),
 	    cmocka_unit_test(test_long_names_are_cut),
+	    cmocka_unit_test(test_every_word_has_advice),
+	    cmocka_unit_test(test_advice_is_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
