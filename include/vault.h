@@ -223,6 +223,24 @@ void version_each(struct vault_txn *, const struct account *,
 enum err version_open(struct vault_txn *, const struct account *, uint32_t number, struct secret **,
     struct secret **passphrase, struct error *error) MUST_CHECK;
 
+/* ── Renaming ────────────────────────────────────────────────────────────────────────────── */
+
+struct renamed {
+	uint32_t accounts;  /* rows: an account with two kinds of secret has two */
+	uint32_t host_keys; /* that the asset has now and had not */
+	uint32_t attempts;  /* identities with booked attempts */
+};
+
+/*
+ * What is kept of asset `from` is kept of `to`: accounts with their ids and versions, host keys,
+ * booked attempts. Records keep the name that they were made with. All or nothing:
+ * ERR_EXISTS when `to` has accounts; ERR_BUSY while one of `from` is in doubt; ERR_REFUSED when
+ * `to` was seen with other host keys, and nobody said that they are right; ERR_NOT_FOUND when
+ * nothing is kept of `from`.
+ */
+enum err asset_rename(struct vault_txn *, const char *from, const char *to, struct renamed *,
+    struct error *error) MUST_CHECK;
+
 /* ── Named secrets ───────────────────────────────────────────────────────────────────────── */
 
 /* What a policy asks for by a name: no account's, so it has one value and no history. */

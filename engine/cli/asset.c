@@ -14,9 +14,15 @@
 static int list_run(struct cli *);
 static int ping_run(struct cli *);
 static int trust_run(struct cli *);
+static int rename_run(struct cli *);
 
 static const struct argp_option trust_options[] = {
     {"yes", KEY_YES, NULL, 0, "do not ask", 0},
+    {0},
+};
+
+static const struct argp_option rename_options[] = {
+    {"yes", KEY_YES, NULL, 0, "also when another asset of the policy has the old name now", 0},
     {0},
 };
 
@@ -29,6 +35,8 @@ const struct command asset_commands[] = {
 	-1, ping_run},
     {"asset trust", "ASSET", "pin the host key that the asset offers now", trust_options, 1, 1,
 	trust_run},
+    {"asset rename", "OLD NEW", "move what is kept of an asset to its new name", rename_options, 2,
+	2, rename_run},
     {0},
 };
 
@@ -198,5 +206,36 @@ static int trust_run(struct cli *cli)
 			fprintf(stderr, "nothing was changed\n");
 	}
 	json_decref(look);
+	return status;
+}
+
+/* ── rename ──────────────────────────────────────────────────────────────────────────────── */
+
+static void print_renamed(const json_t *result)
+{
+	json_int_t secrets = number_of(result, "secrets"), keys = number_of(result, "host_keys");
+
+	if (json_is_true(json_object_get(result, "already")))
+		printf("nothing is left to move: what is kept is \"%s\"'s already\n",
+		    text_of(result, "to"));
+	else
+		printf("moved from \"%s\" to \"%s\": %lld secret%s, %lld host key%s\n",
+		    text_of(result, "asset"), text_of(result, "to"), (long long)secrets,
+		    secrets == 1 ? "" : "s", (long long)keys, keys == 1 ? "" : "s");
+}
+
+static int rename_run(struct cli *cli)
+{
+	json_t *params = cli_params(cli), *result;
+	int status;
+
+	json_object_set_new(params, "asset", json_text(cli->args[0]));
+	json_object_set_new(params, "to", json_text(cli->args[1]));
+	status = cli_call(cli, "asset.rename", params, &result);
+	if (status == SERVICE_OK && cli->json)
+		status = cli_print_json(result, status);
+	else if (status == SERVICE_OK)
+		print_renamed(result);
+	json_decref(result);
 	return status;
 }

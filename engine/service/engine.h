@@ -65,6 +65,7 @@ enum service_end asset_list(struct request *);
 enum service_end asset_ping(struct request *);
 enum service_end asset_look(struct request *);
 enum service_end asset_trust(struct request *);
+enum service_end asset_rename_request(struct request *);
 enum service_end account_list(struct request *);
 enum service_end account_show(struct request *);
 enum service_end account_history(struct request *);

@@ -21,6 +21,7 @@ static const struct method {
     {"asset.ping", asset_ping, NEEDS_POLICY},
     {"asset.look", asset_look, NEEDS_POLICY},
     {"asset.trust", asset_trust, NEEDS_POLICY},
+    {"asset.rename", asset_rename_request, NEEDS_POLICY},
     {"account.list", account_list, NEEDS_POLICY},
     {"account.show", account_show, NEEDS_POLICY},
     {"account.history", account_history, NEEDS_POLICY},

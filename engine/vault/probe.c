@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "vault.h"
+#include "vault/probe.h"
 #include "vault/row.h"
 
 /*
@@ -193,4 +194,46 @@ uint32_t probe_count(struct vault_txn *txn, const char *asset, const char *accou
 		return UINT32_MAX; /* what cannot be read is not free to try */
 	bookings_expire(&bookings, lockout, now_ms);
 	return bookings_sum(&bookings);
+}
+
+/* ── Moving ──────────────────────────────────────────────────────────────────────────────── */
+
+/* Of two lists one, each booking no earlier than it was: what was counted is counted on. */
+static void bookings_join(struct bookings *into, const struct bookings *more)
+{
+	for (size_t i = 0; i < more->count; i++)
+		bookings_add(into, more->groups[i].attempts, more->groups[i].at_ms);
+}
+
+static enum err bookings_move(struct vault_txn *txn, const struct key *from, const struct key *to)
+{
+	struct bookings moved, there;
+	enum err err = bookings_get(txn, from, &moved);
+
+	if (err == ERR_OK)
+		err = bookings_get(txn, to, &there);
+	if (err != ERR_OK)
+		return err;
+	bookings_join(&there, &moved);
+	err = bookings_put(txn, to, &there);
+	return err == ERR_OK ? store_del(txn, TABLE_PROBE, from) : err;
+}
+
+enum err probe_move(struct vault_txn *txn, const char *from, const char *to, uint32_t *moved)
+{
+	struct key prefix = key_of_names(from, ""), key = prefix;
+	struct bytes row;
+	enum step step = STEP_AT; /* the prefix alone is the whole asset's */
+	enum err err = ERR_OK;
+
+	for (*moved = 0; err == ERR_OK; step = STEP_UP, ++*moved) {
+		struct key target = key_of_names(to, "");
+
+		if (store_step(txn, TABLE_PROBE, step, &key, &row) != ERR_OK ||
+		    !key_begins(&key, &prefix))
+			break;
+		key_add(&target, key.bytes + prefix.len, key.len - prefix.len);
+		err = bookings_move(txn, &key, &target);
+	}
+	return err;
 }
