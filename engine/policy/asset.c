@@ -3,8 +3,7 @@
 
 #include "policy/loader.h"
 
-#define LABEL_LEN_MAX 255
-#define MINUTE_MS     (60 * 1000UL)
+#define MINUTE_MS (60 * 1000UL)
 
 /* ── Labels ──────────────────────────────────────────────────────────────────────────────── */
 

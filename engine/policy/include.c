@@ -178,19 +178,17 @@ static bool includes(const struct source *outer, const struct source *inner)
 	return false;
 }
 
-static void include_file(
+/* NULL when it was reported, or read before: once is enough, whoever asks. */
+static struct source *queue_once(
     struct loader *loader, const struct statement *statement, const char *path, const char *file)
 {
 	const struct source *known = find_source(loader, path);
 
-	if (!text_glob("*.lua", file))
-		statement_problem(loader->errors, statement, NULL, NULL,
-		    "%s does not end in .lua; lists of assets come in by inventory \"…\"", file);
-	else if (known && includes(known, statement->source))
+	if (known && includes(known, statement->source))
 		statement_problem(
 		    loader->errors, statement, NULL, NULL, "%s includes itself", file);
 	else if (known)
-		return; /* once is enough, whoever asks */
+		return NULL;
 	else if (statement->source->depth + 1 >= DEPTH_MAX)
 		statement_problem(loader->errors, statement, NULL, NULL,
 		    "files include one another more than %d deep", DEPTH_MAX);
@@ -198,7 +196,27 @@ static void include_file(
 		statement_problem(loader->errors, statement, NULL, NULL,
 		    "a policy has at most %d files", SOURCES_MAX);
 	else
-		queue(loader, statement->source, path, file);
+		return queue(loader, statement->source, path, file);
+	return NULL;
+}
+
+static void include_file(
+    struct loader *loader, const struct statement *statement, const char *path, const char *file)
+{
+	if (text_glob("*.lua", file))
+		(void)queue_once(loader, statement, path, file);
+	else
+		statement_problem(loader->errors, statement, NULL, NULL,
+		    "%s does not end in .lua; lists of assets come in by inventory \"…\"", file);
+}
+
+void include_inventory(
+    struct loader *loader, const struct statement *statement, const char *path, const char *file)
+{
+	struct source *source = queue_once(loader, statement, path, file);
+
+	if (source)
+		source->inventory = true;
 }
 
 void include_read(struct loader *loader, const struct statement *statement, const char *pattern)

@@ -304,6 +304,21 @@ static enum err read_row(
 
 /* ── Files ───────────────────────────────────────────────────────────────────────────────── */
 
+void inventory_csv(struct loader *loader, int fd, const char *file)
+{
+	struct csv csv = {
+	    .loader = loader, .file = arena_text(&loader->policy->arena, file, strlen(file))};
+	struct error error;
+
+	if (csv_read(fd, csv.file, read_row, &csv, &error) != ERR_OK) {
+		problem_add(loader->errors, NULL, 0, "%s", error.text);
+		csv.broken = true;
+	} else if (csv.column_count == 0) {
+		problem_add(loader->errors, file, 0, "is empty; the first row names the columns");
+	}
+	loader->incomplete = loader->incomplete || csv.broken;
+}
+
 static int open_regular(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -316,37 +331,36 @@ static int open_regular(const char *path)
 	return fd;
 }
 
-void inventory_csv(
-    struct loader *loader, const struct statement *statement, const char *path, const char *file)
+static void read_file(struct loader *loader, const char *path, const char *file,
+    void (*read)(struct loader *, int fd, const char *file))
 {
-	struct csv csv = {
-	    .loader = loader, .file = arena_text(&loader->policy->arena, file, strlen(file))};
-	struct error error;
-	int fd;
+	int fd = open_regular(path);
 
-	if (!text_glob("*.csv", file)) {
-		statement_problem(loader->errors, statement, NULL, NULL,
-		    "%s is not supported yet: an inventory is a .csv file", file);
-		return;
-	}
-	fd = open_regular(path);
 	if (fd < 0) {
 		problem_add(loader->errors, file, 0, "cannot be read as a file");
 		loader->incomplete = true;
 		return;
 	}
-	if (csv_read(fd, csv.file, read_row, &csv, &error) != ERR_OK) {
-		problem_add(loader->errors, NULL, 0, "%s", error.text);
-		csv.broken = true;
-	} else if (csv.column_count == 0) {
-		problem_add(loader->errors, file, 0, "is empty; the first row names the columns");
-	}
-	loader->incomplete = loader->incomplete || csv.broken;
+	read(loader, fd, file);
 	close(fd);
+}
+
+static void inventory_file(
+    struct loader *loader, const struct statement *statement, const char *path, const char *file)
+{
+	if (text_glob("*.csv", file))
+		read_file(loader, path, file, inventory_csv);
+	else if (text_glob("*.json", file))
+		read_file(loader, path, file, inventory_json);
+	else if (text_glob("*.lua", file))
+		include_inventory(loader, statement, path, file);
+	else
+		statement_problem(loader->errors, statement, NULL, NULL,
+		    "%s is no inventory: its name ends in .csv, .json or .lua", file);
 }
 
 void inventory_read(struct loader *loader, const struct statement *statement, const char *pattern)
 {
-	if (!pattern_each(loader, statement, pattern, inventory_csv))
+	if (!pattern_each(loader, statement, pattern, inventory_file))
 		loader->incomplete = true;
 }

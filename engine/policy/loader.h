@@ -166,12 +166,18 @@ bool path_trusted(struct loader *, const struct statement *, const char *path, c
 bool pattern_each(struct loader *, const struct statement *, const char *pattern,
     void (*fn)(struct loader *, const struct statement *, const char *path, const char *file));
 
-/* Reads one CSV file. */
-void inventory_csv(struct loader *, const struct statement *, const char *path, const char *file);
+/* Reads one file of assets. */
+void inventory_csv(struct loader *, int fd, const char *file);
+void inventory_json(struct loader *, int fd, const char *file);
+
+/* Queues a Lua file that declares nothing but assets and nodes. */
+void include_inventory(
+    struct loader *, const struct statement *, const char *path, const char *file);
 
 /* ── Declarations ────────────────────────────────────────────────────────────────────────── */
 
-#define LABELS_MAX 256
+#define LABELS_MAX    256
+#define LABEL_LEN_MAX 255
 
 /* Keeps a declaration; `decl` is in the arena. */
 void asset_declare(struct loader *, struct asset_decl *);

@@ -22,7 +22,8 @@ struct source {
 	size_t id;		       /* Lua's chunk is named "#id" */
 	const struct source *includer; /* NULL for the entry and the shipped platforms */
 	size_t depth;
-	bool shipped; /* a platform that comes with the program */
+	bool shipped;	/* a platform that comes with the program */
+	bool inventory; /* declares assets and nodes alone */
 	size_t statements;
 	size_t platforms; /* of these */
 	STAILQ_ENTRY(source) link;

@@ -175,6 +175,10 @@ static int call_kind(lua_State *lua)
 	lua_settop(lua, 1);
 	if (loader_full(loader))
 		return luaL_error(lua, LOADER_FULL);
+	if (loader->current->inventory && kind->read != asset_read && kind->read != node_read)
+		return luaL_error(lua,
+		    "\"%s\" stands in an inventory, which declares nothing but assets and nodes",
+		    kind->name);
 	count_statement(loader, kind);
 	switch (kind->form) {
 	case FORM_NAMED: return call_named(lua, loader, kind);

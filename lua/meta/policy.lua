@@ -54,10 +54,22 @@ function settings(fields) end
 ---@param file pattern Relative to the policy's directory, and inside it; ends in `.lua`.
 function include(file) end
 
----Reads assets from CSV (RFC 4180, UTF-8). The first row names the columns, in any order: `name`,
----`address`, `port`, `platform`, `node`, `admin`, `become`, `accounts`, `labels`, `gateway`. Lists
----are separated by `;`, an empty cell says nothing.
----@param file pattern Relative to the policy's directory, and inside it; ends in `.csv`.
+---Reads assets, from one file or several in order of name. What a file is, its name's end says.
+---
+---`.csv` (RFC 4180, UTF-8): the first row names the columns, in any order: `name`, `address`,
+---`port`, `platform`, `node`, `admin`, `become`, `accounts`, `labels`, `gateway`. Lists are
+---separated by `;`, an empty cell says nothing.
+---
+---`.json`: as `ansible-inventory --list` prints it. Groups become labels, those above a host's own
+---too. Of the variables are read: `ansible_host` as the address, `ansible_port`, `ansible_user` as
+---the admin, `ansible_become_method`, `ansible_become` (false: `"none"`), and `lockstep_address`,
+---`lockstep_port`, `lockstep_platform`, `lockstep_node`, `lockstep_admin`, `lockstep_become`,
+---`lockstep_accounts`, `lockstep_labels`, `lockstep_gateway`, which are an asset's fields and win.
+---Lists are lists, or texts with `;`. Secrets among the variables are never read; a warning says
+---so.
+---
+---`.lua`: statements, of which none but `asset` and `node` may stand there.
+---@param file pattern Relative to the policy's directory, and inside it.
 function inventory(file) end
 
 ---How an asset locks an account after wrong passwords. Lockstep stays at least one attempt below
