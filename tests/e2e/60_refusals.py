@@ -29,7 +29,7 @@ def only(rows, told=("ops", "app")):
 
 
 def failure(made, expect=1):
-    done = made.json("run", "rotate", expect=expect)
+    done = made.judged("run", "rotate", expect=expect)
     return made.records(done["execution"])
 
 

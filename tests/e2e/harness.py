@@ -82,10 +82,19 @@ class Fleet:
     def stop(self):
         subprocess.run([FLEET, "stop"], env=self.env, check=True)
 
+    def shadow(self, number):
+        """The asset's own shadow file: each account's entry."""
+        lines = self.sh(number, "cat", "/etc/shadow").splitlines()
+        return dict(line.split(":")[:2] for line in lines)
+
     def holds(self, number, account, secret):
         """Whether the account's entry in the asset's own shadow file is this secret's."""
-        entry = self.sh(number, "getent", "shadow", account).split(":")[1]
-        return crypt.crypt(secret, entry) == entry
+        return opens(self.shadow(number)[account], secret)
+
+
+def opens(entry, secret):
+    """Whether a shadow file's entry is this secret's."""
+    return crypt.crypt(secret, entry) == entry
 
 
 class Ops:
@@ -189,8 +198,8 @@ class Ops:
     def tell_all(self, accounts=("ops", "app", "deploy", "svc")):
         self.tell(*[("*", account, PASSWORD) for account in accounts])
 
-    def reveal(self, asset, account):
-        return self.json("account", "reveal", asset, account)
+    def reveal(self, asset, account, *more):
+        return self.json("account", "reveal", asset, account, *more)
 
     def records(self, execution):
         return self.json("record", "list", "--execution", execution)
@@ -201,6 +210,85 @@ class Ops:
         ]
         assert len(found) == 1, found
         return found[0]
+
+    def number_of(self, asset):
+        """The fleet's number of an asset of the policy."""
+        (told,) = [a for a in self.json("asset", "list") if a["name"] == asset]
+        found = [
+            n
+            for n, (address, port, _) in self.fleet.assets.items()
+            if port == told["port"] and told["address"] in (address, "localhost")
+        ]
+        return found[0] if found else int(asset.removeprefix("asset"))
+
+    def shadows(self):
+        return {n: self.fleet.shadow(n) for n in self.fleet.assets}
+
+    def judged(self, *command, expect=None, **more):
+        """Runs a command that rotates, and judges its records: not one status may be untrue."""
+        before = self.shadows()
+        done = self.run(*command, "--json", **more)
+        assert done.returncode in (0, 1) if expect is None else done.returncode == expect, (
+            done.returncode,
+            done.stdout,
+            done.stderr,
+        )
+        told = json.loads(done.stdout)
+        self.judge(told["execution"], before)
+        return told
+
+    def judge(self, execution, before=None):
+        """
+        Holds each record of passwords against the asset's own shadow file. `before` is what
+        shadows() said before the execution: without it, a skipped account's entry is not compared.
+        """
+        after = self.shadows()
+        numbers = {}
+        for record in self.records(execution):
+            asset, account = record["asset"], record["account"]
+            if asset not in numbers:
+                numbers[asset] = self.number_of(asset)
+            entry = after[numbers[asset]].get(account)
+            old = before and before[numbers[asset]].get(account)
+            self._judge(record, entry, old)
+
+    def _judge(self, record, entry, old):
+        status = record["status"]
+        assert status in ("success", "failed", "unverified", "skipped"), record
+        if status == "skipped":
+            assert old is None or entry == old, ("skipped, and its entry changed", record)
+            return
+        if entry is None:
+            assert status == "failed", ("there is no such account", record)
+            return
+        if status == "failed":
+            assert old is None or entry == old, ("failed, and its entry changed", record)
+            if record["sends"]:
+                self._judge_refused(record, entry)
+            return
+        told = self.reveal(record["asset"], record["account"])
+        if status == "success":
+            assert record["new_version"] == told["version"] and not told["in_doubt"], (record, told)
+            assert opens(entry, told["secret"]), ("success, and it does not open", record)
+        elif record["reason"] in ("accepted_does_not_open", "refused_neither_opens"):
+            assert not any(opens(entry, c["secret"]) for c in told["candidates"]), (
+                "one of ours opens it",
+                record,
+            )
+        else:
+            assert entry == old or any(opens(entry, c["secret"]) for c in told["candidates"]), (
+                "unverified, and no candidate opens it",
+                record,
+            )
+
+    def _judge_refused(self, record, entry):
+        account = record["asset"], record["account"]
+        sent = self.reveal(*account, "--version", record["new_version"])
+        assert not sent["in_doubt"], ("failed, and still in doubt", record)
+        assert not opens(entry, sent["secret"]), ("failed, and the new one opens it", record)
+        if record["old_version"]:
+            old = self.reveal(*account)
+            assert opens(entry, old["secret"]), ("failed, and the old one is lost", record)
 
     def check_all_open(self, accounts=("app", "deploy", "svc"), numbers=None):
         """Every account's current secret, as the vault has it, is what its asset holds."""
