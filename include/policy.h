@@ -242,6 +242,13 @@ size_t rule_shortest(const struct rule *);
 /* "random 24 characters, 139 bits" or "passphrase 6 words, 77 bits" into `out`. */
 void rule_describe(const struct rule *, char *out, size_t size);
 
+/*
+ * ERR_INVALID when the platform's limits refuse the password, with the limit but nothing of the
+ * password in the text. For one that no rule of the policy made.
+ */
+enum err platform_takes(
+    const struct platform *, const struct secret *password, struct error *error) MUST_CHECK;
+
 /* ── In words ────────────────────────────────────────────────────────────────────────────── */
 
 /* What becomes of the secret: as rule_describe, "specified "name"", "ssh key ed25519, replaces

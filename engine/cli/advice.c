@@ -46,6 +46,7 @@ static const struct advice {
     {"script", "the platform's script failed", "mend the script, then %R"},
     {"limit", "it sent more than is allowed", "see what it prints at a login, then %R"},
     {"wire", "the process that spoke to it ended", "%R"},
+    {"specified", "the secret that the task names cannot be set", "lockstep secret set, then %R"},
     {"rule", "no secret could be made by the task's rule", "change the rule, then %R"},
     /* What came of it. */
     {"not_applied", "the asset said yes and did not change it", "see on the asset why, then %R"},

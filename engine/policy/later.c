@@ -46,7 +46,6 @@ void task_later(struct loader *loader, const struct task_entry *entry)
 	const struct statement *statement = entry->statement;
 
 	later(loader, statement, "verify", proved_by(task, VERIFY_SU), "verify \"su\"");
-	later(loader, statement, "secret", task->source == SOURCE_SPECIFIED, "specified");
 	later(loader, statement, "secret", task->source == SOURCE_SSH_KEY, "ssh_key");
 	later(loader, statement, "params", task->params != NULL, "params");
 }

@@ -19,6 +19,12 @@ static bool has_control(const char *text)
 	return false;
 }
 
+/* Whatever the locale. */
+static bool is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 static const char *word_fault(const char *text)
 {
 	size_t len = strlen(text);
@@ -48,6 +54,18 @@ const char *name_fault(const char *name)
 	if (!fault && name[0] == '/')
 		fault = "may not begin with \"/\", as nodes do";
 	return fault;
+}
+
+const char *secret_name_fault(const char *name)
+{
+	if (strlen(name) > NAME_LEN_MAX)
+		return "may have at most 127 characters";
+	if (!is_word(name[0]))
+		return "must begin with a letter or a digit";
+	for (; *name; name++)
+		if (!is_word(*name) && !strchr("._-/@", *name))
+			return "may hold only letters, digits and \"._-/@\"";
+	return NULL;
 }
 
 const char *account_fault(const char *account)

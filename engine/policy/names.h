@@ -15,6 +15,8 @@ const char *name_fault(const char *name);
 const char *account_fault(const char *account);
 /* As account_fault, and what Linux, the BSDs and their kin take. */
 const char *account_posix_fault(const char *account);
+/* Of secrets that the vault keeps under a name: what a command line takes as it is. */
+const char *secret_name_fault(const char *name);
 /* "/" or "/prod/web". */
 const char *node_fault(const char *node);
 /* As node_fault; a component may hold `*`. */

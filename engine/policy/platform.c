@@ -237,3 +237,25 @@ void platforms_build(struct loader *loader)
 	policy->platform_count = count;
 	qsort(policy->platforms, count, sizeof(policy->platforms[0]), entry_compare);
 }
+
+enum err platform_takes(
+    const struct platform *platform, const struct secret *password, struct error *error)
+{
+	const char *bytes = secret_data(password);
+	size_t len = secret_len(password);
+
+	if (len > platform->password_longest)
+		return error_set(error, ERR_INVALID,
+		    "it is longer than the %u bytes that platform \"%s\" takes",
+		    platform->password_longest, platform->name);
+	if (len < platform->password_shortest)
+		return error_set(error, ERR_INVALID,
+		    "it is shorter than the %u bytes that platform \"%s\" asks for",
+		    platform->password_shortest, platform->name);
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] == '\0' || bytes[i] == '\n' ||
+		    strchr(platform->password_refuse, bytes[i]))
+			return error_set(error, ERR_INVALID,
+			    "it holds a character that platform \"%s\" refuses", platform->name);
+	return ERR_OK;
+}

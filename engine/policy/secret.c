@@ -26,7 +26,7 @@ void specified_read(struct loader *loader, const struct statement *statement, in
 	struct secret_use use = {.source = SOURCE_SPECIFIED};
 	const char *name = lua_type(lua, index) == LUA_TSTRING ? lua_tostring(lua, index) : "";
 	size_t len = strlen(name);
-	const char *fault = name_fault(name);
+	const char *fault = secret_name_fault(name);
 
 	if (len == 0 || len != lua_rawlen(lua, index)) {
 		statement_problem(loader->errors, statement, NULL, NULL,

@@ -22,10 +22,42 @@ static void life_stage_again(void *arg)
 	life_stage(arg);
 }
 
+/* The secret that the vault keeps under the task's name for it, where the platform takes it. */
+static enum err stage_specified(struct life *life, struct error *error)
+{
+	struct rotation *rotation = life->site->rotation;
+	const char *name = life_task(life)->specified;
+	struct vault_txn *txn = vault_read(rotation->config.vault);
+	struct error why;
+	enum err err;
+
+	if (txn == NULL)
+		return error_set(error, ERR_IO, "the vault cannot be read any more");
+	err = named_secret_get(txn, name, &life->write.fresh, error);
+	vault_read_end(txn);
+	if (err != ERR_OK)
+		return err;
+	err = platform_takes(
+	    policy_platform_find(rotation->config.policy, life->site->asset->platform),
+	    life->write.fresh, &why);
+	if (err == ERR_OK)
+		return ERR_OK;
+	secret_free(life->write.fresh);
+	life->write.fresh = NULL;
+	return error_set(error, err, "secret \"%s\": %s", name, why.text);
+}
+
 /* A fresh secret as the task says, into life->write. */
 static enum err stage_make(struct life *life, struct error *error)
 {
+	if (life_task(life)->source == SOURCE_SPECIFIED)
+		return stage_specified(life, error);
 	return rule_generate(life_task(life)->rule, life_account(life), &life->write.fresh, error);
+}
+
+static const char *stage_fault(const struct life *life)
+{
+	return life_task(life)->source == SOURCE_SPECIFIED ? "specified" : "rule";
 }
 
 void life_stage(struct life *life)
@@ -42,7 +74,7 @@ void life_stage(struct life *life)
 	}
 	if (err != ERR_OK) {
 		attempt_close(&life->attempt);
-		life_error(life, "permanent", "rule", error.text);
+		life_error(life, "permanent", stage_fault(life), error.text);
 		life_end(life, STATUS_FAILED, "");
 		return;
 	}

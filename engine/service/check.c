@@ -66,11 +66,18 @@ static bool has_secret(struct vault_txn *txn, const char *asset, const char *nam
 	return false;
 }
 
+/* By su, root's secret is needed too. */
+static bool admin_opens(struct vault_txn *txn, const struct asset *asset)
+{
+	return has_secret(txn, asset->name, asset->admin) &&
+	       (asset->become != BECOME_SU || has_secret(txn, asset->name, "root"));
+}
+
 static void lacking_asset(struct lacking *lacking, struct vault_txn *txn, const struct asset *asset)
 {
 	for (size_t i = 0; i < asset->account_count; i++)
 		lacking->unmanaged += !has_secret(txn, asset->name, asset->accounts[i]);
-	if (asset->admin == NULL || has_secret(txn, asset->name, asset->admin))
+	if (asset->admin == NULL || admin_opens(txn, asset))
 		return;
 	lacking->admins++;
 	if (lacking->admin_of == NULL)
@@ -97,10 +104,29 @@ static void warn_lacking(const struct lacking *lacking, json_t *warnings)
 	}
 	if (lacking->admins > 0) {
 		snprintf(text, sizeof(text),
-		    "%zu asset%s an admin without a secret, and nothing can be changed there "
-		    "(skipped: no_admin): %s%s; lockstep account import",
+		    "%zu asset%s an admin (or, where become is su, root) without a secret, "
+		    "and nothing can be changed there (skipped: no_admin): %s%s; lockstep account "
+		    "import",
 		    lacking->admins, lacking->admins == 1 ? " has" : "s have", lacking->admin_of,
 		    lacking->admins == 1 ? "" : " …");
+		warn(warnings, text);
+	}
+}
+
+static void warn_specified(const struct policy *policy, struct vault_txn *txn, json_t *warnings)
+{
+	for (size_t i = 0; i < policy_task_count(policy); i++) {
+		const struct task *task = policy_task(policy, i);
+		struct named_secret named;
+		char text[512];
+
+		if (task->source != SOURCE_SPECIFIED ||
+		    named_secret_facts(txn, task->specified, &named) != ERR_NOT_FOUND)
+			continue;
+		snprintf(text, sizeof(text),
+		    "task \"%s\" names secret \"%s\", which the vault does not hold: lockstep "
+		    "secret set %s",
+		    task->name, task->specified, task->specified);
 		warn(warnings, text);
 	}
 }
@@ -121,6 +147,7 @@ static json_t *check_vault(struct request *request, json_t *warnings)
 		return json_null();
 	for (size_t i = 0; i < policy_asset_count(policy); i++)
 		lacking_asset(&lacking, txn, policy_asset(policy, i));
+	warn_specified(policy, txn, warnings);
 	vault_read_end(txn);
 	warn_lacking(&lacking, warnings);
 	return json_integer((json_int_t)lacking.unmanaged);

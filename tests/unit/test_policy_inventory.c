@@ -177,6 +177,49 @@ static void assets_are_in_order(void **state)
 	fixture_clear(&fixture);
 }
 
+/* The nearest node's, unless that is the asset itself, or the asset says none. */
+static void gateways_are_inherited(void **state)
+{
+	static const struct {
+		const char *asset, *gateway;
+	} cases[] = {
+	    {"edge", NULL},
+	    {"jump", "edge"},
+	    {"web1", "jump"},
+	    {"web2", "edge"},
+	    {"web3", NULL},
+	    {"csv1", "web1"},
+	    {"csv2", "jump"},
+	};
+	struct fixture fixture;
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "a.csv",
+	    "name,node,gateway,address\n"
+	    "csv1,/prod,web1,192.0.2.1\n"
+	    "csv2,/prod,,192.0.2.1\n");
+	fixture_write(&fixture, "lockstep.lua",
+	    "node '/' { gateway = 'edge' }\n"
+	    "node '/prod' { gateway = 'jump' }\n"
+	    "asset 'edge' {}\n"
+	    "asset 'jump' { node = '/prod' }\n"
+	    "asset 'web1' { node = '/prod/web', address = '192.0.2.1', port = 2222 }\n"
+	    "asset 'web2' { node = '/test', address = '192.0.2.1' }\n"
+	    "asset 'web3' { node = '/prod', gateway = false, address = '192.0.2.1' }\n"
+	    "inventory 'a.csv'\n");
+	fixture_load_good(&fixture);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct asset *asset = find(&fixture, cases[i].asset);
+
+		if (cases[i].gateway)
+			assert_string_equal(asset->gateway, cases[i].gateway);
+		else
+			assert_null(asset->gateway);
+	}
+	fixture_clear(&fixture);
+}
+
 static void long_line_is_refused(void **state)
 {
 	size_t len = 10 * 1024 * 1024;
@@ -260,6 +303,7 @@ int main(void)
 	    cmocka_unit_test(csv_is_read),
 	    cmocka_unit_test(accounts_are_known),
 	    cmocka_unit_test(assets_are_in_order),
+	    cmocka_unit_test(gateways_are_inherited),
 	    cmocka_unit_test(long_line_is_refused),
 	    cmocka_unit_test(pipe_is_refused),
 	    cmocka_unit_test(hundred_thousand),

@@ -87,11 +87,11 @@ static void secrets_have_sources(void **state)
 
 	(void)state;
 	fixture_init(&fixture, NULL);
-	task = load_task(&fixture, "secret = specified 'the old one'");
+	task = load_task(&fixture, "secret = specified 'corp/web@1'");
 	assert_int_equal(task->source, SOURCE_SPECIFIED);
-	assert_string_equal(task->specified, "the old one");
+	assert_string_equal(task->specified, "corp/web@1");
 	assert_null(task->rule);
-	assert_secret(task, "specified \"the old one\"");
+	assert_secret(task, "specified \"corp/web@1\"");
 	task = load_task(&fixture, "");
 	assert_int_equal(task->source, SOURCE_RANDOM);
 	assert_null(task->specified);
