@@ -15,7 +15,22 @@
 #define PIECE_MAX (16 * 1024)
 #define READ_MAX  (8 * 1024)
 
-enum channel_phase { CHANNEL_OPENING, CHANNEL_STARTING, CHANNEL_RUNNING };
+#define TERMINAL_COLUMNS 80
+#define TERMINAL_ROWS	 24
+
+enum channel_phase { CHANNEL_OPENING, CHANNEL_TERMINAL, CHANNEL_STARTING, CHANNEL_RUNNING };
+
+/*
+ * What a terminal has switched off to change nothing, as RFC 4254 numbers it. ECHO (53 to 56), or a
+ * secret would come back; ICANON (51), or a line would be cut at 4096 bytes; ISIG, IEXTEN and the
+ * flow controls (50, 59 to 61, 38 to 40), or a byte of a secret would be one; and all that
+ * translates or drops bytes on their way in (30 to 37) and out (70 to 75).
+ */
+static const uint8_t modes_off[] = {30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 50, 51, 53, 54, 55,
+    56, 59, 60, 61, 70, 71, 72, 73, 74, 75};
+#define MODE_SIZE      5 /* its number, its value in four bytes */
+#define MODES_OFF_SIZE (sizeof(modes_off) * MODE_SIZE)
+static const char modes_on[] = {91, 0, 0, 0, 1, 0}; /* CS8; the end of all */
 
 struct channel {
 	struct link *link;
@@ -25,19 +40,39 @@ struct channel {
 
 /* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
 
-static enum err channel_open(struct channel *channel, struct outcome *outcome)
+static enum err channel_open(struct channel *channel, bool terminal, struct outcome *outcome)
 {
 	struct link *link = channel->link;
 
 	channel->channel = libssh2_channel_open_ex(
 	    link->session, "session", strlen("session"), CHANNEL_WINDOW, CHANNEL_PACKET, NULL, 0);
 	if (channel->channel != NULL) {
-		channel->phase = CHANNEL_STARTING;
+		channel->phase = terminal ? CHANNEL_TERMINAL : CHANNEL_STARTING;
 		return ERR_OK;
 	}
 	if (libssh2_session_last_errno(link->session) == LIBSSH2_ERROR_EAGAIN)
 		return ERR_AGAIN;
 	return link_fail(link, outcome, FAULT_NO_SHELL, "the asset opens no channel");
+}
+
+static enum err channel_terminal(struct channel *channel, struct outcome *outcome)
+{
+	static const char type[] = "dumb";
+	char modes[MODES_OFF_SIZE + sizeof(modes_on)] = {0};
+	int rc;
+
+	for (size_t i = 0; i < sizeof(modes_off); i++)
+		modes[i * MODE_SIZE] = (char)modes_off[i];
+	memcpy(modes + MODES_OFF_SIZE, modes_on, sizeof(modes_on));
+	rc = libssh2_channel_request_pty_ex(channel->channel, type, sizeof(type) - 1, modes,
+	    sizeof(modes), TERMINAL_COLUMNS, TERMINAL_ROWS, 0, 0);
+	if (rc == LIBSSH2_ERROR_EAGAIN)
+		return ERR_AGAIN;
+	if (rc != 0)
+		return link_fail(
+		    channel->link, outcome, FAULT_NO_SHELL, "the asset gives no terminal");
+	channel->phase = CHANNEL_STARTING;
+	return ERR_OK;
 }
 
 static enum err channel_start(struct channel *channel, const char *command, struct outcome *outcome)
@@ -54,8 +89,8 @@ static enum err channel_start(struct channel *channel, const char *command, stru
 	return ERR_OK;
 }
 
-enum err channel_exec_step(
-    struct link *link, struct channel **out, const char *command, struct outcome *outcome)
+enum err channel_exec_step(struct link *link, struct channel **out, const char *command,
+    bool terminal, struct outcome *outcome)
 {
 	struct channel *channel = link->opening;
 	enum err err = ERR_OK;
@@ -67,7 +102,9 @@ enum err channel_exec_step(
 	}
 	link_enter(link);
 	if (channel->phase == CHANNEL_OPENING)
-		err = channel_open(channel, outcome);
+		err = channel_open(channel, terminal, outcome);
+	if (err == ERR_OK && channel->phase == CHANNEL_TERMINAL)
+		err = channel_terminal(channel, outcome);
 	if (err == ERR_OK)
 		err = channel_start(channel, command, outcome);
 	link_leave(link);

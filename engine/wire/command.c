@@ -23,12 +23,17 @@ static const char prepare[] = "LC_ALL=C; PATH=$PATH:/usr/sbin:/sbin:/usr/local/s
 			      "e=$(echo .; echo .); e=${e#.}; e=${e%.}; ";
 static const char repeat[] = "while IFS= read -r c; do eval \"$c\"; done";
 
+/* What was typed before its time, a password perhaps, is no command. */
+static const char await[] =
+    "until [ \"${c%%%% *}\" = %s ]; do IFS= read -r c || exit 1; done; eval \"${c#* }\"; ";
+
 /*
  * Takes all lines of the input, or ends the shell: a line without its end is the rest of a link
  * that broke, and must not reach the command. Only builtins see them.
  */
-static const char collect[] = "while [ \"$n\" -gt 0 ]; do IFS= read -r l || exit 1; "
-			      "i=$i$l$e; n=$((n-1)); done; printf \"%s\" \"$i\" | ";
+static const char gather[] = "while [ \"$n\" -gt 0 ]; do IFS= read -r l || exit 1; "
+			     "i=$i$l$e; n=$((n-1)); done; ";
+static const char hand_over[] = "printf \"%s\" \"$i\" | ";
 
 char *nonce_make(char out[NONCE_SIZE])
 {
@@ -40,13 +45,12 @@ char *nonce_make(char out[NONCE_SIZE])
 	return out;
 }
 
-void opening_render(struct buf *out, const char *nonce, const char *prompt)
+void opening_render(struct buf *out, const char *prefix, const char *nonce, const char *go)
 {
-	if (prompt != NULL && prompt[0] != '\0')
-		buf_addf(out, "env LC_ALL=C sudo -S -p %s ", prompt);
-	else if (prompt != NULL)
-		buf_add_text(out, "env LC_ALL=C sudo -n ");
-	buf_addf(out, "sh -c '%secho %s $p $t; %s'", prepare, nonce, repeat);
+	buf_addf(out, "%ssh -c '%secho %s $p $t; ", prefix, prepare, nonce);
+	if (go != NULL)
+		buf_addf(out, await, go);
+	buf_addf(out, "%s'", repeat);
 }
 
 /* Where `word` begins in the buffer; NULL when it does not stand there. */
@@ -70,6 +74,13 @@ static bool mark_read(
 		return false;
 	snprintf(text, size, "%.*s", (int)(end - from), (const char *)from);
 	return true;
+}
+
+bool mark_find(const struct buf *buf, const char *nonce, char *text, size_t size)
+{
+	const uint8_t *mark;
+
+	return mark_read(buf, nonce, &mark, text, size);
 }
 
 bool ready_find(const struct buf *out, const char *nonce, struct ready *ready)
@@ -101,20 +112,28 @@ void command_clear(struct command *command)
 	buf_clear(&command->err);
 }
 
+void quote_add(struct buf *out, const char *bytes, size_t len)
+{
+	buf_add_text(out, "'");
+	for (size_t i = 0; i < len; i++) {
+		if (bytes[i] == '\'')
+			buf_add_text(out, "'\\''");
+		else
+			buf_add(out, bytes + i, 1);
+	}
+	buf_add_text(out, "'");
+}
+
 bool command_word(struct command *command, const char *bytes, size_t len)
 {
 	struct buf *line = &command->line;
 
 	if (memchr(bytes, '\0', len) != NULL || memchr(bytes, '\n', len) != NULL)
 		return false;
-	buf_add_text(line, line->len > 0 ? " '" : "'");
-	for (size_t i = 0; i < len; i++) {
-		if (bytes[i] == '\'')
-			buf_add_text(line, "'\\''");
-		else
-			buf_add(line, bytes + i, 1);
-	}
-	return buf_add_text(line, "'");
+	if (line->len > 0)
+		buf_add_text(line, " ");
+	quote_add(line, bytes, len);
+	return !buf_failed(line);
 }
 
 enum err command_check(const struct command *command, struct outcome *outcome)
@@ -153,19 +172,65 @@ static uint32_t limit_s(uint32_t limit_ms)
 	return limit_ms < 1000 ? 1 : limit_ms / 1000;
 }
 
-void command_render(const struct command *command, bool timeout, struct buf *out)
+/* In a process of its own, so that it has the input, and the shell the outputs. */
+static void process_render(const struct command *command, struct manner manner, struct buf *out)
+{
+	bool elevates = manner.targeted && !command->plain;
+
+	buf_add_text(out, "( exec ");
+	/* What sudo runs cannot be ended by the one who called it. */
+	if (manner.timeout && command->limit_ms > 0 && !elevates)
+		buf_addf(out, "timeout -s KILL %u ", limit_s(command->limit_ms));
+	if (elevates)
+		buf_add_text(out, "sudo -n -- ");
+	buf_add(out, command->line.data, command->line.len);
+	buf_add_text(out, " )");
+}
+
+/* The marks come on both outputs. */
+static void ends_render(const struct command *command, struct manner manner, struct buf *out)
+{
+	bool fed = command->input.len > 0;
+
+	if (fed) {
+		buf_add_text(out, gather);
+		buf_add_text(out, hand_over);
+	}
+	process_render(command, manner, out);
+	buf_add_text(out, fed ? "; s=$?; unset i l; " : " </dev/null; s=$?; ");
+	buf_addf(out, "printf \"%%s %%s\\n\" %s \"$s\"; printf \"%%s\\n\" %s >&2\n", command->nonce,
+	    command->nonce);
+}
+
+/*
+ * On a terminal: stdout goes to it, stderr into a variable with the status behind it, and follows
+ * between two marks.
+ */
+static void halves_render(const struct command *command, struct manner manner, struct buf *out)
 {
 	bool fed = command->input.len > 0;
 
 	if (fed)
-		buf_addf(out, "i=; n=%zu; %s", lines_count(&command->input), collect);
-	buf_add_text(out, "( exec ");
-	if (timeout && command->limit_ms > 0)
-		buf_addf(out, "timeout -s KILL %u ", limit_s(command->limit_ms));
-	buf_add(out, command->line.data, command->line.len);
-	buf_add_text(out, fed ? " ); s=$?; unset i l; " : " ) </dev/null; s=$?; ");
-	buf_addf(out, "printf \"%%s %%s\\n\" %s \"$s\"; printf \"%%s\\n\" %s >&2\n", command->nonce,
-	    command->nonce);
+		buf_add_text(out, gather);
+	buf_add_text(out, "{ s=$( ");
+	if (fed)
+		buf_add_text(out, hand_over);
+	process_render(command, manner, out);
+	buf_add_text(out, " 2>&1 >&3 3>&-");
+	buf_addf(out, "%s; echo .$? ); } 3>&1 2>/dev/null; ", fed ? "" : " </dev/null");
+	buf_addf(out,
+	    "printf \"%%s %%s\\n%%s%%s\\n\" %s \"${s##*.}\" \"${s%%.*}\" %s; unset i l s\n",
+	    command->nonce, command->nonce);
+}
+
+void command_render(const struct command *command, struct manner manner, struct buf *out)
+{
+	if (command->input.len > 0)
+		buf_addf(out, "i=; n=%zu; ", lines_count(&command->input));
+	if (manner.terminal)
+		halves_render(command, manner, out);
+	else
+		ends_render(command, manner, out);
 }
 
 static void buf_cut(struct buf *buf, const uint8_t *end)
@@ -190,16 +255,39 @@ static bool status_read(const char *text, int *status)
 	return *digit == '\0';
 }
 
-bool command_finish(struct command *command)
+/* The error output stands between the first mark's line and the second mark. */
+static bool halves_split(struct command *command, const uint8_t *mark)
+{
+	struct buf *out = &command->out;
+	const uint8_t *end = out->data + out->len;
+	const uint8_t *from = memchr(mark, '\n', (size_t)(end - mark));
+	size_t nonce_len = strlen(command->nonce);
+	const uint8_t *second;
+
+	from++;
+	second = memmem(from, (size_t)(end - from), command->nonce, nonce_len);
+	if (second == NULL || memchr(second, '\n', (size_t)(end - second)) == NULL)
+		return false;
+	buf_add(&command->err, from, (size_t)(second - from));
+	return true;
+}
+
+bool command_finish(struct command *command, struct manner manner)
 {
 	const uint8_t *out_mark, *err_mark;
 	char text[16], empty[16];
 
 	if (!mark_read(&command->out, command->nonce, &out_mark, text, sizeof(text)) ||
-	    !mark_read(&command->err, command->nonce, &err_mark, empty, sizeof(empty)) ||
 	    !status_read(text, &command->status))
 		return false;
+	if (manner.terminal) {
+		if (!halves_split(command, out_mark))
+			return false;
+	} else if (!mark_read(&command->err, command->nonce, &err_mark, empty, sizeof(empty))) {
+		return false;
+	} else {
+		buf_cut(&command->err, err_mark);
+	}
 	buf_cut(&command->out, out_mark);
-	buf_cut(&command->err, err_mark);
 	return true;
 }

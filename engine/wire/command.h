@@ -17,12 +17,15 @@
 char *nonce_make(char out[NONCE_SIZE]);
 
 /*
- * The command that a login shell of any kind takes: it starts a plain sh, elevated where `prompt`
- * (sudo asks with it; NULL: not at all, "" : sudo must not ask) says so, which says `nonce`,
- * whether its printf is a builtin and whether the asset has timeout(1), and then runs line after
- * line.
+ * The command that a login shell of any kind takes: `prefix` (words that elevate; "" = none), then
+ * a plain sh that says `nonce`, whether its printf is a builtin and whether the asset has
+ * timeout(1), and then runs line after line. Where `go` is not NULL it throws away what comes
+ * before the line that begins with that word, and runs the rest of this one.
  */
-void opening_render(struct buf *, const char *nonce, const char *prompt);
+void opening_render(struct buf *out, const char *prefix, const char *nonce, const char *go);
+
+/* The text between a nonce and the end of its line; false while it is not there. */
+bool mark_find(const struct buf *, const char *nonce, char *text, size_t size);
 
 /* What the shell says when it is ready. */
 struct ready {
@@ -36,13 +39,23 @@ bool ready_find(const struct buf *out, const char *nonce, struct ready *);
 /* FAULT_SCRIPT or FAULT_LIMIT where it cannot be run as it is. */
 enum err command_check(const struct command *, struct outcome *) MUST_CHECK;
 
+/* What a shell is like. */
+struct manner {
+	bool terminal; /* both outputs come as one: what is said on stderr follows the end's mark */
+	bool targeted; /* sudo elevates command by command */
+	bool timeout;  /* the asset has timeout(1) */
+};
+
 /* The one line for the shell; the input follows it. */
-void command_render(const struct command *, bool timeout, struct buf *);
+void command_render(const struct command *, struct manner, struct buf *);
 
 /*
  * When both outputs have shown the end: cuts the marks off, sets the status, and is true. False
  * while something is still to come.
  */
-bool command_finish(struct command *);
+bool command_finish(struct command *, struct manner);
+
+/* Appends a text between single quotes, as sh takes it. */
+void quote_add(struct buf *, const char *bytes, size_t len);
 
 #endif

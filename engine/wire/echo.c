@@ -74,7 +74,7 @@ enum err echo_step(struct echo *echo, struct outcome *outcome)
 	enum err err = ERR_OK;
 
 	if (echo->channel == NULL)
-		err = channel_exec_step(echo->link, &echo->channel, echo->command, outcome);
+		err = channel_exec_step(echo->link, &echo->channel, echo->command, false, outcome);
 	while (err == ERR_OK) {
 		bool end = false;
 

@@ -92,10 +92,13 @@ void link_hold(struct link *, bool on);
 /* One exec channel. At most one call on a link may be under way (ERR_AGAIN) at a time. */
 struct channel;
 
-/* `*channel` is NULL at first and set when it is open and the command was accepted. No terminal,
- * and no environment: to ask for one costs a round trip, and most assets refuse. */
-enum err channel_exec_step(
-    struct link *, struct channel **, const char *command, struct outcome *) MUST_CHECK;
+/*
+ * `*channel` is NULL at first and set when it is open and the command was accepted. No environment:
+ * to ask for one costs a round trip, and most assets refuse. A terminal costs one too; it is asked
+ * to be raw, and then both outputs of the command come as one.
+ */
+enum err channel_exec_step(struct link *, struct channel **, const char *command, bool terminal,
+    struct outcome *) MUST_CHECK;
 
 /*
  * Writes all of `len` bytes. A piece up to 16 KB leaves in one channel packet or not at all: it

@@ -1,57 +1,35 @@
 #include "wire/shell.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/crash.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "wire/command.h"
-#include "wire/hint.h"
-#include "wire/said.h"
+#include "wire/elevate.h"
 
-/* What may be said before the shell is ready: rc files, banners, a lecture. */
-#define NOISE_MAX (64 * 1024)
+/* What is put around a command. */
+#define OPENING_MAX 1024
 
-#define OPENING_MAX  1024
-#define PASSWORD_MAX (SECRET_SIZE_MAX + 1)
-#define PROMPT_SIZE  64
-
-enum shell_phase { SHELL_EXEC, SHELL_WAIT, SHELL_ANSWER, SHELL_READY, SHELL_BROKEN };
+enum shell_phase { SHELL_OPENING, SHELL_READY, SHELL_BROKEN };
 
 enum command_phase { COMMAND_NEW, COMMAND_LINE, COMMAND_INPUT, COMMAND_READ };
 
 struct shell {
 	struct link *link;
-	struct shell_config config;
-	struct channel *channel;
+	struct elevation *elevation;
 	enum shell_phase phase;
-	struct buf out, err; /* until it is ready */
-	struct buf text;     /* what is being written: the opening, a password, a command's line */
-	size_t written;
-	bool answered;
-	char nonce[NONCE_SIZE];
-	char prompt[PROMPT_SIZE]; /* "" where none may come */
-	bool timeout;
-	uint32_t failed;
+	struct channel *channel; /* NULL until it is ready */
+	struct manner manner;
+	struct buf text; /* the command's line */
 };
 
 struct shell *shell_new(struct link *link, const struct shell_config *config)
 {
 	struct shell *shell = xcalloc(1, sizeof(*shell));
-	char nonce[NONCE_SIZE];
 
 	shell->link = link;
-	shell->config = *config;
-	buf_init(&shell->out, NOISE_MAX);
-	buf_init(&shell->err, NOISE_MAX);
+	shell->elevation = elevation_new(link, config);
 	buf_init(&shell->text, COMMAND_LINE_MAX + OPENING_MAX);
-	nonce_make(shell->nonce);
-	if (config->become == WIRE_BECOME_SUDO && config->become_secret != NULL)
-		snprintf(shell->prompt, sizeof(shell->prompt), "password-%s:", nonce_make(nonce));
-	opening_render(
-	    &shell->text, shell->nonce, config->become == WIRE_BECOME_SUDO ? shell->prompt : NULL);
 	return shell;
 }
 
@@ -59,144 +37,37 @@ void shell_free(struct shell *shell)
 {
 	if (shell == NULL)
 		return;
+	elevation_free(shell->elevation);
 	channel_free(shell->channel);
-	buf_clear(&shell->out);
-	buf_clear(&shell->err);
 	buf_clear(&shell->text);
 	free(shell);
 }
 
 uint32_t shell_failed_attempts(const struct shell *shell)
 {
-	return shell->failed;
+	return elevation_failed_attempts(shell->elevation);
 }
 
-/* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
-
-static enum err shell_exec_step(struct shell *shell, struct outcome *outcome)
+bool shell_targeted(const struct shell *shell)
 {
-	enum err err =
-	    channel_exec_step(shell->link, &shell->channel, buf_text(&shell->text), outcome);
-
-	if (err == ERR_OK) {
-		buf_reset(&shell->text);
-		shell->phase = SHELL_WAIT;
-	}
-	return err;
-}
-
-static bool buf_ends(const struct buf *buf, const char *end)
-{
-	size_t len = strlen(end);
-
-	return len > 0 && buf->len >= len && memcmp(buf->data + buf->len - len, end, len) == 0;
-}
-
-/* It ended, or asked for what we do not answer: why? */
-static enum err shell_refused(struct shell *shell, struct outcome *outcome)
-{
-	bool sudo = shell->config.become == WIRE_BECOME_SUDO;
-	enum fault fault = said_hint(&shell->err, &shell->out, sudo ? hint_sudo : hint_login);
-	char said[SAID_SIZE];
-
-	said_text(said, &shell->err, &shell->out);
-	if (fault == FAULT_BECOME_DENIED || fault == FAULT_EXPIRED)
-		shell->failed = 0;
-	if (fault == FAULT_NONE)
-		return outcome_set(
-		    outcome, FAULT_NO_SHELL, "the shell ended before it was ready: \"%s\"", said);
-	return outcome_set(outcome, fault, "%s: \"%s\"", sudo ? "sudo" : "login", said);
-}
-
-static enum err shell_ready(struct shell *shell, const struct ready *ready, struct outcome *outcome)
-{
-	shell->failed = 0;
-	if (!ready->printf_builtin)
-		return outcome_set(outcome, FAULT_NO_SHELL,
-		    "printf is no builtin of the asset's sh: a secret would be seen in its process "
-		    "list");
-	shell->timeout = ready->timeout;
-	shell->phase = SHELL_READY;
-	buf_clear(&shell->out);
-	buf_clear(&shell->err);
-	return ERR_OK;
-}
-
-static enum err shell_prompted(struct shell *shell, struct outcome *outcome)
-{
-	const struct secret *secret = shell->config.become_secret;
-
-	if (shell->answered)
-		return outcome_set(outcome, FAULT_BECOME_PASSWORD, "sudo refused the password");
-	buf_reset(&shell->err);
-	buf_add(&shell->text, secret_data(secret), secret_len(secret));
-	buf_add_text(&shell->text, "\n");
-	shell->written = 0;
-	shell->phase = SHELL_ANSWER;
-	return ERR_OK;
-}
-
-/* Looks at what was said so far; ERR_AGAIN when it decides nothing. */
-static enum err shell_look(struct shell *shell, bool end, struct outcome *outcome)
-{
-	struct ready ready;
-
-	if (ready_find(&shell->out, shell->nonce, &ready))
-		return shell_ready(shell, &ready, outcome);
-	if (buf_ends(&shell->err, shell->prompt))
-		return shell_prompted(shell, outcome);
-	if (end || said_hint(&shell->err, &shell->out, hint_sudo_asks) != FAULT_NONE)
-		return shell_refused(shell, outcome);
-	return ERR_AGAIN;
-}
-
-static enum err shell_wait_step(struct shell *shell, struct outcome *outcome)
-{
-	enum err err;
-
-	do {
-		bool end = false;
-
-		err = channel_read_step(shell->channel, &shell->out, &shell->err, &end, outcome);
-		if (err == ERR_OK)
-			err = shell_look(shell, end, outcome);
-		else
-			break;
-	} while (err == ERR_AGAIN);
-	return err;
-}
-
-static enum err shell_answer_step(struct shell *shell, struct outcome *outcome)
-{
-	bool touched = false;
-	enum err err = channel_write_step(
-	    shell->channel, shell->text.data, shell->text.len, &shell->written, &touched, outcome);
-
-	if (touched) {
-		shell->answered = true;
-		shell->failed = 1;
-	}
-	if (err == ERR_OK) {
-		buf_reset(&shell->text);
-		shell->phase = SHELL_WAIT;
-	}
-	return err;
+	return shell->manner.targeted;
 }
 
 enum err shell_open_step(struct shell *shell, struct outcome *outcome)
 {
-	enum err err = ERR_OK;
+	enum err err;
 
-	while (err == ERR_OK && shell->phase != SHELL_READY) {
-		switch (shell->phase) {
-		case SHELL_EXEC: err = shell_exec_step(shell, outcome); break;
-		case SHELL_WAIT: err = shell_wait_step(shell, outcome); break;
-		case SHELL_ANSWER: err = shell_answer_step(shell, outcome); break;
-		default: err = outcome_set(outcome, FAULT_LOST, "the shell has failed before");
-		}
-	}
-	if (err != ERR_OK && err != ERR_AGAIN)
+	if (shell->phase == SHELL_READY)
+		return ERR_OK;
+	if (shell->phase == SHELL_BROKEN)
+		return outcome_set(outcome, FAULT_LOST, "the shell has failed before");
+	err = elevation_step(shell->elevation, outcome);
+	if (err == ERR_OK) {
+		shell->channel = elevation_take(shell->elevation, &shell->manner);
+		shell->phase = SHELL_READY;
+	} else if (err != ERR_AGAIN) {
 		shell->phase = SHELL_BROKEN;
+	}
 	return err;
 }
 
@@ -210,7 +81,7 @@ static enum err command_begin(struct shell *shell, struct command *command, stru
 		return err;
 	nonce_make(command->nonce);
 	buf_reset(&shell->text);
-	command_render(command, shell->timeout, &shell->text);
+	command_render(command, shell->manner, &shell->text);
 	if (buf_failed(&shell->text))
 		return outcome_set(
 		    outcome, FAULT_LIMIT, "a command of more than %d bytes", COMMAND_LINE_MAX);
@@ -262,7 +133,7 @@ static enum err command_read_step(
 
 		if (err != ERR_OK)
 			return err;
-		if (command_finish(command))
+		if (command_finish(command, shell->manner))
 			break;
 		if (end)
 			return outcome_set(outcome, FAULT_LOST,

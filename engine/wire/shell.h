@@ -1,10 +1,10 @@
 /*
  * The privileged shell of an asset: one process, elevated once, that runs command after command on
- * one channel; and the echo that proves a login.
+ * one channel (where sudo allows single commands only, a plain one that elevates each); and the
+ * echo that proves a login.
  *
- * Owns elevation (none for root, sudo with or without password), the nonces that mark prompts and
- * ends, the guard against a cut line, the certainty about what was sent and what ended. Never knows
- * Lua or platforms.
+ * Owns the nonces that mark ends, the guard against a cut line, the certainty about what was sent
+ * and what ended; how it is elevated is in elevate.h. Never knows Lua or platforms.
  *
  * Steps are as in link.h.
  */
@@ -20,7 +20,8 @@ struct shell;
 
 struct shell_config {
 	enum wire_become become;
-	const struct secret *become_secret; /* NULL = none; must outlive the opening */
+	const char *user;		    /* who is logged in; must outlive the opening, as the */
+	const struct secret *become_secret; /* secret must; NULL = none to give */
 };
 
 /* On a link that is logged in. */
@@ -30,8 +31,10 @@ void shell_free(struct shell *);
 
 /* Starts it, elevated, and waits for its nonce. FAULT_BECOME_*, FAULT_NO_SHELL, FAULT_EXPIRED, … */
 enum err shell_open_step(struct shell *, struct outcome *) MUST_CHECK;
-/* sudo refused the password: how many attempts the asset counted. */
+/* The elevation's password was refused: how many attempts the asset counted. */
 uint32_t shell_failed_attempts(const struct shell *);
+/* Each command is elevated alone: there is no process that has privileges. */
+bool shell_targeted(const struct shell *);
 
 #define COMMAND_LINE_MAX   (32 * 1024)
 #define COMMAND_OUTPUT_MAX (64 * 1024)
@@ -41,6 +44,7 @@ struct command {
 	/* In: */
 	struct buf line;  /* shell words, quoted by command_word; one line */
 	struct buf input; /* its stdin: whole lines; empty = none. Wiped memory: may hold secrets */
+	bool plain; /* it needs no privileges, and has none where they come command by command */
 	bool holds_secret; /* a part of `input` is the new secret */
 	uint32_t limit_ms; /* the asset ends it after this, where it has timeout(1); 0 = no limit */
 	/* Out: */

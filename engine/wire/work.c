@@ -135,12 +135,11 @@ static enum err admin_step(struct work *work, struct outcome *outcome)
 	struct place *place = work->place;
 	struct shell_config config = {
 	    .become = work->job->become,
+	    .user = work->job->account,
 	    .become_secret = work->job->become_secret,
 	};
 	enum err err;
 
-	if (config.become > WIRE_BECOME_SUDO)
-		return outcome_set(outcome, FAULT_LIMIT, "this wire elevates by sudo only");
 	if (work->phase == 0) {
 		err = login_begin(work, outcome);
 		if (err != ERR_OK)
@@ -156,6 +155,7 @@ static enum err admin_step(struct work *work, struct outcome *outcome)
 	err = shell_open_step(place->shell, outcome);
 	work->result.failed_attempts =
 	    link_failed_attempts(place->link) + shell_failed_attempts(place->shell);
+	work->result.targeted = shell_targeted(place->shell);
 	return err;
 }
 

@@ -22,7 +22,7 @@ static void expect_become(const char *user, const char *password)
 	struct command command;
 
 	expect_login(&session, asset.key_port, user, asset.key, true);
-	if (session_become(&session, password) != ERR_OK)
+	if (session_become(&session, WIRE_BECOME_SUDO, user, password) != ERR_OK)
 		fail_msg("%s: %s", fault_name(session.outcome.fault), session.outcome.text);
 	assert_int_equal(shell_failed_attempts(session.shell), 0);
 	words(&command, id);
@@ -38,7 +38,7 @@ static void expect_no_become(
 	struct session session;
 
 	expect_login(&session, asset.key_port, user, asset.key, true);
-	assert_int_not_equal(session_become(&session, password), ERR_OK);
+	assert_int_not_equal(session_become(&session, WIRE_BECOME_SUDO, user, password), ERR_OK);
 	expect_fault(&session, fault);
 	assert_int_equal(shell_failed_attempts(session.shell), failed);
 	session_end(&session);
@@ -73,7 +73,7 @@ static void becomes_root(void **state)
 
 static void begin_root(struct session *session)
 {
-	struct shell_config config = {.become = WIRE_BECOME_NONE};
+	struct shell_config config = {.become = WIRE_BECOME_NONE, .user = "root"};
 
 	expect_login(session, asset.key_port, "root", asset.key, true);
 	session->shell = shell_new(session->link, &config);

@@ -238,9 +238,11 @@ static void resets_what_it_holds(void **state)
 /* ── Cut at every step ───────────────────────────────────────────────────────────────────── */
 
 /* The whole of a rotation's session; true when it came to its end. */
-static bool whole_session(
-    const char *user, const char *secret, bool is_key, uint16_t port, int steps)
+static bool whole_session(const char *user, enum wire_become become, bool is_key, int steps)
 {
+	const char *secret = is_key ? asset.key : ASSET_PASSWORD;
+	uint16_t port = is_key ? asset.key_port : asset.prompt_port;
+	const char *password = become == WIRE_BECOME_SU ? ROOT_PASSWORD : ASSET_PASSWORD;
 	const char *const cat[] = {"cat", NULL};
 	struct session session;
 	struct command command;
@@ -253,7 +255,7 @@ static bool whole_session(
 	session.steps_left = steps;
 	whole = session_open(&session) == ERR_OK &&
 		session_login(&session, user, secret, is_key) == ERR_OK &&
-		session_become(&session, ASSET_PASSWORD) == ERR_OK &&
+		session_become(&session, become, user, password) == ERR_OK &&
 		session_run(&session, &command) == ERR_OK;
 	command_clear(&command);
 	session_end(&session);
@@ -264,18 +266,20 @@ static void leaves_nothing_behind_wherever_it_is_cut(void **state)
 {
 	static const struct {
 		const char *user;
+		enum wire_become become;
 		bool is_key;
-	} cases[] = {{"admin", true}, {"free", false}};
+	} cases[] = {{"admin", WIRE_BECOME_SUDO, true}, {"free", WIRE_BECOME_SUDO, false},
+	    {"some", WIRE_BECOME_SUDO, true}, {"plain", WIRE_BECOME_SU, true}};
 	size_t used = mem_used();
 
 	(void)state;
 	NEED_ASSET();
-	for (size_t i = 0; i < 2; i++) {
-		bool is_key = cases[i].is_key, whole = false;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool whole = false;
 
 		for (int steps = 1; !whole; steps++) {
-			whole = whole_session(cases[i].user, is_key ? asset.key : ASSET_PASSWORD,
-			    is_key, is_key ? asset.key_port : asset.prompt_port, steps);
+			whole =
+			    whole_session(cases[i].user, cases[i].become, cases[i].is_key, steps);
 			assert_int_equal(mem_used(), used);
 			assert_in_range(steps, 0, 200);
 		}

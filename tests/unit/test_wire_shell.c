@@ -41,15 +41,17 @@ static void quotes_words(void **state)
 /* Between the single quotes stands nothing that any login shell would change. */
 static void opens_in_words_of_every_shell(void **state)
 {
-	static const char *const prompts[] = {NULL, "", "password-0123:"};
+	static const char *const prefixes[] = {"", "env LC_ALL=C sudo -n ", "exec ",
+	    "env LC_ALL=C sudo -S -p password-0123456789abcdef0123456789abcdef-%p: "};
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct buf buf;
 		const char *text, *quote;
 
 		buf_init(&buf, 4096);
-		opening_render(&buf, "0123456789abcdef0123456789abcdef", prompts[i]);
+		opening_render(&buf, prefixes[i], "0123456789abcdef0123456789abcdef",
+		    i == 2 ? "0123456789abcdef0123456789abcdef" : NULL);
 		text = buf_text(&buf);
 		quote = strchr(text, '\'');
 		assert_non_null(quote);
@@ -112,7 +114,8 @@ static void keeps_a_secret_to_one_packet(void **state)
 }
 
 /* Runs the line and the input by a plain sh; what it says on stdout, with stderr behind. */
-static void run_sh(struct command *command, const char *input, struct buf *said)
+static void run_sh(const char *sh, struct command *command, struct manner manner, const char *input,
+    struct buf *said)
 {
 	char path[] = "/tmp/wire-XXXXXX", *line;
 	int fd = mkstemp(path);
@@ -123,12 +126,12 @@ static void run_sh(struct command *command, const char *input, struct buf *said)
 
 	buf_init(&text, 65536);
 	strcpy(command->nonce, "NONCE");
-	command_render(command, false, &text);
+	command_render(command, manner, &text);
 	buf_add_text(&text, input);
 	assert_int_equal(write(fd, text.data, text.len), text.len);
-	line = xasprintf("e=$(echo .; echo .); e=${e#.}; e=${e%%.}; "
-			 "while IFS= read -r c; do eval \"$c\"; done <%s 2>&1",
-	    path);
+	line = xasprintf("%s -c 'e=$(echo .; echo .); e=${e#.}; e=${e%%.}; "
+			 "while IFS= read -r c; do eval \"$c\"; done' <%s 2>&1",
+	    sh, path);
 	pipe = popen(line, "r");
 	while ((len = fread(piece, 1, sizeof(piece), pipe)) > 0)
 		buf_add(said, piece, len);
@@ -159,7 +162,7 @@ static void runs_only_on_whole_lines(void **state)
 		buf_init(&said, 65536);
 		command_word(&command, "cat", 3);
 		buf_add_text(&command.input, "a b \\\n  c\n");
-		run_sh(&command, cases[i].sent, &said);
+		run_sh("sh", &command, (struct manner){.terminal = false}, cases[i].sent, &said);
 		assert_string_equal(buf_text(&said), cases[i].said);
 		buf_clear(&said);
 		command_clear(&command);
@@ -176,10 +179,10 @@ static void limits_by_the_assets_own_clock(void **state)
 	buf_init(&text, 4096);
 	command_word(&command, "id", 2);
 	command.limit_ms = 1001;
-	command_render(&command, true, &text);
+	command_render(&command, (struct manner){.timeout = true}, &text);
 	assert_non_null(strstr(buf_text(&text), "exec timeout -s KILL 1 'id' )"));
 	buf_reset(&text);
-	command_render(&command, false, &text);
+	command_render(&command, (struct manner){.timeout = false}, &text);
 	assert_non_null(strstr(buf_text(&text), "exec 'id' )"));
 	buf_clear(&text);
 	command_clear(&command);
@@ -194,9 +197,9 @@ static void sees_the_end_when_both_outputs_show_it(void **state)
 	strcpy(command.nonce, "0123456789abcdef0123456789abcdef");
 	buf_add_text(&command.out, "no newline0123456789abcdef0123456789abcdef 13");
 	buf_add_text(&command.err, "x\n0123456789abcdef0123456789abcdef\n");
-	assert_false(command_finish(&command));
+	assert_false(command_finish(&command, (struct manner){.terminal = false}));
 	buf_add_text(&command.out, "7\n");
-	assert_true(command_finish(&command));
+	assert_true(command_finish(&command, (struct manner){.terminal = false}));
 	assert_int_equal(command.status, 137);
 	assert_string_equal(buf_text(&command.out), "no newline");
 	assert_string_equal(buf_text(&command.err), "x\n");
@@ -205,9 +208,103 @@ static void sees_the_end_when_both_outputs_show_it(void **state)
 	command_init(&command);
 	strcpy(command.nonce, "0123456789abcdef0123456789abcdef");
 	buf_add_text(&command.out, "0123456789abcdef0123456789abcdef 0\n");
-	assert_false(command_finish(&command));
+	assert_false(command_finish(&command, (struct manner){.terminal = false}));
 	buf_add_text(&command.err, "0123456789abcdef0123456789abcde\n");
-	assert_false(command_finish(&command));
+	assert_false(command_finish(&command, (struct manner){.terminal = false}));
+	command_clear(&command);
+}
+
+static void splits_what_a_terminal_gives_as_one(void **state)
+{
+	const struct manner manner = {.terminal = true};
+	struct command command;
+
+	(void)state;
+	command_init(&command);
+	strcpy(command.nonce, "NONCE");
+	buf_add_text(&command.out, "out.1\nNONCE 7\nerr.2\n");
+	assert_false(command_finish(&command, manner));
+	buf_add_text(&command.out, ".NONCE");
+	assert_false(command_finish(&command, manner));
+	buf_add_text(&command.out, "\n");
+	assert_true(command_finish(&command, manner));
+	assert_int_equal(command.status, 7);
+	assert_string_equal(buf_text(&command.out), "out.1\n");
+	assert_string_equal(buf_text(&command.err), "err.2\n.");
+	command_clear(&command);
+}
+
+/* As any sh of this machine runs it, the input's guard among it. */
+static void keeps_outputs_apart_in_any_sh(void **state)
+{
+	static const char *const shells[] = {"sh", "bash", "busybox sh", "mksh", "ksh", "zsh"};
+	static const char script[] = "cat; echo b. >&2; echo .a; exit 3";
+	const struct manner manner = {.terminal = true};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++) {
+		char *there = xasprintf("%s -c : 2>/dev/null", shells[i]);
+		struct command command;
+		struct buf said;
+
+		command_init(&command);
+		buf_init(&said, 65536);
+		command_word(&command, "sh", 2);
+		command_word(&command, "-c", 2);
+		command_word(&command, script, strlen(script));
+		buf_add_text(&command.input, "x \\\n");
+		if (system(there) == 0) {
+			run_sh(shells[i], &command, manner, "x \\\n", &said);
+			assert_string_equal(buf_text(&said), "x \\\n.a\nNONCE 3\nb.\nNONCE\n");
+			buf_reset(&said);
+			run_sh(shells[i], &command, manner, "x \\", &said);
+			assert_string_equal(buf_text(&said), "");
+		}
+		buf_clear(&said);
+		command_clear(&command);
+		free(there);
+	}
+}
+
+/* What was typed too early is thrown away. */
+static void begins_at_its_own_word(void **state)
+{
+	struct buf line;
+	char piece[256];
+	size_t len;
+	FILE *pipe;
+
+	(void)state;
+	buf_init(&line, 4096);
+	buf_add_text(&line, "printf 'echo early\nGO echo ${#c}\necho late\n' | ");
+	opening_render(&line, "", "NONCE", "GO");
+	pipe = popen(buf_text(&line), "r");
+	len = fread(piece, 1, sizeof(piece) - 1, pipe);
+	piece[len] = '\0';
+	pclose(pipe);
+	assert_non_null(strstr(piece, "NONCE yes yes\n13\nlate\n"));
+	assert_null(strstr(piece, "early"));
+	buf_clear(&line);
+}
+
+static void limits_only_what_it_can_end(void **state)
+{
+	struct manner manner = {.targeted = true, .timeout = true};
+	struct command command;
+	struct buf text;
+
+	(void)state;
+	command_init(&command);
+	buf_init(&text, 4096);
+	command_word(&command, "id", 2);
+	command.limit_ms = 9000;
+	command_render(&command, manner, &text);
+	assert_non_null(strstr(buf_text(&text), "( exec sudo -n -- 'id' )"));
+	buf_reset(&text);
+	command.plain = true;
+	command_render(&command, manner, &text);
+	assert_non_null(strstr(buf_text(&text), "( exec timeout -s KILL 9 'id' )"));
+	buf_clear(&text);
 	command_clear(&command);
 }
 
@@ -265,6 +362,62 @@ static void understands_sudo(void **state)
 	assert_false(hint_change("Verification code: ", 19));
 }
 
+static void understands_su_and_doas(void **state)
+{
+	static const struct {
+		const char *said;
+		enum fault fault;
+	} cases[] = {
+	    {"su: Authentication failure\n", FAULT_BECOME_PASSWORD},
+	    {"su: incorrect password\n", FAULT_BECOME_PASSWORD},
+	    {"su: Permission denied\n", FAULT_BECOME_DENIED},
+	    {"The account is locked due to 3 failed logins.\nsu: Authentication failure",
+		FAULT_BECOME_DENIED},
+	    {"su: must be run from a terminal", FAULT_BECOME_DENIED},
+	    {"sh: 1: exec: su: not found", FAULT_BECOME_DENIED},
+	    {"This account is currently not available.", FAULT_NO_SHELL},
+	    {"Your account has expired; please contact your system administrator", FAULT_EXPIRED},
+	    {"doas: Authentication failed", FAULT_BECOME_PASSWORD},
+	    {"doas: Authentication required", FAULT_BECOME_PASSWORD},
+	    {"doas: Operation not permitted", FAULT_BECOME_DENIED},
+	    {"env: 'doas': No such file or directory", FAULT_BECOME_DENIED},
+	    {"Last login: today", FAULT_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(hint_su(cases[i].said, strlen(cases[i].said)), cases[i].fault);
+}
+
+static void knows_a_prompt_by_its_end(void **state)
+{
+	static const struct {
+		const char *said;
+		enum prompt prompt;
+	} cases[] = {
+	    {"Password: ", PROMPT_PASSWORD},
+	    {"banner\nPassword:", PROMPT_PASSWORD},
+	    {"\rdoas (ops@web1) password: ", PROMPT_PASSWORD},
+	    {"root's Password:", PROMPT_PASSWORD},
+	    {"Password for root@EXAMPLE.COM: ", PROMPT_PASSWORD},
+	    {"Password: \n", PROMPT_NONE},
+	    {"Password: is what it asks", PROMPT_NONE},
+	    {"Enter your password", PROMPT_NONE},
+	    {"Current password: ", PROMPT_CHANGE},
+	    {"New password: ", PROMPT_CHANGE},
+	    {"Verification code: ", PROMPT_OTHER},
+	    {"One-time password: ", PROMPT_OTHER},
+	    {"su: ", PROMPT_NONE},
+	    {":", PROMPT_NONE},
+	    {"", PROMPT_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(
+		    hint_prompt(cases[i].said, strlen(cases[i].said)), cases[i].prompt);
+}
+
 static void names_every_fault(void **state)
 {
 	(void)state;
@@ -290,8 +443,14 @@ int main(void)
 	    cmocka_unit_test(runs_only_on_whole_lines),
 	    cmocka_unit_test(limits_by_the_assets_own_clock),
 	    cmocka_unit_test(sees_the_end_when_both_outputs_show_it),
+	    cmocka_unit_test(splits_what_a_terminal_gives_as_one),
+	    cmocka_unit_test(keeps_outputs_apart_in_any_sh),
+	    cmocka_unit_test(begins_at_its_own_word),
+	    cmocka_unit_test(limits_only_what_it_can_end),
 	    cmocka_unit_test(reads_what_the_shell_can_do),
 	    cmocka_unit_test(understands_sudo),
+	    cmocka_unit_test(understands_su_and_doas),
+	    cmocka_unit_test(knows_a_prompt_by_its_end),
 	    cmocka_unit_test(names_every_fault),
 	};
 

@@ -12,10 +12,14 @@
 #include <sys/types.h>
 
 /*
- * Accounts: root, admin (sudo with its password), free (sudo without), plain (no sudo), old (its
- * password must be changed), none (nologin). Each has ASSET_PASSWORD, and the key.
+ * Accounts: root, admin (sudo and doas with its password), free (both without), plain (neither),
+ * old (its password must be changed), none (nologin); and by sudo with its password: term (from a
+ * terminal alone), ptys (use_pty), other (which asks for root's password), some (id and cat alone),
+ * brief (the same, and no ticket is kept), few (id and cat alone, without its password). Each has
+ * ASSET_PASSWORD, root another, and the key.
  */
 #define ASSET_PASSWORD "Start-Pw.1"
+#define ROOT_PASSWORD  "Root-Pw.2"
 
 struct asset {
 	pid_t pid;

@@ -67,9 +67,10 @@ enum err session_login(struct session *session, const char *user, const char *se
 	return DRIVE(session, 15000, link_login_step(session->link, &login, &session->outcome));
 }
 
-enum err session_become(struct session *session, const char *password)
+enum err session_become(
+    struct session *session, enum wire_become become, const char *user, const char *password)
 {
-	struct shell_config config = {.become = WIRE_BECOME_SUDO};
+	struct shell_config config = {.become = become, .user = user};
 	struct secret *secret = password != NULL ? secret_from(password, strlen(password)) : NULL;
 	enum err err;
 

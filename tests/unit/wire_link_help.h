@@ -72,7 +72,7 @@ void session_begin(struct session *, uint16_t port, const struct wire_key *pins,
     bool known_only);
 enum err session_open(struct session *);
 enum err session_login(struct session *, const char *user, const char *secret, bool is_key);
-enum err session_become(struct session *, const char *password);
+enum err session_become(struct session *, enum wire_become, const char *user, const char *password);
 enum err session_run(struct session *, struct command *);
 void session_end(struct session *);
 
