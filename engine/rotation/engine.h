@@ -174,9 +174,10 @@ struct visit {
 	bool over;   /* it broke: what is left needs another visit */
 	bool failed; /* it could not be opened, as `result` says */
 	struct wire_result result;
-	uint64_t free_at_ms; /* wall: when its login may be tried again */
-	const char *reason;  /* why it was not tried: a word; NULL = it was */
-	uint32_t booked;     /* attempts booked for the privileged login, not yet given back */
+	uint64_t free_at_ms;  /* wall: when its login may be tried again */
+	const char *reason;   /* why it was not tried: a word; NULL = it was */
+	uint32_t booked;      /* attempts booked for the privileged login, not yet given back */
+	uint32_t booked_root; /* the same, of root's by su */
 	struct account
 	    admin; /* what its privileged account logs in with: a key before a password */
 	struct account password; /* and what it elevates with; `current` 0 = nothing */
@@ -196,6 +197,8 @@ void visit_free(struct visit *);
 /* The secret that the asset's privileged account logs in with: a key where one is known, else the
  * password. False when neither is. */
 bool visit_admin(struct vault_txn *, const struct asset *, struct account *);
+/* What the vault or the policy lacks for a privileged session, in words; NULL = nothing. */
+const char *visit_lack(struct vault_txn *, const struct asset *);
 /* The life in work ended, or waits for another time: on to the next. */
 void visit_go_on(struct visit *);
 /* Opens the privileged session where it is not open yet, then calls `ready`: open, or failed, is

@@ -28,8 +28,6 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
 {
 	const struct asset *asset = item->asset;
 	bool in_use = asset->admin != NULL && strcmp(asset->admin, item->account) == 0;
-	struct account admin;
-	bool has_admin;
 
 	if (rotation->settings->secure_mode && asset_account_privileged(asset, item->account))
 		return "secure_mode";
@@ -37,8 +35,7 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
 		return "no_lifeline";
 	if (other != NULL && (other->run != NULL || other->working))
 		return "busy";
-	has_admin = asset->admin != NULL && visit_admin(txn, asset, &admin);
-	return has_admin ? NULL : "no_admin";
+	return visit_lack(txn, asset) == NULL ? NULL : "no_admin";
 }
 
 static void plan_record(
@@ -146,6 +143,9 @@ static enum err plan_decide(struct plan *plan, struct error *error)
 		plan_record(&plan->records[i], plan->run, item, now_ms);
 		if (reason != NULL)
 			record_skip(&plan->records[i], reason, other, now_ms);
+		if (reason != NULL && strcmp(reason, "no_admin") == 0)
+			snprintf(plan->records[i].error_message, MESSAGE_SIZE, "%s",
+			    visit_lack(txn, item->asset));
 		if (plan->run->kind == ROTATION_REHEARSE)
 			plan_foresee_doubt(&plan->records[i], txn, now_ms);
 	}

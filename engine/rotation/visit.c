@@ -101,8 +101,12 @@ static enum err visit_return_apply(struct vault_txn *txn, void *arg, struct erro
 	struct visit *visit = arg;
 	const struct asset *asset = visit->site->asset;
 	struct lockout lockout = visit_lockout(visit);
-	enum err err = probe_return(txn, asset->name, asset->admin, &lockout, visit->booked);
+	enum err err = ERR_OK;
 
+	if (visit->booked > 0)
+		err = probe_return(txn, asset->name, asset->admin, &lockout, visit->booked);
+	if (err == ERR_OK && visit->booked_root > 0)
+		err = probe_return(txn, asset->name, "root", &lockout, visit->booked_root);
 	return err == ERR_OK ? ERR_OK : error_set(error, err, "an attempt cannot be given back");
 }
 
@@ -180,7 +184,7 @@ static void visit_returned(void *arg, enum err result, const struct error *error
 		rotation_break(visit->site->rotation, error);
 		return;
 	}
-	visit->booked = 0;
+	visit->booked = visit->booked_root = 0;
 	if (visit->open)
 		visit_opened(visit);
 	else
@@ -191,28 +195,38 @@ static enum err visit_proven_apply(struct vault_txn *txn, void *arg, struct erro
 {
 	struct visit *visit = arg;
 	const struct asset *asset = visit->site->asset;
-	enum err err = ERR_OK;
+	enum err err = visit_return_apply(txn, visit, error);
 
-	if (visit->booked > 0)
-		err = visit_return_apply(txn, visit, error);
 	if (err == ERR_OK && visit->open)
 		err = account_prove(
 		    txn, asset->name, asset->admin, visit->admin.kind, PROOF_LOGIN, error);
 	return err;
 }
 
+/* su is asked after the login worked; where it did not say no, which of the two failed is open. */
+static void visit_keep_failed(struct visit *visit, const struct wire_result *result)
+{
+	uint32_t failed = visit->open ? 0 : result->failed_attempts;
+	bool by_login = result->fault == FAULT_AUTH;
+	bool by_su = visit->site->asset->become == BECOME_SU &&
+		     (result->fault == FAULT_BECOME_PASSWORD ||
+			 result->fault == FAULT_BECOME_DENIED || result->fault == FAULT_EXPIRED);
+
+	if (!by_su)
+		visit->booked -= failed < visit->booked ? failed : visit->booked;
+	if (!by_login)
+		visit->booked_root -= failed < visit->booked_root ? failed : visit->booked_root;
+}
+
 static void visit_logged_in(void *arg, const struct wire_result *result)
 {
 	struct visit *visit = arg;
-	uint32_t failed = result->failed_attempts;
 
 	CRASH_POINT("core.admin_answered");
 	visit->result = *result;
 	visit->open = result->fault == FAULT_NONE;
-	if (visit->open)
-		failed = 0;
-	visit->booked -= failed < visit->booked ? failed : visit->booked;
-	if (visit->open || visit->booked > 0)
+	visit_keep_failed(visit, result);
+	if (visit->open || visit->booked > 0 || visit->booked_root > 0)
 		keep_write(
 		    &visit->keep, visit->site->rotation, visit_proven_apply, visit_returned, visit);
 	else
@@ -248,6 +262,17 @@ static enum err visit_secrets_open(
 	return err;
 }
 
+static enum wire_become visit_become(const struct asset *asset)
+{
+	switch (asset->become) {
+	case BECOME_NONE: break;
+	case BECOME_SUDO: return WIRE_BECOME_SUDO;
+	case BECOME_SU: return WIRE_BECOME_SU;
+	case BECOME_DOAS: return WIRE_BECOME_DOAS;
+	}
+	return WIRE_BECOME_NONE;
+}
+
 static void visit_login(void *arg)
 {
 	struct visit *visit = arg;
@@ -277,7 +302,7 @@ static void visit_login(void *arg)
 		.secret = secrets.login,
 		.secret_is_key = visit->admin.kind == SECRET_KEY,
 		.passphrase = secrets.passphrase,
-		.become = asset->become == BECOME_SUDO ? WIRE_BECOME_SUDO : WIRE_BECOME_NONE,
+		.become = visit_become(asset),
 		.become_secret = secrets.password,
 	    },
 	    visit_logged_in, visit);
@@ -296,19 +321,45 @@ bool visit_admin(struct vault_txn *txn, const struct asset *asset, struct accoun
 	return false;
 }
 
+/* The password that it elevates with. */
+static void visit_password(
+    struct vault_txn *txn, const struct asset *asset, struct account *password)
+{
+	const char *name = asset->become == BECOME_SU ? "root" : asset->admin;
+
+	if (account_get(txn, asset->name, name, SECRET_PASSWORD, password) != ERR_OK)
+		password->current = 0;
+}
+
+const char *visit_lack(struct vault_txn *txn, const struct asset *asset)
+{
+	struct account account;
+
+	if (asset->admin == NULL)
+		return "the asset has no admin";
+	if (!visit_admin(txn, asset, &account))
+		return "the vault has no secret of the asset's admin";
+	visit_password(txn, asset, &account);
+	if (asset->become == BECOME_SU && account.current == 0)
+		return "become = \"su\" needs the password of root on the asset, "
+		       "and the vault has none";
+	return NULL;
+}
+
 static bool visit_find_admin(struct visit *visit, struct vault_txn *txn)
 {
 	const struct asset *asset = visit->site->asset;
 
-	if (account_get(txn, asset->name, asset->admin, SECRET_PASSWORD, &visit->password) !=
-	    ERR_OK)
-		visit->password.current = 0;
+	if (visit_lack(txn, asset) != NULL)
+		return false;
+	visit_password(txn, asset, &visit->password);
 	return visit_admin(txn, asset, &visit->admin);
 }
 
 /*
  * Before the privileged password leaves: a first-seen host key is pinned and the attempts are
- * booked, in one commit. One attempt: where the login is refused, sudo is not asked.
+ * booked, in one commit. One attempt: where the login is refused, sudo is not asked. With su one
+ * more, of root.
  */
 static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
@@ -328,8 +379,12 @@ static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error 
 		return error_set(
 		    error, ERR_NOT_FOUND, "%s on %s has no secret", asset->admin, asset->name);
 	visit->booked = 1;
+	visit->booked_root = asset->become == BECOME_SU ? 1 : 0;
 	err = probe_book(
 	    txn, asset->name, asset->admin, &lockout, visit->booked, now_ms, &visit->free_at_ms);
+	if (err == ERR_OK && visit->booked_root > 0)
+		err = probe_book(txn, asset->name, "root", &lockout, visit->booked_root, now_ms,
+		    &visit->free_at_ms);
 	if (err == ERR_FULL) /* not the disk's: keep_write would wait */
 		err = error_set(error, ERR_LIMIT, "no attempt left");
 	return err;
@@ -348,7 +403,7 @@ static void visit_booked(void *arg, enum err result, const struct error *error)
 		visit_login(visit);
 		return;
 	}
-	visit->booked = 0;
+	visit->booked = visit->booked_root = 0;
 	if (result == ERR_LIMIT)
 		visit_not_tried(visit, "probe_budget");
 	else if (result == ERR_NOT_FOUND)
@@ -383,9 +438,8 @@ static void visit_connected(void *arg, const struct wire_result *result)
 /* True when the asset's privileged account has a secret to log in with. */
 static bool visit_has_admin(struct visit *visit)
 {
-	const struct asset *asset = visit->site->asset;
 	struct vault_txn *txn = vault_read(visit->site->rotation->config.vault);
-	bool has = txn != NULL && asset->admin != NULL && visit_find_admin(visit, txn);
+	bool has = txn != NULL && visit_find_admin(visit, txn);
 
 	vault_read_end(txn);
 	return has;

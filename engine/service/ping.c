@@ -30,7 +30,7 @@ static json_t *not_tried(const char *reason)
 	static const struct {
 		const char *reason, *message;
 	} words[] = {
-	    {"no_admin", "it has no admin, or the vault has no secret for it"},
+	    {"no_admin", "it has no admin, or the vault has no secret for it (for su: of root)"},
 	    {"probe_budget", "one more refused login could lock the admin's account"},
 	    {"busy", "it is being worked on"},
 	};
