@@ -60,13 +60,15 @@ void binding_job_push(
 {
 	luaL_checkstack(lua, 12, NULL);
 	handle_push(lua, script, HANDLE_JOB);
-	lua_createtable(lua, 0, 8);
+	lua_createtable(lua, 0, 9);
 	lua_pushstring(lua, config->account);
 	lua_setfield(lua, -2, "account");
 	lua_pushstring(lua, config->asset);
 	lua_setfield(lua, -2, "asset");
 	lua_pushstring(lua, proof_name(config->proof));
 	lua_setfield(lua, -2, "proof");
+	lua_pushboolean(lua, shell_targeted(config->shell));
+	lua_setfield(lua, -2, "targeted");
 	push_secret(lua, script, config->new_secret);
 	lua_setfield(lua, -2, "new");
 	push_secret(lua, script, config->old_secret);

@@ -114,6 +114,14 @@ static void take_input(lua_State *lua, struct script *script, int table)
 		luaL_error(lua, "stdin must end with \"\\n\"");
 }
 
+static bool take_flag(lua_State *lua, const char *name, int value)
+{
+	if (!lua_isboolean(lua, value))
+		luaL_error(
+		    lua, "%s must be true or false, not %s", name, luaL_typename(lua, value));
+	return lua_toboolean(lua, value);
+}
+
 /* The option whose name and value are the two on top. */
 static void take_option(lua_State *lua, struct script *script)
 {
@@ -123,12 +131,12 @@ static void take_option(lua_State *lua, struct script *script)
 	if (strcmp(name, "stdin") == 0) {
 		take_input(lua, script, value);
 	} else if (strcmp(name, "opaque") == 0) {
-		if (!lua_isboolean(lua, value))
-			luaL_error(
-			    lua, "opaque must be true or false, not %s", luaL_typename(lua, value));
-		script->command_opaque = lua_toboolean(lua, value);
+		script->command_opaque = take_flag(lua, name, value);
+	} else if (strcmp(name, "elevate") == 0) {
+		script->command.plain = !take_flag(lua, name, value);
 	} else {
-		luaL_error(lua, "exec has no option \"%s\": there are stdin and opaque", name);
+		luaL_error(
+		    lua, "exec has no option \"%s\": there are stdin, opaque and elevate", name);
 	}
 }
 

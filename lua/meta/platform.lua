@@ -23,6 +23,9 @@
 ---True: `stdout` becomes a secret, without the newline that ends it, and its bytes never reach the
 ---script.
 ---@field opaque? boolean
+---False: the command needs no privileges, and has none where they come command by command (see
+---`job.targeted`); elsewhere it makes no difference. Default true.
+---@field elevate? boolean
 
 ---What came of a command. After a secret was given to an asset, each of the job's secrets is
 ---replaced by "[secret]" in what it says. At most 64 KB each.
@@ -62,6 +65,9 @@ function admin:exec(words, options) end
 ---@class job
 ---@field account string the account's name
 ---@field asset string the asset's name
+---True: sudo allows single commands only, and each `exec` is elevated alone. The first word is then
+---what sudoers name: no `sh`, no script.
+---@field targeted boolean
 ---@field admin admin
 ---@field proof "login"|"hash"|"none" how a new secret will be proven; of use in `check`
 ---@field new? secret the secret to set, in `change_password`

@@ -24,6 +24,7 @@ static void begin(struct shell *shell, const struct command *command)
 	note(shell->line, sizeof(shell->line), &command->line);
 	note(shell->input, sizeof(shell->input), &command->input);
 	shell->holds_secret = command->holds_secret;
+	shell->plain = command->plain;
 	shell->limit_ms = command->limit_ms;
 }
 
@@ -50,6 +51,11 @@ enum err shell_run_step(struct shell *shell, struct command *command, struct out
 	command->status = way->status;
 	command->ended = !way->unended;
 	return ERR_OK;
+}
+
+bool shell_targeted(const struct shell *shell)
+{
+	return shell->targeted;
 }
 
 struct scripts *fake_scripts(const char *source)

@@ -28,7 +28,9 @@ struct shell {
 	unsigned waited;  /* of the one in work */
 	char line[4096];  /* of the last one that began */
 	char input[4096]; /* likewise */
+	bool targeted;
 	bool holds_secret;
+	bool plain;
 	unsigned limit_ms;
 	const struct command *command; /* in work; the steps must all come with this one */
 };
