@@ -89,6 +89,16 @@ function inventory(file) end
 ---@field admin? string
 ---How the admin gets its rights; default `"none"` for root, else `"sudo"`. `"su"` uses root's
 ---secret of the same asset, and declares the account `root` there.
+---
+---Where sudoers allow no shell, single commands are run by sudo, each alone. Platform `linux` then
+---needs these for passwords (and can neither change keys nor apply parameters):
+---
+---    ops ALL=(root) NOPASSWD: /usr/sbin/chpasswd, /usr/bin/getent shadow *
+---
+---Without NOPASSWD sudo must keep a ticket for a few minutes (`timestamp_timeout`, by default it
+---does). The one who may run chpasswd can set root's password: such a line keeps away mistakes, not
+---an intruder. A change is then not bounded by the asset's own `timeout`, and the admin's own
+---password cannot be rotated, for want of a lifeline.
 ---@field become? "none"|"sudo"|"su"|"doas"
 ---Default 22.
 ---@field port? integer
