@@ -36,8 +36,6 @@ void asset_later(
     struct loader *loader, const struct asset *asset, const struct statement *statement)
 {
 	later(loader, statement, "gateway", asset->gateway != NULL, "gateway");
-	later(loader, statement, "become", asset->become == BECOME_SU, "become \"su\"");
-	later(loader, statement, "become", asset->become == BECOME_DOAS, "become \"doas\"");
 }
 
 void task_later(struct loader *loader, const struct task_entry *entry)
