@@ -313,6 +313,9 @@ static enum err prompted(struct elevation *elevation, struct outcome *outcome)
 	const struct shell_config *config = &elevation->config;
 	const char *name = become_name(config->become);
 
+	/* su asks once: what looks like another prompt, root's own rc files print. */
+	if (elevation->answered && config->become == WIRE_BECOME_SU)
+		return ERR_AGAIN;
 	if (elevation->answered)
 		return outcome_set(outcome, FAULT_BECOME_PASSWORD, "%s refused the password", name);
 	if (config->become_secret == NULL)

@@ -7,6 +7,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "wire/redact.h"
+#include "wire/su.h"
 
 struct work {
 	struct work_config config;
@@ -15,6 +16,7 @@ struct work {
 	const struct wire_job *job;
 	unsigned phase;
 	struct echo *echo;
+	struct su *su;
 	struct script *script;
 	struct script_result seen; /* as of the script's last step */
 	struct hash_job *hashing;
@@ -50,6 +52,7 @@ void work_free(struct work *work)
 	script_free(work->script);
 	secret_free(work->seen.hash);
 	echo_free(work->echo);
+	su_free(work->su);
 	free(work);
 }
 
@@ -159,13 +162,6 @@ static enum err admin_step(struct work *work, struct outcome *outcome)
 	return err;
 }
 
-/* Nothing was sent: the session is as good as before. */
-static enum err su_step(struct work *work, struct outcome *outcome)
-{
-	(void)work;
-	return outcome_set(outcome, FAULT_LIMIT, "this wire knows no proof by su");
-}
-
 static enum err prove_step(struct work *work, struct outcome *outcome)
 {
 	enum err err;
@@ -187,6 +183,22 @@ static enum err prove_step(struct work *work, struct outcome *outcome)
 	err = echo_step(work->echo, outcome);
 	if (err == ERR_OK)
 		work->result.verdict = VERDICT_MATCH;
+	return err;
+}
+
+/* ── SU ──────────────────────────────────────────────────────────────────────────────────── */
+
+static enum err su_job_step(struct work *work, struct outcome *outcome)
+{
+	const struct wire_job *job = work->job;
+	enum err err;
+
+	if (work->place->shell == NULL)
+		return outcome_set(outcome, FAULT_LOST, "the privileged session is not open");
+	if (work->su == NULL)
+		work->su = su_new(work->place->link, job->account, job->secret);
+	err = su_step(work->su, &work->result.verdict, outcome);
+	work->result.failed_attempts = su_failed_attempts(work->su);
 	return err;
 }
 
@@ -316,7 +328,7 @@ enum err work_step(struct work *work, bool *busy, struct outcome *outcome)
 	case WIRE_HASH: return hash_step(work, busy, outcome);
 	case WIRE_PROVE: return prove_step(work, outcome);
 	case WIRE_PERSIST: return persist_step(work, busy, outcome);
-	case WIRE_SU: return su_step(work, outcome);
+	case WIRE_SU: return su_job_step(work, outcome);
 	case WIRE_LOGIN: return gateway_login_step(work, outcome);
 	}
 	return outcome_set(outcome, FAULT_LIMIT, "no such job");
@@ -380,6 +392,8 @@ void work_result(struct work *work, const struct outcome *outcome, struct wire_r
 	work->script = NULL;
 	echo_free(work->echo);
 	work->echo = NULL;
+	su_free(work->su);
+	work->su = NULL;
 	if (!place_is_sound(work->job->kind, result))
 		place_clear(place); /* with a reset, where a secret may be under way */
 	else if (work->job->kind == WIRE_CHANGE && place->link != NULL)

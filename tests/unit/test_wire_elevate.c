@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "wire/su.h"
 #include "wire_link_help.h"
 
 #define SUDO WIRE_BECOME_SUDO
@@ -214,6 +215,57 @@ static void hands_over_every_byte_on_a_terminal(void **state)
 	}
 }
 
+/* ── The proof by su ─────────────────────────────────────────────────────────────────────── */
+
+static void expect_su(struct session *session, const char *account, const char *password,
+    enum wire_verdict expected, enum fault fault, unsigned failed)
+{
+	struct secret *secret = secret_from(password, strlen(password));
+	struct su *su = su_new(session->link, account, secret);
+	enum wire_verdict verdict = VERDICT_UNKNOWN;
+	enum err err = DRIVE(session, 15000, su_step(su, &verdict, &session->outcome));
+
+	if (verdict != expected || (err == ERR_OK) != (fault == FAULT_NONE))
+		fail_msg("%s: verdict %d: %s", account, verdict, session->outcome.text);
+	if (fault != FAULT_NONE)
+		expect_fault(session, fault);
+	assert_int_equal(su_failed_attempts(su), failed);
+	su_free(su);
+	secret_free(secret);
+	/* The privileged shell beside it goes on. */
+	expect_said(session, id, false, "0\n", "");
+}
+
+static void proves_by_su(void **state)
+{
+	struct session session;
+
+	(void)state;
+	NEED_ASSET();
+	begin(&session, SUDO, "free", NULL);
+	expect_su(&session, "plain", ASSET_PASSWORD, VERDICT_MATCH, FAULT_NONE, 0);
+	expect_su(&session, "plain", "wrong", VERDICT_MISMATCH, FAULT_NONE, 1);
+	expect_su(&session, "old", ASSET_PASSWORD, VERDICT_UNKNOWN, FAULT_EXPIRED, 0);
+	expect_su(&session, "none", ASSET_PASSWORD, VERDICT_UNKNOWN, FAULT_NO_SHELL, 0);
+	expect_su(&session, "no-such", ASSET_PASSWORD, VERDICT_UNKNOWN, FAULT_BECOME_DENIED, 0);
+	expect_su(&session, "-c", ASSET_PASSWORD, VERDICT_UNKNOWN, FAULT_LIMIT, 0);
+	expect_su(&session, "a'; id; '", ASSET_PASSWORD, VERDICT_UNKNOWN, FAULT_BECOME_DENIED, 0);
+	session_end(&session);
+}
+
+/* root is let through: it has to be someone else first. */
+static void proves_by_su_where_root_logs_in(void **state)
+{
+	struct session session;
+
+	(void)state;
+	NEED_ASSET();
+	begin(&session, WIRE_BECOME_NONE, "root", NULL);
+	expect_su(&session, "plain", "wrong", VERDICT_MISMATCH, FAULT_NONE, 1);
+	expect_su(&session, "plain", ASSET_PASSWORD, VERDICT_MATCH, FAULT_NONE, 0);
+	session_end(&session);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +275,8 @@ int main(void)
 	    cmocka_unit_test(elevates_each_command),
 	    cmocka_unit_test(tells_outputs_apart_on_a_terminal),
 	    cmocka_unit_test(hands_over_every_byte_on_a_terminal),
+	    cmocka_unit_test(proves_by_su),
+	    cmocka_unit_test(proves_by_su_where_root_logs_in),
 	};
 
 	return cmocka_run_group_tests(tests, asset_begin, asset_end);
