@@ -69,7 +69,7 @@ function admin:exec(words, options) end
 ---what sudoers name: no `sh`, no script.
 ---@field targeted boolean
 ---@field admin admin
----@field proof "login"|"hash"|"none" how a new secret will be proven; of use in `check`
+---@field proof "login"|"su"|"hash"|"none" how a new secret will be proven; of use in `check`
 ---@field new? secret the secret to set, in `change_password`
 ---@field old? secret the one that is replaced, where it is known, in `change_password`
 ---Where it is about a key: in `change_key` and `persist`, and in the `check` before it. Read-only.

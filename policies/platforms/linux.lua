@@ -53,9 +53,20 @@ local FIND = one_line [[
 local LOOK = FIND .. one_line [[
 	runs=no;
 	if [ -f "$shell" ] && [ -x "$shell" ]; then runs=yes; fi;
+	su=no;
+	if [ -u "$(command -v su)" ]; then su=yes; fi;
+	if [ -r /etc/pam.d/su ]; then
+		while IFS= read -r line; do
+			case $line in
+			'#'* | *trust*) ;;
+			*pam_wheel*) su=few;;
+			esac;
+		done </etc/pam.d/su;
+	fi;
 	today=$(($(date +%s) / 86400));
 	printf '%s\n' "place=$place" "state=$state" "changed=$changed" "longest=$longest"
 		"inactive=$inactive" "expires=$expires" "today=$today" "shell=$shell" "runs=$runs"
+		"su=$su"
 ]]
 
 local HASH = FIND .. one_line [[
@@ -160,6 +171,16 @@ local function check_shell(found)
 	end
 end
 
+-- The one who asks is no member of any group that we could know of.
+local function check_su(found)
+	if found.su == "few" then
+		skip("no_proof", "su is for the members of a group alone "
+			.. "(pam_wheel in /etc/pam.d/su)")
+	elseif found.su ~= "yes" then
+		skip("no_proof", "the asset has no su, or one without the set-user-ID bit")
+	end
+end
+
 platform "linux" {
 	password = { longest = 511, refuse = "\0\n" }, -- PAM takes 511 bytes
 	accounts = "posix",
@@ -172,8 +193,11 @@ platform "linux" {
 		check_place(found)
 		check_lock(found)
 		check_age(found, job.proof)
-		if job.proof == "login" then
+		if job.proof == "login" or job.proof == "su" then
 			check_shell(found)
+		end
+		if job.proof == "su" then
+			check_su(found)
 		end
 	end,
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "wire/script.h"
 
 /* Days since 1970 that were long ago, and that are far off. */
@@ -73,9 +74,10 @@ struct shell {
 	const char *sh; /* runs in the place of `sh` */
 	char dir[64];	/* stands for /etc */
 	struct scripts *scripts;
+	bool targeted;
 	int status; /* of chpasswd */
 	char line[16384];
-	char input[256];
+	char input[512];
 };
 
 /* ── The shell ───────────────────────────────────────────────────────────────────────────── */
@@ -105,7 +107,7 @@ static int run_here(struct shell *shell, struct command *command)
 	buf_addf(&line, "PATH=%s:$PATH; %s ", shell->dir, shell->sh);
 	snprintf(chunk, sizeof(chunk), "%s/", shell->dir);
 	add_replaced(&line, shell->line + strlen(word), "/etc/", chunk);
-	buf_addf(&line, " 2>%s/err", shell->dir);
+	buf_addf(&line, " 2>%s/err <<'END'\n%sEND", shell->dir, shell->input);
 	pipe = popen(buf_text(&line), "r");
 	assert_non_null(pipe);
 	while ((len = fread(chunk, 1, sizeof(chunk), pipe)) > 0)
@@ -116,8 +118,29 @@ static int run_here(struct shell *shell, struct command *command)
 
 bool shell_targeted(const struct shell *shell)
 {
-	(void)shell;
-	return false;
+	return shell->targeted;
+}
+
+/* As getent does it: 2 where there is no such entry. */
+static int show_entry(struct shell *shell, struct command *command)
+{
+	static const char words[] = "'getent' 'shadow' '";
+	const char *name = shell->line + strlen(words);
+	struct buf line;
+	char chunk[1024];
+	FILE *pipe;
+	size_t len;
+
+	assert_memory_equal(shell->line, words, strlen(words));
+	buf_init(&line, 4096);
+	buf_addf(
+	    &line, "grep '^%.*s:' %s/shadow || exit 2", (int)strlen(name) - 1, name, shell->dir);
+	pipe = popen(buf_text(&line), "r");
+	assert_non_null(pipe);
+	len = fread(chunk, 1, sizeof(chunk), pipe);
+	buf_add(&command->out, chunk, len);
+	buf_clear(&line);
+	return WEXITSTATUS(pclose(pipe));
 }
 
 enum err shell_run_step(struct shell *shell, struct command *command, struct outcome *outcome)
@@ -127,7 +150,9 @@ enum err shell_run_step(struct shell *shell, struct command *command, struct out
 	snprintf(shell->input, sizeof(shell->input), "%s", buf_text(&command->input));
 	command->sent = command->input.len > 0;
 	command->ended = true;
-	if (strcmp(shell->line, "'chpasswd'") != 0) {
+	if (shell->targeted && !command->plain && strcmp(shell->line, "'chpasswd'") != 0) {
+		command->status = show_entry(shell, command);
+	} else if (strcmp(shell->line, "'chpasswd'") != 0) {
 		command->status = run_here(shell, command);
 	} else {
 		command->status = shell->status;
@@ -219,6 +244,8 @@ static void check_all(struct shell *shell)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_found(
 		    shell, cases[i].account, WIRE_PROOF_LOGIN, cases[i].login, cases[i].text);
+		assert_found(shell, cases[i].account, WIRE_PROOF_SU,
+		    cases[i].login == FINDING_EXPIRED ? cases[i].hash : cases[i].login, "");
 		assert_found(shell, cases[i].account, WIRE_PROOF_HASH, cases[i].hash, "");
 	}
 }
@@ -276,6 +303,39 @@ static void test_check(void **state)
 static void test_read_hash(void **state)
 {
 	each_sh(*state, read_all);
+}
+
+/* Where sudoers allow getent and no sh. */
+static void test_single_commands(void **state)
+{
+	struct shell *shell = *state;
+
+	shell->targeted = true;
+	each_sh(shell, check_all);
+	each_sh(shell, read_all);
+	shell->targeted = false;
+}
+
+static void test_su(void **state)
+{
+	struct shell *shell = *state;
+	char *path = xasprintf("mkdir -p %s/pam.d", shell->dir);
+
+	shell->sh = "sh";
+	assert_int_equal(system(path), 0);
+	free(path);
+	path = xasprintf("echo '# auth required pam_wheel.so' >%s/pam.d/su", shell->dir);
+	assert_int_equal(system(path), 0);
+	assert_found(shell, "app", WIRE_PROOF_SU, FINDING_OK, "");
+	free(path);
+	path = xasprintf("echo 'auth required pam_wheel.so' >%s/pam.d/su", shell->dir);
+	assert_int_equal(system(path), 0);
+	assert_found(shell, "app", WIRE_PROOF_SU, FINDING_NO_PROOF, "pam_wheel");
+	assert_found(shell, "app", WIRE_PROOF_LOGIN, FINDING_OK, "");
+	free(path);
+	path = xasprintf("rm -r %s/pam.d", shell->dir);
+	assert_int_equal(system(path), 0);
+	free(path);
 }
 
 static void test_change(void **state)
@@ -365,6 +425,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_check),
 	    cmocka_unit_test(test_read_hash),
+	    cmocka_unit_test(test_single_commands),
+	    cmocka_unit_test(test_su),
 	    cmocka_unit_test(test_change),
 	};
 
