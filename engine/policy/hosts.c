@@ -9,6 +9,8 @@
 #include "base/mem.h"
 
 #define FILE_SIZE_MAX (128UL * 1024 * 1024)
+#define VALUES_MAX    8000000UL /* each takes a hundred bytes and more once it is read */
+#define CHUNK_SIZE    65536
 #define GROUPS_MAX    10000
 #define NONE	      SIZE_MAX
 
@@ -21,22 +23,71 @@ static void file_problem(struct hosts *hosts, const char *what)
 
 struct stream {
 	int fd;
-	size_t size;
+	char *chunk;	/* CHUNK_SIZE, wiped: it may hold secrets */
+	size_t at, end; /* what of it was not handed over yet */
+	size_t size, values;
+	bool in_text, escaped; /* where the last chunk ended */
 	bool broken, too_long;
 };
 
-static size_t read_some(void *out, size_t size, void *arg)
+/*
+ * Takes the spaces between values out of a chunk, and counts the values: more than half of what
+ * ansible-inventory prints is indentation, which the parser reads byte by byte. Lines stay lines.
+ */
+static size_t strip(struct stream *stream, char *bytes, size_t len)
 {
-	struct stream *stream = arg;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = bytes[i];
+
+		if (stream->escaped) {
+			stream->escaped = false;
+		} else if (c == '"') {
+			stream->in_text = !stream->in_text;
+		} else if (stream->in_text) {
+			stream->escaped = c == '\\';
+		} else if (c == ' ' || c == '\t') {
+			continue;
+		} else {
+			stream->values += c == ',' || c == '[' || c == '{';
+		}
+		bytes[kept++] = c;
+	}
+	return kept;
+}
+
+/* False at the end, and where the stream is broken or too long. */
+static bool next_chunk(struct stream *stream)
+{
 	ssize_t got;
 
 	do
-		got = read(stream->fd, out, size);
+		got = read(stream->fd, stream->chunk, CHUNK_SIZE);
 	while (got < 0 && errno == EINTR);
 	stream->broken = got < 0;
-	stream->size += got > 0 ? (size_t)got : 0;
-	stream->too_long = stream->size > FILE_SIZE_MAX;
-	return stream->broken || stream->too_long ? (size_t)-1 : (size_t)got;
+	if (got <= 0)
+		return false;
+	stream->size += (size_t)got;
+	stream->at = 0;
+	stream->end = strip(stream, stream->chunk, (size_t)got);
+	stream->too_long = stream->size > FILE_SIZE_MAX || stream->values > VALUES_MAX;
+	return !stream->too_long;
+}
+
+/* The parser asks for a kilobyte at a time. */
+static size_t read_some(void *out, size_t size, void *arg)
+{
+	struct stream *stream = arg;
+
+	while (stream->at == stream->end)
+		if (!next_chunk(stream))
+			return stream->broken || stream->too_long ? (size_t)-1 : 0;
+	if (size > stream->end - stream->at)
+		size = stream->end - stream->at;
+	memcpy(out, stream->chunk + stream->at, size);
+	stream->at += size;
+	return size;
 }
 
 /* Without what stands there: it may be a secret. */
@@ -53,14 +104,20 @@ static void report_syntax(struct hosts *hosts, json_error_t *error)
 /* NULL when it was reported. */
 static json_t *parse(struct hosts *hosts, int fd)
 {
-	struct stream stream = {.fd = fd};
+	struct stream stream = {.fd = fd, .chunk = mem_alloc(CHUNK_SIZE)};
 	json_error_t error;
-	json_t *root = json_load_callback(read_some, &stream, JSON_REJECT_DUPLICATES, &error);
+	json_t *root = NULL;
 
+	if (!stream.chunk) {
+		file_problem(hosts, "cannot be read: there is no memory");
+		return NULL;
+	}
+	root = json_load_callback(read_some, &stream, JSON_REJECT_DUPLICATES, &error);
+	mem_free(stream.chunk);
 	if (stream.broken)
 		file_problem(hosts, "cannot be read");
 	else if (stream.too_long)
-		file_problem(hosts, "is larger than 128 MB");
+		file_problem(hosts, "is larger than 128 MB, or has more than 8 million values");
 	else if (!root)
 		report_syntax(hosts, &error);
 	else if (json_is_object(root))
