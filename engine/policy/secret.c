@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "base/ssh_key.h"
 #include "policy/loader.h"
 
 #define EC_BITS_DEFAULT	 256
@@ -81,9 +82,25 @@ static uint32_t bits_default(const struct key_draft *draft)
 	return draft->type == KEY_RSA ? RSA_BITS_DEFAULT : EC_BITS_DEFAULT;
 }
 
+/* What a key must be, and what this build can make and log in with. */
+static void check_key(
+    struct loader *loader, const struct statement *statement, const struct key_draft *draft)
+{
+	static const struct field_path type_field = {.name = "type"}, bits_field = {.name = "bits"};
+	const char *fault = draft->bits > 0 ? bits_fault(draft) : NULL;
+	enum ssh_key_type type;
+
+	if (fault) {
+		statement_problem(loader->errors, statement, &bits_field, NULL, "%s", fault);
+		return;
+	}
+	fault = ssh_key_words(type_words[draft->type], draft->bits, &type);
+	if (fault)
+		statement_problem(loader->errors, statement, &type_field, NULL, "%s", fault);
+}
+
 void ssh_key_read(struct loader *loader, const struct statement *statement, int index)
 {
-	static const struct field_path bits = {.name = "bits"};
 	lua_State *lua = loader->policy->lua;
 	struct reader reader = {lua, &loader->policy->arena, loader->errors, statement};
 	struct key_draft draft = {.type = KEY_ED25519, .replace = KEY_OURS};
@@ -95,8 +112,7 @@ void ssh_key_read(struct loader *loader, const struct statement *statement, int 
 		return;
 	}
 	schema_read(&reader, key_fields, index, NULL, &draft);
-	if (draft.bits > 0 && bits_fault(&draft))
-		statement_problem(loader->errors, statement, &bits, NULL, "%s", bits_fault(&draft));
+	check_key(loader, statement, &draft);
 	use_push(loader, &(struct secret_use){.source = SOURCE_SSH_KEY,
 			     .ssh_key = {.type = (enum key_type)draft.type,
 				 .bits = draft.bits ? draft.bits : bits_default(&draft),

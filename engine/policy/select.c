@@ -83,12 +83,14 @@ static void push_labels(lua_State *lua, const struct asset *asset)
 
 static void push_asset(lua_State *lua, const struct asset *asset)
 {
-	lua_createtable(lua, 0, 7);
+	lua_createtable(lua, 0, 9);
 	set_text(lua, "name", asset->name);
 	set_text(lua, "address", asset->address);
 	set_text(lua, "platform", asset->platform);
 	set_text(lua, "node", asset->node);
 	set_text(lua, "admin", asset->admin);
+	set_text(lua, "become", become_name(asset->become));
+	set_text(lua, "gateway", asset->gateway);
 	lua_pushinteger(lua, asset->port);
 	lua_setfield(lua, -2, "port");
 	push_labels(lua, asset);

@@ -199,7 +199,7 @@ function random(rule) end
 function specified(name) end
 
 ---@class key
----Default `"ed25519"`.
+---Default `"ed25519"`. `"rsa"` is refused where the SSH library of this build signs by SHA-1 alone.
 ---@field type? "ed25519"|"ecdsa"|"rsa"
 ---Of ecdsa 256 (the default), 384 or 521; of rsa 2048 to 8192, default 3072. Not for ed25519.
 ---@field bits? integer
@@ -220,6 +220,8 @@ function ssh_key(fields) end
 ---@field platform string
 ---@field node string
 ---@field admin? string
+---@field become "none"|"sudo"|"su"|"doas"
+---@field gateway? string
 ---A label without a value, or with the value `true`, is `true`.
 ---@field labels table<string, string|true>
 

@@ -116,7 +116,8 @@ static void where_narrows(void **state)
 	    "accounts = 'app', nodes = '/', where = function(a) return a.labels.eu == true end",
 	    "shop/app ", 1);
 	assert_selects(
-	    "accounts = 'app', nodes = '/prod', where = function(a) return a.port == 2222 end",
+	    "accounts = 'app', nodes = '/prod', where = function(a) return a.port == 2222 and"
+	    " a.become == 'sudo' and a.gateway == nil end",
 	    "web2/app ", 1);
 	assert_selects(
 	    "accounts = 'app', nodes = '/', where = function(a)"
