@@ -52,7 +52,5 @@ void platform_later(struct loader *loader, const struct platform_decl *decl)
 {
 	const struct platform *platform = &decl->entry.platform;
 
-	later(loader, decl->statement, "change_key", platform->change_key, "change_key");
-	later(loader, decl->statement, "persist", platform->persist, "persist");
 	later(loader, decl->statement, "params", platform->param_count > 0, "params");
 }

@@ -83,6 +83,7 @@ static const struct field platform_fields[] = {
     {.name = "extends", .type = FIELD_TEXT, .offset = AT(extends), .fault = name_fault},
     {.name = "answers_early", .type = FIELD_FLAG, .offset = PLATFORM(answers_early)},
     {.name = "check", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
+    {.name = "check_proof", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
     {.name = "change_password", .type = FIELD_OWN, .read = function_read},
     {.name = "change_key", .type = FIELD_OWN, .read = function_read},
     {.name = "read_hash", .type = FIELD_OWN, .read = function_read},

@@ -192,6 +192,9 @@ static int take_hash(lua_State *lua, struct script *script)
 	return 0;
 }
 
+/* The arguments of what the coroutine runs. */
+enum { BODY_FUNCTION = 1, BODY_JOB, BODY_FOLLOWED };
+
 /* The platform's function has returned; its one result is on top. */
 static int body_returned(lua_State *lua, int status, lua_KContext context)
 {
@@ -208,11 +211,29 @@ static int body_returned(lua_State *lua, int status, lua_KContext context)
 	return 0;
 }
 
+/* After a check comes what the platform, or the one that it extends, says of the proof. */
+static int body_followed(lua_State *lua, int status, lua_KContext context)
+{
+	lua_settop(lua, BODY_FOLLOWED);
+	if (lua_isnil(lua, BODY_FOLLOWED))
+		return body_returned(lua, status, context);
+	lua_pushvalue(lua, BODY_JOB);
+	lua_callk(lua, 1, 1, 0, body_returned);
+	return body_returned(lua, status, context);
+}
+
 /* What the coroutine runs: the platform's function, with the job. */
 static int body(lua_State *lua)
 {
-	lua_callk(lua, 1, 1, 0, body_returned);
-	return body_returned(lua, LUA_OK, 0);
+	lua_KFunction next =
+	    script_running(lua)->call == SCRIPT_CHECK ? body_followed : body_returned;
+
+	if (lua_isnil(lua, BODY_FUNCTION))
+		return next(lua, LUA_OK, 0);
+	lua_pushvalue(lua, BODY_FUNCTION);
+	lua_pushvalue(lua, BODY_JOB);
+	lua_callk(lua, 1, 1, 0, next);
+	return next(lua, LUA_OK, 0);
 }
 
 static const char *call_name(enum script_call call)
@@ -297,17 +318,14 @@ static int begin(lua_State *lua)
 		begin_skipped(script, config->platform, lacked);
 		return 0;
 	}
-	if (lua_isnil(lua, -1)) {
-		if (!may_lack(config->call))
-			return luaL_error(lua, "platform \"%s\" has no %s", config->platform,
-			    call_name(config->call));
-		script->end = SCRIPT_RETURNED;
-		return 0;
-	}
+	if (lua_isnil(lua, -1) && !may_lack(config->call))
+		return luaL_error(
+		    lua, "platform \"%s\" has no %s", config->platform, call_name(config->call));
 	lua_pushcfunction(script->lua, body);
 	binding_job_push(lua, script, config);
-	lua_xmove(lua, script->lua, 2);
-	script->args = 2;
+	push_function(lua, config->platform, "check_proof");
+	lua_xmove(lua, script->lua, 3);
+	script->args = 3;
 	return 0;
 }
 

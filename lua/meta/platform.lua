@@ -106,6 +106,9 @@ function skip(reason, text) end
 ---Is the account there, not locked, not expired, the proof possible? Returns when all is well, else
 ---calls `skip`. No secret is there yet. Without it every account is fine.
 ---@field check? fun(job: job)
+---Called after `check`: can the new secret be seen to work as `job.proof` says, and, with
+---`job.key`, can the account's keys be changed? Calls `skip` where not.
+---@field check_proof? fun(job: job)
 ---Sets `job.new` as the account's password. Returns when the asset took it, and calls `refused`
 ---when it did not; to return without having sent it is an error. The engine verifies afterwards.
 ---@field change_password? fun(job: job)

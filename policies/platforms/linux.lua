@@ -131,8 +131,11 @@ local function check_place(found)
 	end
 end
 
-local function check_lock(found)
-	if found.state == "locked" then
+-- A key opens an account without a password.
+local function check_lock(job, found)
+	if job.key then
+		return
+	elseif found.state == "locked" then
 		skip("locked", "the account's password is locked, or it never had one")
 	elseif found.state == "unusable" then
 		skip("locked", "the account has no password: "
@@ -141,8 +144,8 @@ local function check_lock(found)
 end
 
 -- As pam_unix and login count, in days since 1970; -1 and nothing both mean never. A password that
--- is only past its longest age is what a change mends.
-local function check_age(found, proof)
+-- is only past its longest age is what a change of it mends.
+local function check_age(job, found)
 	local function set(days)
 		return days and days ~= -1
 	end
@@ -158,8 +161,14 @@ local function check_age(found, proof)
 		skip("expired", "the account is inactive: "
 			.. "its password is past its longest age and the days of grace")
 	end
-	if found.changed == 0 and proof == "login" then
+	if found.changed == 0 and job.proof == "login" then
 		skip("expired", "the password must be changed at the next login")
+	end
+	if job.key and job.proof == "login" and set(found.longest)
+		and found.today - found.changed > found.longest
+	then
+		skip("expired", "its password is past its longest age: "
+			.. "a login by key would have to change it first")
 	end
 end
 
@@ -182,6 +191,7 @@ local function check_su(found)
 end
 
 platform "linux" {
+	extends = "unix", -- what it asks of a login, and keys
 	password = { longest = 511, refuse = "\0\n" }, -- PAM takes 511 bytes
 	accounts = "posix",
 
@@ -191,8 +201,8 @@ platform "linux" {
 		end
 		local found = look(job)
 		check_place(found)
-		check_lock(found)
-		check_age(found, job.proof)
+		check_lock(job, found)
+		check_age(job, found)
 		if job.proof == "login" or job.proof == "su" then
 			check_shell(found)
 		end

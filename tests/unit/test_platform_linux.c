@@ -368,23 +368,31 @@ static void put(const char *dir, const char *name, const char *text, mode_t mode
 		fail_msg("%s", error.text);
 }
 
+/* "linux" and what it extends. */
 static void load(struct shell *shell)
 {
+	static const char *const names[] = {"unix", "linux"};
 	const char *top = getenv("srcdir");
-	struct wire_script file = {.platform = "linux", .file = "platforms/linux.lua"};
-	struct buf source;
+	struct wire_script files[2];
+	struct buf sources[2];
 	struct error error;
 	char path[4096];
 
-	snprintf(path, sizeof(path), "%s/policies/platforms/linux.lua", top != NULL ? top : ".");
-	buf_init(&source, 1024 * 1024);
-	if (file_read(path, &source, &error) != ERR_OK)
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/policies/platforms/%s.lua",
+		    top != NULL ? top : ".", names[i]);
+		buf_init(&sources[i], 1024 * 1024);
+		if (file_read(path, &sources[i], &error) != ERR_OK)
+			fail_msg("%s", error.text);
+		files[i] = (struct wire_script){.platform = names[i],
+		    .file = names[i],
+		    .source = buf_text(&sources[i]),
+		    .len = sources[i].len};
+	}
+	if (scripts_new(&shell->scripts, files, 2, &error) != ERR_OK)
 		fail_msg("%s", error.text);
-	file.source = buf_text(&source);
-	file.len = source.len;
-	if (scripts_new(&shell->scripts, &file, 1, &error) != ERR_OK)
-		fail_msg("%s", error.text);
-	buf_clear(&source);
+	buf_clear(&sources[0]);
+	buf_clear(&sources[1]);
 }
 
 static int setup(void **state)
