@@ -9,14 +9,11 @@
 #include <openssl/obj_mac.h>
 
 #include "base/random.h"
+#include "base/ssh_pem.h"
 #include "base/ssh_wire.h"
 
-#define MAGIC	    "openssh-key-v1" /* with its NUL */
-#define BEGIN	    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
-#define END	    "-----END OPENSSH PRIVATE KEY-----\n"
 #define COMMENT	    "lockstep"
-#define BLOCK_SIZE  8  /* of the cipher "none" */
-#define LINE_BYTES  48 /* of key in a line of base 64 */
+#define BLOCK_SIZE  8 /* of the cipher "none" */
 #define ED25519_LEN 32
 #define EC_LEN_MAX  66			 /* of a number below the order of nistp521 */
 #define POINT_MAX   (1 + 2 * EC_LEN_MAX) /* not compressed */
@@ -195,7 +192,7 @@ static void write_key(struct ssh_writer *writer, const struct pair *pair, uint32
 {
 	struct ssh_writer count = {.data = NULL};
 
-	ssh_write(writer, MAGIC, sizeof(MAGIC));
+	ssh_write(writer, SSH_MAGIC, sizeof(SSH_MAGIC));
 	ssh_write_text(writer, "none");
 	ssh_write_text(writer, "none");
 	ssh_write_text(writer, "");
@@ -204,28 +201,6 @@ static void write_key(struct ssh_writer *writer, const struct pair *pair, uint32
 	ssh_write_u32(writer, (uint32_t)count.len);
 	write_point(writer, pair);
 	write_private_string(writer, pair, check);
-}
-
-/* Base 64 in lines, between its two rules. */
-static struct secret *pem_of(const struct secret *key)
-{
-	size_t len = secret_len(key), lines = (len + LINE_BYTES - 1) / LINE_BYTES;
-	struct secret *pem = secret_new(strlen(BEGIN) + (len + 2) / 3 * 4 + lines + strlen(END));
-	char *at = pem == NULL ? NULL : secret_bytes(pem);
-
-	if (pem == NULL)
-		return NULL;
-	memcpy(at, BEGIN, strlen(BEGIN));
-	at += strlen(BEGIN);
-	for (size_t done = 0; done < len; done += LINE_BYTES) {
-		size_t take = len - done < LINE_BYTES ? len - done : LINE_BYTES;
-
-		at += EVP_EncodeBlock(
-		    (unsigned char *)at, (const unsigned char *)secret_data(key) + done, (int)take);
-		*at++ = '\n'; /* where the NUL was */
-	}
-	memcpy(at, END, strlen(END));
-	return pem;
 }
 
 static struct secret *pair_write(const struct pair *pair)
@@ -241,7 +216,7 @@ static struct secret *pair_write(const struct pair *pair)
 		return NULL;
 	write_key(&(struct ssh_writer){.data = (uint8_t *)secret_bytes(key), .room = count.len},
 	    pair, check);
-	pem = pem_of(key);
+	pem = ssh_pem_write((const uint8_t *)secret_data(key), secret_len(key));
 	secret_free(key);
 	return pem;
 }

@@ -11,10 +11,9 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "base/ssh_pem.h"
 #include "base/ssh_wire.h"
 
-#define MAGIC	   "openssh-key-v1" /* with its NUL */
-#define BEGIN	   "-----BEGIN OPENSSH PRIVATE KEY-----"
 #define BLOB_MAX   3000 /* of a public key */
 #define POINT_MAX  256
 #define NUMBER_MAX 2500 /* bytes of an RSA modulus */
@@ -27,43 +26,16 @@ static enum err no_key(struct error *error)
 
 /* ── OpenSSH's own form, which has the public key in the open ────────────────────────────── */
 
-static int base64_value(char c)
-{
-	static const char digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c == '\0' ? NULL : strchr(digits, c);
-
-	return at == NULL ? -1 : (int)(at - digits);
-}
-
-/* Up to the first "=" or "-"; line ends do not count. Returns the length of what was written. */
-static size_t base64_read(const char *text, size_t len, uint8_t *out)
-{
-	uint32_t bits = 0;
-	size_t count = 0, written = 0;
-
-	for (size_t i = 0; i < len && text[i] != '=' && text[i] != '-'; i++) {
-		int value = base64_value(text[i]);
-
-		if (value < 0)
-			continue;
-		bits = bits << 6 | (uint32_t)value;
-		if (++count % 4 != 1)
-			out[written++] = (uint8_t)(bits >> (6 - 2 * ((count - 1) % 4)));
-	}
-	return written;
-}
-
 static bool openssh_line(const uint8_t *bytes, size_t len, char *line)
 {
 	struct ssh_reader reader = {.at = bytes, .left = len};
 	const uint8_t *blob;
 	size_t part;
 
-	if (len < sizeof(MAGIC) || memcmp(bytes, MAGIC, sizeof(MAGIC)) != 0)
+	if (len < sizeof(SSH_MAGIC) || memcmp(bytes, SSH_MAGIC, sizeof(SSH_MAGIC)) != 0)
 		return false;
-	reader.at += sizeof(MAGIC);
-	reader.left -= sizeof(MAGIC);
+	reader.at += sizeof(SSH_MAGIC);
+	reader.left -= sizeof(SSH_MAGIC);
 	for (int i = 0; i < 3; i++) /* cipher, and how the passphrase makes its key */
 		(void)ssh_read_string(&reader, &part);
 	if (ssh_read_u32(&reader) != 1)
@@ -74,14 +46,12 @@ static bool openssh_line(const uint8_t *bytes, size_t len, char *line)
 
 static enum err openssh_public(const struct secret *key, char *line, struct error *error)
 {
-	const char *text = secret_data(key) + strlen(BEGIN);
-	size_t len = secret_len(key) - strlen(BEGIN);
-	struct secret *bytes = secret_new(len);
+	size_t len;
+	struct secret *bytes = ssh_pem_read(key, &len);
 	bool good;
 
 	if (bytes == NULL)
 		return error_set(error, ERR_FULL, "no room in the memory for secrets");
-	len = base64_read(text, len, (uint8_t *)secret_bytes(bytes));
 	good = openssh_line((const uint8_t *)secret_data(bytes), len, line);
 	secret_free(bytes);
 	return good ? ERR_OK : no_key(error);
@@ -201,9 +171,6 @@ static enum err openssl_public(
 enum err ssh_key_public(const struct secret *key, const struct secret *passphrase,
     char line[SSH_KEY_LINE_SIZE], struct error *error)
 {
-	bool openssh =
-	    secret_len(key) > strlen(BEGIN) && memcmp(secret_data(key), BEGIN, strlen(BEGIN)) == 0;
-
-	return openssh ? openssh_public(key, line, error)
-		       : openssl_public(key, passphrase, line, error);
+	return ssh_pem_is_own(key) ? openssh_public(key, line, error)
+				   : openssl_public(key, passphrase, line, error);
 }

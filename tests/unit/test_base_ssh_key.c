@@ -244,6 +244,89 @@ static void test_ed25519_in_pkcs8(void **state)
 	secret_free(key);
 }
 
+/* ── Passphrases ─────────────────────────────────────────────────────────────────────────── */
+
+/* The file "k" says what it is the key of, without its passphrase. */
+static void assert_unsealed(const char *phrase)
+{
+	struct secret *key = key_load("k"), *pass = secret_from(phrase, strlen(phrase));
+	struct secret *plain;
+	struct error error;
+
+	if (ssh_key_unseal(key, pass, &plain, &error) != ERR_OK)
+		fail_msg("%s", error.text);
+	assert_public(plain, NULL, "k.pub");
+	key_save("plain", plain);
+	assert_int_equal(
+	    shell("cd %s && ssh-keygen -y -P '' -f plain | cmp -n 60 - k.pub", dir), 0);
+	secret_free(plain);
+	secret_free(pass);
+	secret_free(key);
+}
+
+/* With few rounds, for each is slow. */
+static void test_passphrase_is_taken_off(void **state)
+{
+	static const char *const options[] = {"-t ed25519 -a 1", "-t rsa -a 2 -b 2048",
+	    "-t ecdsa -b 521 -a 3 -Z aes128-cbc", "-t ecdsa -m PEM", "-t ecdsa -b 384 -m PKCS8",
+	    "-t rsa -b 2048 -m PEM"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		keygen(options[i], "a phrase");
+		assert_unsealed("a phrase");
+	}
+}
+
+static void test_passphrase_that_is_not_taken_off(void **state)
+{
+	struct secret *key, *pass = secret_from("a phrase", 8), *plain;
+	struct error error;
+
+	(void)state;
+	keygen("-t ed25519 -a 1", "another");
+	key = key_load("k");
+	assert_int_equal(ssh_key_unseal(key, pass, &plain, &error), ERR_INVALID);
+	assert_null(plain);
+	assert_non_null(strstr(error.text, "does not open"));
+	secret_free(key);
+	keygen("-t ecdsa -m PEM", "another");
+	key = key_load("k");
+	assert_int_equal(ssh_key_unseal(key, pass, &plain, &error), ERR_INVALID);
+	secret_free(key);
+	keygen("-t ed25519 -a 1 -Z aes256-gcm@openssh.com", "a phrase");
+	key = key_load("k");
+	assert_int_equal(ssh_key_unseal(key, pass, &plain, &error), ERR_INVALID);
+	assert_non_null(strstr(error.text, "aes256-gcm@openssh.com"));
+	secret_free(key);
+	keygen("-t ed25519", "");
+	key = key_load("k");
+	assert_int_equal(ssh_key_unseal(key, pass, &plain, &error), ERR_OK);
+	assert_true(secret_equal(key, plain));
+	secret_free(plain);
+	secret_free(key);
+	secret_free(pass);
+}
+
+/* A key of each length that a key may be cut to: nothing is read past its end. */
+static void test_cut_keys_are_refused(void **state)
+{
+	struct secret *pass = secret_from("a phrase", 8), *key, *plain;
+	struct error error;
+
+	(void)state;
+	keygen("-t ed25519 -a 1", "a phrase");
+	key = key_load("k");
+	for (size_t len = 1; len < secret_len(key) - 45; len += 3) {
+		struct secret *cut = secret_from(secret_data(key), len);
+
+		assert_int_equal(ssh_key_unseal(cut, pass, &plain, &error), ERR_INVALID);
+		secret_free(cut);
+	}
+	secret_free(key);
+	secret_free(pass);
+}
+
 static void is_no_key(const char *text)
 {
 	struct secret *key = secret_from(text, strlen(text));
@@ -307,6 +390,9 @@ int main(void)
 	    cmocka_unit_test(test_nothing_private_is_left_in_ordinary_memory),
 	    cmocka_unit_test(test_every_form_is_read),
 	    cmocka_unit_test(test_ed25519_in_pkcs8),
+	    cmocka_unit_test(test_passphrase_is_taken_off),
+	    cmocka_unit_test(test_passphrase_that_is_not_taken_off),
+	    cmocka_unit_test(test_cut_keys_are_refused),
 	    cmocka_unit_test(test_what_is_no_key),
 	    cmocka_unit_test(test_words),
 	};
