@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/ssh_key.h"
 #include "service/names.h"
 #include "service/private_key.h"
 
@@ -32,7 +33,17 @@ struct telling {
 	size_t count, room;
 	json_t *faults;
 	size_t fault_count;
+	/* The last key that had a passphrase. */
+	struct secret *sealed, *passphrase, *unsealed;
 };
+
+static void telling_forget(struct telling *telling)
+{
+	secret_free(telling->sealed);
+	secret_free(telling->passphrase);
+	secret_free(telling->unsealed);
+	telling->sealed = telling->passphrase = telling->unsealed = NULL;
+}
 
 static const char *row_text(const json_t *row, const char *key)
 {
@@ -84,22 +95,88 @@ static bool password_is_good(struct telling *telling, const json_t *row, const c
 	return false;
 }
 
-static bool key_is_good(
-    struct telling *telling, const json_t *row, const char *key, const char *passphrase)
+/* The same key without its passphrase; rows that follow most often tell the same. */
+static const struct secret *unsealed(struct telling *telling, const struct secret *key,
+    const struct secret *passphrase, struct error *error)
 {
-	const char *fault;
+	if (telling->unsealed != NULL && secret_equal(telling->sealed, key) &&
+	    secret_equal(telling->passphrase, passphrase))
+		return telling->unsealed;
+	telling_forget(telling);
+	telling->sealed = secret_copy(key);
+	telling->passphrase = secret_copy(passphrase);
+	if (telling->sealed == NULL || telling->passphrase == NULL ||
+	    ssh_key_unseal(key, passphrase, &telling->unsealed, error) != ERR_OK)
+		return NULL;
+	return telling->unsealed;
+}
 
-	if (passphrase != NULL && strlen(passphrase) > SECRET_SIZE_MAX) {
-		row_fault(telling, row, "passphrase", "is longer than %d bytes", SECRET_SIZE_MAX);
+/* From here on the row has the key as it logs in without work: the vault seals it. */
+static bool key_is_unsealed(
+    struct telling *telling, json_t *row, const struct secret *key, const char *phrase)
+{
+	struct error error = {.text = "the memory for secrets is full"};
+	struct secret *passphrase = secret_from(phrase, strlen(phrase));
+	const struct secret *plain =
+	    passphrase == NULL ? NULL : unsealed(telling, key, passphrase, &error);
+
+	secret_free(passphrase);
+	if (plain == NULL) {
+		row_fault(telling, row, "passphrase", "%s", error.text);
 		return false;
 	}
-	fault = private_key_fault(key, strlen(key), passphrase != NULL);
+	json_object_set_new(row, "key", json_stringn(secret_data(plain), secret_len(plain)));
+	json_object_del(row, "passphrase");
+	return true;
+}
+
+/* RSA keys log in where the asset's SSH is old enough; a refusal says so. */
+static bool key_is_of_use(struct telling *telling, json_t *row)
+{
+	const char *text = row_text(row, "key");
+	struct secret *key = secret_from(text, strlen(text));
+	struct error error = {.text = "the memory for secrets is full"};
+	char line[SSH_KEY_LINE_SIZE];
+	const char *fault = NULL;
+
+	if (key == NULL || ssh_key_public(key, NULL, line, &error) != ERR_OK) {
+		fault = error.text;
+	} else {
+		line[strcspn(line, " ")] = '\0';
+		if (strcmp(line, "ssh-rsa") != 0)
+			fault = ssh_key_unusable(line);
+	}
+	secret_free(key);
 	if (fault != NULL)
 		row_fault(telling, row, "key_file", "%s", fault);
 	return fault == NULL;
 }
 
-static bool secret_is_good(struct telling *telling, const json_t *row)
+static bool key_is_good(
+    struct telling *telling, json_t *row, const char *text, const char *passphrase)
+{
+	const char *fault;
+	struct secret *key;
+	bool good;
+
+	if (passphrase != NULL && strlen(passphrase) > SECRET_SIZE_MAX) {
+		row_fault(telling, row, "passphrase", "is longer than %d bytes", SECRET_SIZE_MAX);
+		return false;
+	}
+	fault = private_key_fault(text, strlen(text), passphrase != NULL);
+	if (fault != NULL)
+		row_fault(telling, row, "key_file", "%s", fault);
+	if (fault != NULL || passphrase == NULL)
+		return fault == NULL && key_is_of_use(telling, row);
+	key = secret_from(text, strlen(text));
+	if (key == NULL)
+		row_fault(telling, row, "key_file", "the memory for secrets is full");
+	good = key != NULL && key_is_unsealed(telling, row, key, passphrase);
+	secret_free(key);
+	return good && key_is_of_use(telling, row);
+}
+
+static bool secret_is_good(struct telling *telling, json_t *row)
 {
 	const char *password = row_text(row, "password"), *key = row_text(row, "key");
 	const char *passphrase = row_text(row, "passphrase");
@@ -175,7 +252,7 @@ static void row_accounts(struct telling *telling, const json_t *row)
 	}
 }
 
-static void check_row(struct telling *telling, const json_t *row)
+static void check_row(struct telling *telling, json_t *row)
 {
 	if (row_text(row, "asset") == NULL)
 		row_fault(telling, row, "asset", "is empty");
@@ -296,6 +373,7 @@ static enum service_end telling_run(struct telling *telling, const json_t *rows)
 	if (end == SERVICE_OK)
 		request->result = json_pack("{s:I, s:I}", "rows", row_count, "accounts", told);
 	json_decref(telling->faults);
+	telling_forget(telling);
 	free(telling->items);
 	return end;
 }

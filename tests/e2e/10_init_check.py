@@ -316,9 +316,20 @@ def test_keys():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", phrase, "-f", key], check=True)
         row = f"asset,account,key_file,passphrase\nweb1,ops,{key},{phrase}\n"
         assert mine.run("account", "import", "-", stdin=row).returncode == 0, phrase
-        with open(key) as file:
-            assert mine.reveal("web1", "ops")["secret"] == file.read()
-    assert mine.reveal("web1", "ops")["passphrase"] == "a phrase"
+        told = mine.reveal("web1", "ops")
+        assert told["passphrase"] is None, told
+        bare = os.path.join(WORK, "bare-key")
+        with open(bare, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(told["secret"])
+        shown = ["ssh-keygen", "-y", "-P", "", "-f", bare]
+        shown = subprocess.run(shown, check=True, capture_output=True, text=True).stdout
+        with open(key + ".pub") as file:
+            assert shown.split()[:2] == file.read().split()[:2], shown
+    fails(
+        mine.run("account", "import", "-", stdin=row.replace("a phrase", "another")),
+        2,
+        "the passphrase does not open it",
+    )
     fails(
         mine.run("account", "import", "-", stdin=f"asset,account,key_file\nweb1,ops,{key}\n"),
         2,
