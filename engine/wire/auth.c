@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/ssh_key.h"
 #include "base/text.h"
 #include "wire/hint.h"
 
@@ -166,7 +167,6 @@ static int auth_try(struct link *link, const struct login *login)
 	unsigned user_len = (unsigned)strlen(login->user);
 	int rc;
 
-	link->auth.login = login;
 	link_enter(link);
 	if (link->auth.method == AUTH_KEY)
 		rc = auth_try_key(link, login);
@@ -178,7 +178,6 @@ static int auth_try(struct link *link, const struct login *login)
 		rc = libssh2_userauth_keyboard_interactive_ex(
 		    link->session, login->user, user_len, auth_prompts);
 	link_leave(link);
-	link->auth.login = NULL;
 	return rc;
 }
 
@@ -210,10 +209,25 @@ static enum err auth_choose(struct auth *auth, const struct login *login, struct
 	return ERR_OK;
 }
 
+/* The SSH library signs with RSA keys by SHA-1 alone. */
+static bool auth_by_old_rsa(const struct auth *auth)
+{
+	char line[SSH_KEY_LINE_SIZE];
+	struct error error;
+
+	return LIBSSH2_VERSION_NUM < 0x010b00 && auth->method == AUTH_KEY &&
+	       ssh_key_public(auth->login->secret, auth->login->passphrase, line, &error) ==
+		   ERR_OK &&
+	       strncmp(line, "ssh-rsa ", 8) == 0;
+}
+
 static enum err auth_refused(const struct auth *auth, struct outcome *outcome)
 {
-	return outcome_set(outcome, FAULT_AUTH, "the asset refused the %s of %s",
-	    auth->method == AUTH_KEY ? "key" : "password", auth->user);
+	return outcome_set(outcome, FAULT_AUTH, "the asset refused the %s of %s%s",
+	    auth->method == AUTH_KEY ? "key" : "password", auth->user,
+	    auth_by_old_rsa(auth) ? " (it is an RSA key, which this build can use by SHA-1 alone, "
+				    "and OpenSSH since 8.8 does not take: use Ed25519 or ECDSA)"
+				  : "");
 }
 
 static enum err auth_stopped(struct auth *auth, struct outcome *outcome)
@@ -321,7 +335,7 @@ static enum err auth_refused_step(struct link *link, struct outcome *outcome)
 	    "the asset took the secret of %s and asks for more: %.128s", auth->user, auth->methods);
 }
 
-enum err link_login_step(struct link *link, const struct login *login, struct outcome *outcome)
+static enum err login_go_on(struct link *link, const struct login *login, struct outcome *outcome)
 {
 	struct auth *auth = &link->auth;
 	enum err err = ERR_OK;
@@ -331,6 +345,7 @@ enum err link_login_step(struct link *link, const struct login *login, struct ou
 		if (err == ERR_OK)
 			err = auth_choose(auth, login, outcome);
 	}
+	auth->login = login;
 	if (err == ERR_OK && auth->phase == AUTH_TRY) {
 		err = auth_try_step(link, login, outcome);
 		if (err == ERR_OK && auth->phase == AUTH_TRY)
@@ -338,5 +353,13 @@ enum err link_login_step(struct link *link, const struct login *login, struct ou
 	}
 	if (err == ERR_OK && auth->phase == AUTH_REFUSED)
 		err = auth_refused_step(link, outcome);
+	return err;
+}
+
+enum err link_login_step(struct link *link, const struct login *login, struct outcome *outcome)
+{
+	enum err err = login_go_on(link, login, outcome);
+
+	link->auth.login = NULL;
 	return err;
 }
