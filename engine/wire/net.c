@@ -1,6 +1,8 @@
 #include "wire/net.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +65,35 @@ static void net_lookup(struct net *net, const struct link_config *config, const 
 		lookup->request = request;
 }
 
+char *net_address(const char *address)
+{
+	const char *interface = strchr(address, '%');
+	unsigned number = interface == NULL ? 0 : if_nametoindex(interface + 1);
+
+	if (number == 0)
+		return xstrdup(address);
+	return xasprintf("%.*s%%%u", (int)(interface - address), address, number);
+}
+
+/* An IPv6 address with the number of an interface; the library would ask for its name. */
+static int net_scoped(const char *address, const char *service, struct evutil_addrinfo *hints,
+    struct evutil_addrinfo **found)
+{
+	const char *interface = strchr(address, '%');
+	char *end, *bare = xstrndup(address, (size_t)(interface - address));
+	unsigned long number = strtoul(interface + 1, &end, 10);
+	int error = EVUTIL_EAI_NONAME;
+
+	hints->ai_family = AF_INET6;
+	if (isdigit((unsigned char)interface[1]) && *end == '\0' && number <= UINT32_MAX)
+		error = evutil_getaddrinfo(bare, service, hints, found);
+	if (error == 0)
+		((struct sockaddr_in6 *)(void *)(*found)->ai_addr)->sin6_scope_id =
+		    (uint32_t)number;
+	free(bare);
+	return error;
+}
+
 static void net_resolve(
     struct net *net, const struct link_config *config, const char *address, uint16_t port)
 {
@@ -77,8 +108,11 @@ static void net_resolve(
 	int error;
 
 	snprintf(service, sizeof(service), "%u", port);
-	error = evutil_getaddrinfo(address, service, &hints, &found);
-	if (error == 0 || config->dns == NULL) {
+	if (strchr(address, '%') != NULL)
+		error = net_scoped(address, service, &hints, &found);
+	else
+		error = evutil_getaddrinfo(address, service, &hints, &found);
+	if (error == 0 || config->dns == NULL || strchr(address, '%') != NULL) {
 		net_answer(net, error, found);
 		return;
 	}
@@ -96,14 +130,18 @@ static void net_close(struct net *net)
 
 static void net_name(struct net *net, const struct evutil_addrinfo *address)
 {
-	const void *raw;
+	const struct sockaddr_in6 *six = (const void *)address->ai_addr;
+	const struct sockaddr_in *four = (const void *)address->ai_addr;
+	bool is_six = address->ai_family == AF_INET6;
+	const void *raw = is_six ? (const void *)&six->sin6_addr : (const void *)&four->sin_addr;
+	size_t len;
 
-	if (address->ai_family == AF_INET6)
-		raw = &((const struct sockaddr_in6 *)(const void *)address->ai_addr)->sin6_addr;
-	else
-		raw = &((const struct sockaddr_in *)(const void *)address->ai_addr)->sin_addr;
 	if (evutil_inet_ntop(address->ai_family, raw, net->numeric, sizeof(net->numeric)) == NULL)
 		net->numeric[0] = '\0';
+	len = strlen(net->numeric);
+	if (is_six && six->sin6_scope_id != 0)
+		snprintf(net->numeric + len, sizeof(net->numeric) - len, "%%%u",
+		    (unsigned)six->sin6_scope_id);
 }
 
 /* Begins to connect; false when this address is of no use. */

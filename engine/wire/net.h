@@ -27,6 +27,12 @@ struct net {
 	int last_errno;
 };
 
+/*
+ * The address as a wire takes it, to be freed: the interface behind the "%" of an IPv6 address by
+ * its number. For outside of the sandbox, which forbids to ask.
+ */
+char *net_address(const char *address);
+
 /* Resolves and connects, one address after the other. */
 enum err net_step(struct net *, const struct link_config *, const char *address, uint16_t port,
     struct outcome *) MUST_CHECK;

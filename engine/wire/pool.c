@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "wire.h"
 #include "wire/message.h"
+#include "wire/net.h"
 #include "wire/process.h"
 #include "wire/table.h"
 #include "wire/trial.h"
@@ -105,7 +106,7 @@ static void session_copy_target(struct session *session, const struct wire_targe
 		memcpy(pins, target->pins, target->pin_count * sizeof(*pins));
 	session->target = *target;
 	session->target.asset = xstrdup(target->asset);
-	session->target.address = xstrdup(target->address);
+	session->target.address = net_address(target->address);
 	session->target.pins = pins;
 	session->target.via = NULL;
 }

@@ -155,6 +155,46 @@ static void names_a_refused_connection(void **state)
 	assert_non_null(strstr(world->outcome.text, "127.0.0.3: Connection refused"));
 }
 
+static int listen_on_six(uint16_t *port)
+{
+	struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) != 0 || listen(fd, 4) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&at, &len) != 0)
+		return -1;
+	*port = ntohs(at.sin6_port);
+	return fd;
+}
+
+static void takes_an_interface_by_its_number(void **state)
+{
+	struct world *world = *state;
+	char *address = net_address("::1%lo"), *same;
+	uint16_t port = 0;
+	int fd = listen_on_six(&port);
+
+	if (fd < 0)
+		skip();
+	assert_string_equal(address, "::1%1");
+	assert_int_equal(run(world, address, port), ERR_OK);
+	/* Later sessions take this one. */
+	assert_string_equal(world->net.numeric, "::1%1");
+	free(address);
+	close(fd);
+
+	same = net_address("fe80::1%no-such");
+	assert_string_equal(same, "fe80::1%no-such");
+	net_clear(&world->net);
+	assert_int_equal(run(world, same, port), ERR_LINK);
+	assert_int_equal(world->outcome.fault, FAULT_RESOLVE);
+	free(same);
+	same = net_address("web1.example.com");
+	assert_string_equal(same, "web1.example.com");
+	free(same);
+}
+
 /* The teardown turns the loop: an answer that comes late must find nothing to write to. */
 static void can_be_left_while_it_asks(void **state)
 {
@@ -179,6 +219,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(tries_one_address_after_the_other, begin, end),
 	    cmocka_unit_test_setup_teardown(names_what_has_no_address, begin, end),
 	    cmocka_unit_test_setup_teardown(names_a_refused_connection, begin, end),
+	    cmocka_unit_test_setup_teardown(takes_an_interface_by_its_number, begin, end),
 	    cmocka_unit_test_setup_teardown(can_be_left_while_it_asks, begin, end),
 	};
 

@@ -427,6 +427,15 @@ static void test_name(void **state)
 	result = open_at(session, 2000);
 	assert_fault(&result, FAULT_CONNECT);
 	wire_session_free(session);
+	/* Nor may an interface be asked for there. */
+	session = session_new("fe80::1%lo", 1);
+	result = open_at(session, 2000);
+	assert_fault(&result, FAULT_CONNECT);
+	wire_session_free(session);
+	session = session_new("fe80::1%no-such", 1);
+	result = open_at(session, 2000);
+	assert_fault(&result, FAULT_RESOLVE);
+	wire_session_free(session);
 }
 
 static void test_silent(void **state)
