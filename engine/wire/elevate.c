@@ -152,6 +152,11 @@ uint32_t elevation_failed_attempts(const struct elevation *elevation)
 	return elevation->failed;
 }
 
+char *elevation_said(const struct elevation *elevation, char text[SAID_SIZE])
+{
+	return said_text(text, &elevation->talk.err, &elevation->talk.out);
+}
+
 struct channel *elevation_take(struct elevation *elevation, struct manner *manner)
 {
 	struct channel *channel = elevation->talk.channel;
@@ -464,6 +469,8 @@ static enum err look(struct elevation *elevation, bool end, struct outcome *outc
 		return shell_is_ready(elevation, &ready, outcome);
 	} else if (elevation->way == WAY_PIPE || elevation->stage == STAGE_ELEVATED) {
 		err = look_for_prompt(elevation, outcome);
+	} else if (said_wants_change(&talk->out)) {
+		return refused(elevation, outcome);
 	}
 	if (err != ERR_AGAIN)
 		return err;

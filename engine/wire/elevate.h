@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "wire/command.h"
+#include "wire/said.h"
 #include "wire/shell.h"
 
 struct elevation;
@@ -28,6 +29,9 @@ enum err elevation_step(struct elevation *, struct outcome *) MUST_CHECK;
 
 /* So many attempts by password the asset may have counted as failed: root's for su. */
 uint32_t elevation_failed_attempts(const struct elevation *);
+
+/* The last that was said while it is under way; returns `text`. */
+char *elevation_said(const struct elevation *, char text[SAID_SIZE]);
 
 /* After it is done: the channel, which is the caller's, and what the shell on it is like. */
 struct channel *elevation_take(struct elevation *, struct manner *);

@@ -3,6 +3,7 @@
 #include <ctype.h>
 
 #include "base/text.h"
+#include "wire/hint.h"
 
 static size_t trimmed_len(const struct buf *buf)
 {
@@ -24,6 +25,14 @@ char *said_text(char text[SAID_SIZE], const struct buf *err, const struct buf *o
 	else
 		text_escape(text, SAID_SIZE, (const char *)said->data + from, len - from);
 	return text;
+}
+
+bool said_wants_change(const struct buf *out)
+{
+	const char *text = (const char *)out->data;
+
+	return hint_login(text, out->len) == FAULT_EXPIRED &&
+	       hint_prompt(text, out->len) == PROMPT_CHANGE;
 }
 
 enum fault said_hint(

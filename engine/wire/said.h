@@ -16,4 +16,7 @@ char *said_text(char text[SAID_SIZE], const struct buf *err, const struct buf *o
 enum fault said_hint(
     const struct buf *err, const struct buf *out, enum fault (*hint)(const char *text, size_t len));
 
+/* On a terminal a login with an old password does not end: it says so, and asks for a new one. */
+bool said_wants_change(const struct buf *out);
+
 #endif

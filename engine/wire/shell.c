@@ -1,5 +1,6 @@
 #include "wire/shell.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/crash.h"
@@ -46,6 +47,16 @@ void shell_free(struct shell *shell)
 uint32_t shell_failed_attempts(const struct shell *shell)
 {
 	return elevation_failed_attempts(shell->elevation);
+}
+
+char *shell_said(const struct shell *shell, char *text, size_t size)
+{
+	char said[SAID_SIZE] = "";
+
+	if (shell->phase != SHELL_READY)
+		elevation_said(shell->elevation, said);
+	snprintf(text, size, "%s", said);
+	return text;
 }
 
 bool shell_targeted(const struct shell *shell)

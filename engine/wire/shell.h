@@ -33,6 +33,8 @@ void shell_free(struct shell *);
 enum err shell_open_step(struct shell *, struct outcome *) MUST_CHECK;
 /* The elevation's password was refused: how many attempts the asset counted. */
 uint32_t shell_failed_attempts(const struct shell *);
+/* The last that was said while it is being opened, escaped; returns `text`. */
+char *shell_said(const struct shell *, char *text, size_t size);
 /* Each command is elevated alone: there is no process that has privileges. */
 bool shell_targeted(const struct shell *);
 

@@ -116,6 +116,8 @@ static enum err looked_for_shell(struct su *su, bool end, struct outcome *outcom
 		put_su(su);
 		return ERR_OK;
 	}
+	if (said_wants_change(&su->talk.out))
+		return no_verdict(su, FAULT_NO_SHELL, outcome);
 	return end ? no_verdict(su, FAULT_NO_SHELL, outcome) : ERR_AGAIN;
 }
 

@@ -378,6 +378,19 @@ static void work_redact(const struct wire_job *job, char *text, size_t size)
 	buf_clear(&buf);
 }
 
+/* What hangs most often says why: it asks something. */
+static void work_add_said(const struct work *work, struct wire_result *result)
+{
+	char said[WIRE_TEXT_SIZE / 2];
+	size_t len = strlen(result->text);
+
+	if (result->fault == FAULT_TIMEOUT && work->job->kind == WIRE_ADMIN &&
+	    work->place->shell != NULL &&
+	    shell_said(work->place->shell, said, sizeof(said))[0] != '\0')
+		snprintf(result->text + len, sizeof(result->text) - len,
+		    "; the last that it said: \"%s\"", said);
+}
+
 void work_result(struct work *work, const struct outcome *outcome, struct wire_result *result)
 {
 	struct place *place = work->place;
@@ -386,6 +399,7 @@ void work_result(struct work *work, const struct outcome *outcome, struct wire_r
 	*result = work->result;
 	result->fault = outcome->fault;
 	memcpy(result->text, outcome->text, sizeof(result->text));
+	work_add_said(work, result);
 	work_redact(work->job, result->text, sizeof(result->text));
 	/* Before what they borrowed goes. */
 	script_free(work->script);

@@ -95,6 +95,7 @@ function inventory(file) end
 ---
 ---    ops ALL=(root) NOPASSWD: /usr/sbin/chpasswd, /usr/bin/getent shadow *
 ---
+---That a shell was refused stands in the asset's log for each visit, which asks for one first.
 ---Without NOPASSWD sudo must keep a ticket for a few minutes (`timestamp_timeout`, by default it
 ---does). The one who may run chpasswd can set root's password: such a line keeps away mistakes, not
 ---an intruder. A change is then not bounded by the asset's own `timeout`, and the admin's own

@@ -88,6 +88,8 @@ static void becomes_root_by_su(void **state)
 	expect_root(SU, "plain", ROOT_PASSWORD);
 	expect_no_root(SU, "plain", ASSET_PASSWORD, FAULT_BECOME_PASSWORD, 1, "su: ");
 	expect_no_root(SU, "plain", NULL, FAULT_BECOME_PASSWORD, 0, "none is known");
+	/* Its login asks for a new password, and would wait. */
+	expect_no_root(SU, "old", ROOT_PASSWORD, FAULT_EXPIRED, 0, "login: ");
 }
 
 static void becomes_root_by_doas(void **state)
