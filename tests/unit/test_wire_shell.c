@@ -1,13 +1,17 @@
 /*
  * The parts of shells that need no asset: quoting and marks, the meaning of words.
  */
+#define _GNU_SOURCE
 #include <setjmp.h>
+#include <pty.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -266,6 +270,84 @@ static void keeps_outputs_apart_in_any_sh(void **state)
 	}
 }
 
+static void raw_terminal(struct termios *modes)
+{
+	memset(modes, 0, sizeof(*modes));
+	cfmakeraw(modes);
+	modes->c_cflag |= CREAD;
+	modes->c_cc[VMIN] = 1;
+}
+
+/* A sh on a terminal, as one is opened; returns the terminal's other end. */
+static int terminal_begin(pid_t *child)
+{
+	struct termios modes;
+	struct buf line;
+	char said[512] = "";
+	size_t len = 0;
+	int fd;
+
+	raw_terminal(&modes);
+	buf_init(&line, 4096);
+	opening_render(&line, "", "NONCE", NULL);
+	*child = forkpty(&fd, NULL, &modes, NULL);
+	if (*child == 0) {
+		execl("/bin/sh", "sh", "-c", buf_text(&line), (char *)NULL);
+		_exit(127);
+	}
+	buf_clear(&line);
+	while (strstr(said, "NONCE") == NULL || said[len - 1] != '\n') {
+		ssize_t got = read(fd, said + len, sizeof(said) - 1 - len);
+
+		assert_true(got > 0);
+		len += (size_t)got;
+	}
+	return fd;
+}
+
+static bool file_comes(const char *path, unsigned tries)
+{
+	for (unsigned i = 0; i < tries && access(path, F_OK) != 0; i++)
+		usleep(20 * 1000);
+	return access(path, F_OK) == 0;
+}
+
+/* What the asset sees of a link that breaks: a terminal that hangs up in the midst of a line. */
+static void a_line_cut_on_a_terminal_reaches_no_command(void **state)
+{
+	static const char *const inputs[] = {"app:secret\n", "app:secret", "app:se"};
+	char dir[] = "/tmp/wire-XXXXXX", *path;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	path = xasprintf("%s/ran", dir);
+	for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
+		struct command command;
+		struct buf text;
+		pid_t child;
+		int fd = terminal_begin(&child);
+
+		command_init(&command);
+		buf_init(&text, 65536);
+		strcpy(command.nonce, "NONCE");
+		command_word(&command, "tee", 3);
+		command_word(&command, path, strlen(path));
+		buf_add_text(&command.input, "app:secret\n");
+		command_render(&command, (struct manner){.terminal = true}, &text);
+		buf_add_text(&text, inputs[i]);
+		assert_int_equal(write(fd, text.data, text.len), text.len);
+		assert_int_equal(file_comes(path, i == 0 ? 100 : 5), i == 0);
+		close(fd);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		assert_int_equal(access(path, F_OK) == 0, i == 0);
+		unlink(path);
+		buf_clear(&text);
+		command_clear(&command);
+	}
+	rmdir(dir);
+	free(path);
+}
+
 /* What was typed too early is thrown away. */
 static void begins_at_its_own_word(void **state)
 {
@@ -445,6 +527,7 @@ int main(void)
 	    cmocka_unit_test(sees_the_end_when_both_outputs_show_it),
 	    cmocka_unit_test(splits_what_a_terminal_gives_as_one),
 	    cmocka_unit_test(keeps_outputs_apart_in_any_sh),
+	    cmocka_unit_test(a_line_cut_on_a_terminal_reaches_no_command),
 	    cmocka_unit_test(begins_at_its_own_word),
 	    cmocka_unit_test(limits_only_what_it_can_end),
 	    cmocka_unit_test(reads_what_the_shell_can_do),
