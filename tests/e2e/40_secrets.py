@@ -10,11 +10,19 @@ import subprocess
 import threading
 import time
 
-from harness import Fleet, Ops, Skip, main
+from harness import WORK, Fleet, Ops, Skip, main
 
 ACCOUNTS = ("app", "deploy", "svc")
 ADMIN = "Adm1n-Only.Secret_77"
+ROOT = "R00t-Only.Secret_66"
 TOLD = "T0ld-Once.Secret_55"
+# By su, and by sudo that allows two commands: both on a terminal.
+SETUP = """
+case $1 in
+2) rm /etc/sudoers.d/fleet;;
+3) echo 'ops ALL=(root) /usr/sbin/chpasswd, /usr/bin/getent shadow *' >/etc/sudoers.d/fleet;;
+esac
+"""
 fleet = ops = None
 
 
@@ -22,11 +30,21 @@ def setup():
     global fleet, ops
     if os.environ.get("VALGRIND"):
         raise Skip("valgrind's own memory is no core image of ours")
-    fleet = Fleet("1-3")
+    script = os.path.join(WORK, "setup.sh")
+    with open(script, "w") as file:
+        file.write(SETUP)
+    fleet = Fleet(f"1-3:setup={script}")
+    fleet.sh(2, "chpasswd", stdin=f"root:{ROOT}\n")
     for n in fleet.assets:
         fleet.sh(n, "chpasswd", stdin=f"ops:{ADMIN}\n" + "".join(f"{a}:{TOLD}\n" for a in ACCOUNTS))
-    ops = Ops(fleet)
-    ops.tell(("*", "ops", ADMIN), *[("*", a, TOLD) for a in ACCOUNTS])
+    ops = Ops(
+        fleet,
+        rows=[
+            (f"asset{n}", a, p, "ops", "su" if n == 2 else "sudo", "app;deploy;svc")
+            for n, (a, p, _) in sorted(fleet.assets.items())
+        ],
+    )
+    ops.tell(("*", "ops", ADMIN), ("asset2", "root", ROOT), *[("*", a, TOLD) for a in ACCOUNTS])
 
 
 class Watch(threading.Thread):
@@ -105,7 +123,7 @@ def images_during_run():
 
 
 def secrets():
-    found = {ADMIN.encode()}
+    found = {ADMIN.encode(), ROOT.encode()}
     for n in fleet.assets:
         for account in ACCOUNTS:
             shown = ops.json("account", "show", f"asset{n}", account)
@@ -136,7 +154,7 @@ def test_no_secret_in_the_open():
     watch.join()
     assert len(images) > 10, "too few images to say anything"
     known = secrets()
-    assert len(known) == 2 + 2 * 9, len(known)  # two told ones, and two rotations of nine accounts
+    assert len(known) == 3 + 2 * 9, len(known)
 
     held = sum(any(secret in data for secret in known) for data in kept_out)
     print(
