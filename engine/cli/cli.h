@@ -45,6 +45,7 @@ extern const struct command run_commands[];
 extern const struct command execution_commands[];
 extern const struct command record_commands[];
 extern const struct command secret_commands[];
+extern const struct command completion_commands[];
 
 /* ── main's ── */
 

@@ -1,4 +1,4 @@
-#include "cli/cli.h"
+#include "cli/command.h"
 
 #include <locale.h>
 #include <stdarg.h>
@@ -11,15 +11,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/complete.h"
 #include "cli/progress.h"
 
-#define DIR_DEFAULT  "/etc/lockstep"
 #define PURPOSE_SIZE 200
 #define WORDS_SIZE   32
 
 enum { KEY_JSON = 0x100, KEY_VERSION };
 
-static const struct command *const tables[] = {
+const struct command *const command_tables[] = {
     init_commands,
     check_commands,
     run_commands,
@@ -28,9 +28,11 @@ static const struct command *const tables[] = {
     execution_commands,
     record_commands,
     secret_commands,
+    completion_commands,
+    NULL,
 };
 
-#define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
+#define TABLE_COUNT (sizeof(command_tables) / sizeof(command_tables[0]) - 1)
 
 /* ── Finding the command ─────────────────────────────────────────────────────────────────── */
 
@@ -50,7 +52,7 @@ static int words_match(const char *words, char **args, int count)
 static const struct command *command_find(char **args, int count, int *words)
 {
 	for (size_t t = 0; t < TABLE_COUNT; t++) {
-		for (const struct command *c = tables[t]; c->words != NULL; c++) {
+		for (const struct command *c = command_tables[t]; c->words != NULL; c++) {
 			*words = words_match(c->words, args, count);
 			if (*words > 0)
 				return c;
@@ -85,7 +87,7 @@ static void noun_nearest(char *out, size_t size, const char *word)
 	const char *names[TABLE_COUNT], *nearest;
 
 	for (size_t t = 0; t < TABLE_COUNT; t++) {
-		const char *words = tables[t]->words;
+		const char *words = command_tables[t]->words;
 
 		snprintf(nouns[t], sizeof(nouns[t]), "%.*s", (int)strcspn(words, " "), words);
 		names[t] = nouns[t];
@@ -99,11 +101,11 @@ static int command_unknown(char **args, int count)
 	char shown[64] = "", nearest[WORDS_SIZE];
 
 	for (size_t t = 0; t < TABLE_COUNT; t++) {
-		if (!is_noun(tables[t], args[0]))
+		if (!is_noun(command_tables[t], args[0]))
 			continue;
 		if (count > 1)
 			text_escape(shown, sizeof(shown), args[1], strlen(args[1]));
-		return say_verbs(tables[t], args[0], count > 1 ? shown : NULL);
+		return say_verbs(command_tables[t], args[0], count > 1 ? shown : NULL);
 	}
 	text_escape(shown, sizeof(shown), args[0], strlen(args[0]));
 	noun_nearest(nearest, sizeof(nearest), args[0]);
@@ -116,7 +118,7 @@ static int command_unknown(char **args, int count)
 
 /* ── Options ─────────────────────────────────────────────────────────────────────────────── */
 
-static const struct argp_option global_options[] = {
+const struct argp_option command_global_options[] = {
     {"directory", 'C', "DIR", 0, "the policy's directory (else LOCKSTEP_DIR, else /etc/lockstep)",
 	-1},
     {"json", KEY_JSON, NULL, 0, "print the result as JSON", -1},
@@ -138,7 +140,8 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp global_argp = {global_options, parse_global, NULL, NULL, NULL, NULL, NULL};
+static const struct argp global_argp = {
+    command_global_options, parse_global, NULL, NULL, NULL, NULL, NULL};
 static const struct argp_child global_child[] = {{&global_argp, 0, NULL, -1}, {0}};
 
 /* What a command's own parser works on. */
@@ -240,7 +243,7 @@ static char *line_help(int key, const char *text, void *input)
 		return (char *)(uintptr_t)text;
 	help = xstrdup("Commands (each has its own --help):\n");
 	for (size_t t = 0; t < TABLE_COUNT; t++) {
-		for (const struct command *c = tables[t]; c->words != NULL; c++) {
+		for (const struct command *c = command_tables[t]; c->words != NULL; c++) {
 			longer = xasprintf("%s  %-16s %s\n", help, c->words, c->summary);
 			free(help);
 			help = longer;
@@ -313,6 +316,8 @@ int command_main(int argc, char **argv)
 	char name[] = "lockstep";
 
 	setlocale(LC_CTYPE, "");
+	if (argc > 1 && strcmp(argv[1], COMPLETE_ARGUMENT) == 0)
+		return flushed(complete_main(argc - 2, argv + 2));
 	argp_err_exit_status = SERVICE_USAGE;
 	argv[0] = name;
 	argp_parse(&line_argp, argc, argv, ARGP_IN_ORDER, NULL, &line);

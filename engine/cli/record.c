@@ -24,7 +24,7 @@ static int retry_run(struct cli *);
 
 #define FILTER_OPTIONS                                                                             \
 	{"execution", KEY_EXECUTION, "ID", 0, "only of this execution", 0},                        \
-	    {"status", KEY_STATUS, "S", 0,                                                         \
+	    {"status", KEY_STATUS, "STATUS", 0,                                                    \
 		"only success, failed, unverified, skipped, planned or staged", 0},                \
 	    {"task", KEY_TASK, "TASK|GLOB", 0, "only of this task", 0},                            \
 	    {"asset", KEY_ASSET, "ASSET|GLOB|NODE", 0, "only of these assets", 0},                 \
