@@ -5,13 +5,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/advice.h"
 #include "cli/format.h"
 #include "cli/terminal.h"
-
-#define TROUBLES_SHOWN 20
-#define NEXT_SIZE      512
-#define STATUS_COLUMNS 10
+#include "cli/trouble.h"
 
 enum { KEY_DRY_RUN = 0x1000 };
 
@@ -30,84 +26,16 @@ const struct command run_commands[] = {
 
 /* ── What did not succeed ────────────────────────────────────────────────────────────────── */
 
-static const char *shouted(const char *status)
-{
-	static const char *const names[][2] = {
-	    {"failed", "FAILED"},
-	    {"unverified", "UNVERIFIED"},
-	    {"skipped", "SKIPPED"},
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(names[i][0], status) == 0)
-			return names[i][1];
-	return status;
-}
-
-struct columns {
-	size_t width; /* of the terminal; 0 = none */
-	size_t asset, account;
-};
-
-static void columns_widen(struct columns *columns, const json_t *record)
-{
-	size_t asset = format_width(text_of(record, "asset"));
-	size_t account = format_width(text_of(record, "account"));
-
-	columns->asset = asset > columns->asset ? asset : columns->asset;
-	columns->account = account > columns->account ? account : columns->account;
-}
-
-static void print_padded(const char *text, size_t columns)
-{
-	size_t width = format_width(text);
-
-	printf("  %s%*s", text, width < columns ? (int)(columns - width) : 0, "");
-}
-
-/* What to do stands behind what happened where there is room, else below it. */
-static void print_trouble(const json_t *record, const struct columns *columns)
-{
-	const char *what = advice_what(record);
-	size_t taken = STATUS_COLUMNS + columns->asset + columns->account + 8;
-	char next[NEXT_SIZE];
-
-	advice_next(next, sizeof(next), record);
-	taken += format_width(what) + 4 + format_width(next);
-	print_padded(shouted(text_of(record, "status")), STATUS_COLUMNS);
-	print_padded(text_of(record, "asset"), columns->asset);
-	print_padded(text_of(record, "account"), columns->account);
-	printf("  %s", what);
-	if (next[0] != '\0')
-		printf("%s→ %s",
-		    columns->width > 0 && taken > columns->width ? "\n              " : "  ", next);
-	putchar('\n');
-}
-
-static void print_records(const json_t *records, const char *execution)
-{
-	struct columns columns = {.width = terminal_width(STDOUT_FILENO)};
-	size_t count = json_array_size(records);
-	size_t shown = count < TROUBLES_SHOWN ? count : TROUBLES_SHOWN;
-
-	for (size_t i = 0; i < shown; i++)
-		columns_widen(&columns, json_array_get(records, i));
-	for (size_t i = 0; i < shown; i++)
-		print_trouble(json_array_get(records, i), &columns);
-	if (count > shown)
-		printf("  … and %zu more: lockstep record list --execution %s\n", count - shown,
-		    execution);
-}
-
+/* Only the problems: what is left alone on purpose is in the counts. */
 static void print_troubles(struct cli *cli, const json_t *result)
 {
-	const char *execution = text_of(result, "execution");
 	json_t *records;
 
 	if (cli_call(cli, "record.list",
-		json_pack("{s:s, s:b}", "execution", execution, "problems", 1),
+		json_pack("{s:s, s:b}", "execution", text_of(result, "execution"), "problems", 1),
 		&records) == SERVICE_OK)
-		print_records(records, execution);
+		troubles_print(stdout, records, text_of(result, "short"),
+		    terminal_width(STDOUT_FILENO), terminal_has_colour(STDOUT_FILENO));
 	json_decref(records);
 }
 
@@ -143,7 +71,7 @@ int run_print(struct cli *cli, enum service_end end, const json_t *result)
 	if (end == SERVICE_SOME)
 		print_troubles(cli, result);
 	printf("everything: lockstep execution show %s   exit status %d\n",
-	    text_of(result, "execution"), end);
+	    text_of(result, "short"), end);
 	return end;
 }
 

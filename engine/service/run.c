@@ -140,6 +140,7 @@ static enum service_end running_result(struct running *running)
 	json_int_t counts[STATUS_COUNT];
 	struct execution execution;
 	bool fine = true;
+	json_t *shape;
 
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
@@ -149,11 +150,13 @@ static enum service_end running_result(struct running *running)
 		    request, SERVICE_NO_ENGINE, "the execution is not in the vault");
 	}
 	record_each(txn, &running->execution, &first, note_trouble, &fine);
+	shape = shape_execution(&execution, txn);
 	vault_read_end(txn);
 	for (int status = 0; status < STATUS_COUNT; status++)
 		counts[status] = (json_int_t)execution.counts.by_status[status];
-	request->result = json_pack(
-	    "{s:o, s:o}", "execution", json_id(&execution.id), "task", json_text(execution.task));
+	request->result = json_pack("{s:O, s:O, s:O}", "execution", json_object_get(shape, "id"),
+	    "short", json_object_get(shape, "short"), "task", json_object_get(shape, "task"));
+	json_decref(shape);
 	result_counts(running, request->result, counts);
 	return fine ? SERVICE_OK : SERVICE_SOME;
 }

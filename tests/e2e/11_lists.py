@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""What people look at after a run: the bar, the table of what failed, lists with their filters as
+pages, tables and CSV, logs and histories, and trying again what a filter chooses."""
+
+import csv
+import io
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+
+from harness import PASSWORD, WORK, Fleet, Ops, main
+
+fleet = ops = None
+first = None  # the execution in which the third asset could not be reached
+
+
+def rows(third_port):
+    listed = []
+    for n, (address, port, _) in sorted(fleet.assets.items()):
+        port = third_port if n == 3 and third_port else port
+        listed.append((f"web{n}", address, port, "ops", "sudo", "app;deploy"))
+    return listed
+
+
+def setup():
+    global fleet, ops
+    fleet = Fleet("1-3")
+    ops = Ops(fleet, rows=rows(2999), retries=0, settings='connect_timeout = "3s"')
+    ops.tell_all(("ops", "app", "deploy"))
+
+
+def in_terminal(*args, lines=24, columns=80, env=None):
+    """What a command prints on a terminal of this size."""
+    import fcntl
+    import struct
+    import termios
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        command = [ops.lockstep, "-C", ops.dir, *args]
+        os.execvpe(command[0], command, dict(ops.env, TERM="dumb", **(env or {})))
+    seen, end = b"", time.monotonic() + 60
+    while time.monotonic() < end:
+        ready, _, _ = select.select([terminal], [], [], 1)
+        if not ready:
+            continue
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), seen.decode()
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def names(records):
+    return sorted((r["asset"], r["account"]) for r in records)
+
+
+# ── A run ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_on_a_terminal():
+    global first
+    status, seen = in_terminal("run", "rotate")
+    assert status == 1, seen
+    assert re.search(r"━.* %   \d+/6   in flight \d", seen), seen
+    for part in re.split(r"[\r\n]|\x1b\[1A", seen):
+        part = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", part)
+        if "━" in part or "in flight" in part:
+            assert len(part) <= 80, part
+    end = seen[seen.rindex("done in") :]
+    assert "4 changed and seen to work, 2 failed, 0 unverified, 0 skipped" in end, end
+    assert end.count("\x1b[31m  FAILED") == 2 and "web3" in end, end
+    assert "→ lockstep asset ping web3; when it answers, lockstep record retry " in end, end
+    first = ops.json("execution", "list")[0]
+    assert f"lockstep record retry --execution {first['short']}" in end, end
+    assert len(first["short"]) < 26 and first["counts"]["failed"] == 2, first
+
+
+def test_nothing_is_coloured_where_that_is_asked():
+    _, seen = in_terminal("record", "list", env={"NO_COLOR": "1"})
+    assert "\x1b[" not in seen and "web3" in seen, seen
+    done = ops.run("run", "rotate", expect=1)
+    assert "\x1b[" not in done.stdout + done.stderr, done
+    assert "  FAILED      web3" in done.stdout, done
+    quiet = ops.run("-q", "run", "rotate", expect=1)
+    assert quiet.stderr == "" and "FAILED" in quiet.stdout, quiet
+
+
+# ── Lists ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_record_list_filters():
+    def found(*args):
+        return names(ops.json("record", "list", "--execution", first["short"], *args))
+
+    assert len(found()) == 6
+    assert found("--status", "failed") == [("web3", "app"), ("web3", "deploy")]
+    assert found("--asset", "web*", "--account", "app", "--status", "success") == [
+        ("web1", "app"),
+        ("web2", "app"),
+    ]
+    assert found("--reason", "connect") == [("web3", "app"), ("web3", "deploy")]
+    assert found("--task", "other") == []
+    assert found("--asset", "/") == found()
+    assert len(ops.json("record", "list", "--since", "1h")) == 18
+    assert ops.json("record", "list", "--since", "2200-01-01") == []
+    done = ops.run("record", "list", "--since", "yesterday", expect=2)
+    assert "is no time" in done.stderr, done
+
+
+def test_csv_is_what_json_is():
+    args = ("record", "list", "--execution", first["id"])
+    listed = ops.json(*args)
+    text = ops.run(*args, "--csv", expect=0, text=False, stdin=b"").stdout.decode()
+    assert text.endswith("\r\n") and text.count("\r\n") == len(listed) + 1, text
+    for record, row in zip(listed, table(text)):
+        assert row["id"] == record["id"] and row["status"] == record["status"], row
+        assert row["error.code"] == (record["error"] or {}).get("code", ""), row
+        assert row["ended"] == record["ended"], row
+    for noun in ("asset", "account", "execution"):
+        rows_of = table(ops.run(noun, "list", "--csv", expect=0).stdout)
+        assert len(rows_of) == len(ops.json(noun, "list")) > 0, noun
+    done = ops.run("asset", "list", "--csv", "--json", expect=2)
+    assert "not both" in done.stderr, done
+
+
+def test_account_list_filters():
+    told = [("web3", "app"), ("web3", "deploy"), ("web3", "ops")]
+    proofs = {(a["asset"], a["account"]): a["proof"] for a in ops.json("account", "list")}
+    assert sorted(k for k, proof in proofs.items() if proof == "told") == told, proofs
+    assert ops.json("account", "list", "--older", "1h") == []
+    assert len(ops.json("account", "list", "--older", "1ms")) == 9
+    assert ops.json("account", "list", "--in-doubt", "--mismatch", "--unmanaged") == []
+    ops.inventory(rows(2999)[1:])
+    orphans = ops.json("account", "list", "--orphaned")
+    assert names(orphans) == [("web1", "app"), ("web1", "deploy"), ("web1", "ops")], orphans
+    assert ops.json("account", "list", "--orphaned", "--older", "1h") == []
+    ops.inventory(rows(2999))
+
+
+def test_log_is_in_order():
+    log = ops.json("execution", "log", first["id"])
+    steps = log["steps"]
+    assert log["execution"]["id"] == first["id"]
+    assert [s["time"] for s in steps] == sorted(s["time"] for s in steps)
+    own = [s["step"] for s in steps if (s["asset"], s["account"]) == ("web1", "app")]
+    assert own == ["planned", "staged", "sent", "proved", "ended"], own
+    failed = [s for s in steps if (s["asset"], s["account"]) == ("web3", "app")]
+    assert [s["step"] for s in failed] == ["planned", "ended"], failed
+    assert failed[1]["error"]["code"] == "connect" and failed[1]["sends"] == 0, failed
+    some = ops.json("execution", "log", first["id"], "--asset", "web3")["steps"]
+    assert {s["asset"] for s in some} == {"web3"} and len(some) == 4, some
+    shown = ops.run("execution", "log", first["short"], expect=0).stdout
+    assert "seen to work by login" in shown and "failed: connect" in shown, shown
+    assert table(ops.run("execution", "log", first["id"], "--csv").stdout)[0]["step"] == "planned"
+
+
+def test_history():
+    told = ops.json("account", "history", "web1", "app")
+    versions = told["versions"]
+    assert [v["number"] for v in versions] == [4, 3, 2, 1], versions
+    assert versions[3]["made_by"] is None and versions[3]["proof"] == "told", versions
+    maker = versions[2]["made_by"]
+    assert (maker["task"], maker["trigger"], maker["status"]) == ("rotate", "manual", "success")
+    assert maker["execution"] == first["id"], maker
+    shown = ops.run("account", "history", "web1", "app", expect=0).stdout
+    assert "task rotate (manual)" in shown and "a newer one works" in shown, shown
+
+
+# ── The pager ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_pager():
+    mark = {"PAGER": "sed 's/^/paged: /'"}
+    _, seen = in_terminal("record", "list", lines=10, env=mark)
+    assert seen.count("paged: ") == 19, seen
+    _, seen = in_terminal("record", "list", lines=40, env=mark)
+    assert "paged: " not in seen and "web3" in seen, seen
+    for none in ("", "cat", "no-such-program-here"):
+        _, seen = in_terminal("record", "list", lines=10, env={"PAGER": none})
+        assert seen.count("web3") == 6, (none, seen)
+    _, seen = in_terminal("record", "list", lines=10, env={"PAGER": "head -n 1"})
+    assert "asset" in seen and "web3" not in seen, seen
+    done = ops.run("record", "list", env=mark, expect=0)
+    assert "paged: " not in done.stdout, done
+
+
+def test_the_vault_is_free_while_someone_reads():
+    out = os.path.join(WORK, "beside")
+    pager = f"{ops.lockstep} -C {ops.dir} account list --json >{out}; cat"
+    status, seen = in_terminal("record", "list", lines=10, env={"PAGER": pager})
+    assert status == 0 and "web3" in seen, seen
+    assert os.path.getsize(out) > 100, "the second command did not get the vault"
+
+
+# ── Trying again ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_retry_by_filter():
+    ops.inventory(rows(None))
+    versions = {n: ops.reveal(n, "app")["version"] for n in ("web1", "web2")}
+    done = ops.json(
+        "record", "retry", "--execution", first["short"], "--status", "failed", "--asset", "web*"
+    )
+    assert done["total"] == done["success"] == 2, done
+    assert names(ops.records(done["execution"])) == [("web3", "app"), ("web3", "deploy")]
+    assert ops.json("execution", "show", done["execution"])["trigger"] == "retry"
+    for name, version in versions.items():
+        assert ops.reveal(name, "app")["version"] == version, "what worked was left alone"
+    for n in (1, 2, 3):
+        told = ops.reveal(f"web{n}", "app")
+        assert fleet.holds(n, "app", told["secret"]), n
+
+
+def test_what_was_changed_since_is_not_tried_again():
+    done = ops.run("record", "retry", "--execution", first["short"], expect=2)
+    assert "nothing to retry" in done.stderr, done
+    record = ops.json("record", "list", "--execution", first["id"], "--status", "failed")[0]
+    done = ops.json("record", "retry", record["short"])
+    assert done["total"] == done["success"] == 1, done
+
+
+def test_retry_leaves_out_what_the_task_does_not_select_any_more():
+    ops.inventory(rows(2999))
+    ops.run("run", "rotate", expect=1)
+    listed = rows(None)
+    listed[2] = (*listed[2][:5], "app")
+    ops.inventory(listed)
+    done = ops.run("record", "retry", "--status", "failed", "--since", "1h", expect=0)
+    assert "1 account is left out" in done.stderr and "1 changed" in done.stdout, done
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_help_names_every_option():
+    shown = subprocess.run(
+        [ops.lockstep, "record", "retry", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for option in ("--execution", "--status", "--task", "--asset", "--reason", "--since"):
+        assert option in shown, shown
+
+
+main()
