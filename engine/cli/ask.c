@@ -24,7 +24,7 @@ int ask_secret(const char *what, struct buf *secret)
 	same = terminal_read_secret("again: ", &again) &&
 	       strcmp(buf_text(secret), buf_text(&again)) == 0;
 	buf_clear(&again);
-	return same ? SERVICE_OK : cli_usage("they differ; nothing was changed");
+	return same ? SERVICE_OK : cli_usage("the two that were typed differ; nothing was changed");
 }
 
 json_t *ask_text(struct buf *secret)

@@ -40,7 +40,8 @@ struct vault_txn *request_read(struct request *request)
 	struct vault_txn *txn = vault_read(request->service->vault);
 
 	if (txn == NULL)
-		request_fail(request, SERVICE_NO_ENGINE, "the vault cannot be read any more");
+		request_fail(request, SERVICE_NO_ENGINE,
+		    "the vault cannot be read any more: look at its disk, then start again");
 	return txn;
 }
 

@@ -44,27 +44,38 @@ bool param_count(struct request *request, const char *key, uint64_t otherwise, u
 	*out = strtoull(text, &end, 10);
 	if (text[0] >= '1' && text[0] <= '9' && *end == '\0' && errno == 0)
 		return true;
-	request_fail(request, SERVICE_USAGE, "%s: a whole number above 0 is expected", key);
+	request_fail(request, SERVICE_USAGE, "%s: \"%.32s\" is no whole number above 0", key, text);
 	return false;
 }
 
 /* ── Unknown ones ────────────────────────────────────────────────────────────────────────── */
 
-static void unknown(char *out, size_t size, const char *what, const char *name, const char *nearest)
+/* `which` is the command that tells which there are. */
+static void unknown(char *out, size_t size, const char *what, const char *name, const char *nearest,
+    const char *which)
 {
-	snprintf(out, size, "there is no %s \"%.*s\"%s%s%s", what, SHOWN, name,
-	    nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-	    nearest != NULL ? "\"?" : "");
+	if (nearest != NULL)
+		snprintf(out, size, "there is no %s \"%.*s\"; did you mean \"%s\"?", what, SHOWN,
+		    name, nearest);
+	else
+		snprintf(out, size, "there is no %s \"%.*s\"; %s tells which there are", what,
+		    SHOWN, name, which);
 }
 
 void unknown_asset(const struct policy *policy, const char *name, char *out, size_t size)
 {
 	if (name[0] == '/')
-		snprintf(out, size, "no asset is at or below node \"%.*s\"", SHOWN, name);
+		snprintf(out, size,
+		    "no asset is at or below node \"%.*s\"; lockstep asset list tells where they "
+		    "are",
+		    SHOWN, name);
 	else if (!pattern_is_name(name))
-		snprintf(out, size, "no asset's name matches \"%.*s\"", SHOWN, name);
+		snprintf(out, size,
+		    "no asset's name matches \"%.*s\"; lockstep asset list tells which there are",
+		    SHOWN, name);
 	else
-		unknown(out, size, "asset", name, policy_asset_nearest(policy, name));
+		unknown(out, size, "asset", name, policy_asset_nearest(policy, name),
+		    "lockstep asset list");
 }
 
 void unknown_account(const struct asset *asset, const char *account, char *out, size_t size)
@@ -83,7 +94,8 @@ const struct task *need_task(struct request *request, const char *name)
 	char text[WORDS_SIZE];
 
 	if (task == NULL) {
-		unknown(text, sizeof(text), "task", name, policy_task_nearest(policy, name));
+		unknown(text, sizeof(text), "task", name, policy_task_nearest(policy, name),
+		    "lockstep check");
 		request_fail(request, SERVICE_USAGE, "%s", text);
 	}
 	return task;

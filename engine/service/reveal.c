@@ -82,7 +82,8 @@ static bool reveal_kind(struct request *request, struct account_rows *rows)
 	if (word == NULL)
 		return true;
 	if (strcmp(word, "password") != 0 && strcmp(word, "key") != 0) {
-		request_fail(request, SERVICE_USAGE, "kind: \"password\" or \"key\" is expected");
+		request_fail(
+		    request, SERVICE_USAGE, "kind: \"%.32s\" is neither password nor key", word);
 		return false;
 	}
 	for (size_t i = 0; i < rows->count; i++)
@@ -90,8 +91,10 @@ static bool reveal_kind(struct request *request, struct account_rows *rows)
 			rows->items[kept++] = rows->items[i];
 	if (kept == 0) {
 		request_fail(request, SERVICE_USAGE,
-		    "no %s of account \"%s\" on asset \"%s\" is known", word, rows->items[0].name,
-		    rows->items[0].asset);
+		    "no %s of account \"%s\" on asset \"%s\" is known: lockstep account show %s %s "
+		    "tells what is kept",
+		    word, rows->items[0].name, rows->items[0].asset, rows->items[0].asset,
+		    rows->items[0].name);
 		return false;
 	}
 	rows->count = kept;
@@ -142,8 +145,9 @@ static enum service_end reveal_choose(
 		return SERVICE_USAGE;
 	if (number == 0 && account->last == 0)
 		return request_fail(request, SERVICE_USAGE,
-		    "no secret of account \"%s\" on asset \"%s\" is known: lockstep account add",
-		    account->name, account->asset);
+		    "no secret of account \"%s\" on asset \"%s\" is known: lockstep account add %s "
+		    "%s",
+		    account->name, account->asset, account->asset, account->name);
 	if (number == 0)
 		return request_fail(request, SERVICE_USAGE,
 		    "no secret is known to open account \"%s\" on asset \"%s\"; the newest one "

@@ -146,8 +146,8 @@ static enum service_end running_result(struct running *running)
 		return SERVICE_NO_ENGINE;
 	if (execution_get(txn, &running->execution, &execution) != ERR_OK) {
 		vault_read_end(txn);
-		return request_fail(
-		    request, SERVICE_NO_ENGINE, "the execution is not in the vault");
+		return request_fail(request, SERVICE_NO_ENGINE,
+		    "the execution is not in the vault any more: look at the vault's disk");
 	}
 	record_each(txn, &running->execution, &first, note_trouble, &fine);
 	shape = shape_execution(&execution, txn);
@@ -249,8 +249,8 @@ enum service_end run_task(struct request *request)
 		return SERVICE_USAGE;
 	if (!task->active)
 		return request_fail(request, SERVICE_USAGE,
-		    "task \"%s\" is not active (active = false in %s:%zu)", name, task->file,
-		    task->line);
+		    "task \"%s\" is not active (%s:%zu): take active = false out to run it", name,
+		    task->file, task->line);
 	if (policy_select(request->service->policy, task, &selection, request->error) != ERR_OK)
 		return SERVICE_USAGE;
 	end = run_order(request,

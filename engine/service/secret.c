@@ -139,7 +139,8 @@ enum service_end secret_set(struct request *request)
 		    "secret \"%s\": it is longer than %d bytes", change.name, SECRET_SIZE_MAX);
 	change.secret = secret_from(text, strlen(text));
 	if (change.secret == NULL)
-		return request_fail(request, SERVICE_NO_ENGINE, "the memory for secrets is full");
+		return request_fail(
+		    request, SERVICE_NO_ENGINE, "the memory for secrets is full: start again");
 	end = change_write(request, change_set, &change);
 	secret_free(change.secret);
 	if (end == SERVICE_OK)

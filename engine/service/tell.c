@@ -386,7 +386,8 @@ enum service_end account_import(struct request *request)
 	if (telling.source == NULL)
 		return SERVICE_USAGE;
 	if (json_array_size(rows) == 0)
-		return request_fail(request, SERVICE_USAGE, "%s has no rows", telling.source);
+		return request_fail(request, SERVICE_USAGE,
+		    "%s has no rows: a header and a line an account are needed", telling.source);
 	return telling_run(&telling, rows);
 }
 

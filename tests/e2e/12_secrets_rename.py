@@ -76,7 +76,7 @@ def test_set_on_a_terminal():
     assert status == 0 and 'secret "db/main" is kept' in seen, seen
     assert SECRET not in seen, "what is typed is not shown"
     status, seen = typed("secret", "set", "db/main", lines=[SECRET, SECRET + "x"])
-    assert status == 2 and "they differ; nothing was changed" in seen, seen
+    assert status == 2 and "the two that were typed differ; nothing was changed" in seen, seen
     assert [s["name"] for s in ops.json("secret", "list")] == ["db/main", "smtp"]
 
 

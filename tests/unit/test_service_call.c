@@ -135,8 +135,8 @@ static void test_unknown_names(void **state)
 	refused("execution.show", json_pack("{s:s}", "execution", "01J"), "no execution");
 	refused("record.show", json_pack("{s:s}", "record", "!"), "no record");
 	refused("record.list", json_pack("{s:s}", "status", "good"), "no status");
-	refused("record.list", json_pack("{s:s}", "limit", "0"), "above 0");
-	refused("record.list", json_pack("{s:s}", "limit", "12x"), "above 0");
+	refused("record.list", json_pack("{s:s}", "limit", "0"), "is no whole number above 0");
+	refused("record.list", json_pack("{s:s}", "limit", "12x"), "is no whole number above 0");
 	refused("record.retry", json_object(), "which records");
 }
 
