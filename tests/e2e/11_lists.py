@@ -244,6 +244,55 @@ def test_retry_leaves_out_what_the_task_does_not_select_any_more():
     assert PASSWORD not in done.stdout + done.stderr
 
 
+# ── The reference ─────────────────────────────────────────────────────────────────────────────
+
+
+def documented(title, seen=()):
+    """The words in `…` of a part of docs/json.md, and those of the parts that it refers to."""
+    with open(os.path.join(os.environ["SRC"], "docs/json.md")) as file:
+        parts = file.read().split("\n## ")
+    titles = {t.strip(): p for p in parts for t in p.splitlines()[0].split(",")}
+    words = set(re.findall(r"`([^`]+)`", titles[title]))
+    for other in words & set(titles) - {title, *seen}:
+        words = words | documented(other, (title, *seen))
+    return words
+
+
+def keys_of(value):
+    """Every key of a document, but those that are names of someone's own."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    return set(value) | set().union(
+        *(keys_of(v) for k, v in value.items() if k not in ("labels", "counts")), set()
+    )
+
+
+def test_every_key_is_documented():
+    record = ops.json("record", "list")[0]["id"]
+    ops.run("secret", "set", "smtp", stdin="x\n", expect=0)
+    shapes = {
+        "check": ("check",),
+        "asset list": ("asset", "list"),
+        "asset ping": ("asset", "ping", "*"),
+        "account list": ("account", "list"),
+        "account show": ("account", "show", "web1", "app"),
+        "account history": ("account", "history", "web1", "app"),
+        "account reveal": ("account", "reveal", "web1", "app"),
+        "execution list": ("execution", "list"),
+        "execution show": ("execution", "show", first["id"]),
+        "execution log": ("execution", "log", first["id"]),
+        "record list": ("record", "list"),
+        "record show": ("record", "show", record),
+        "run": ("run", "rotate"),
+        "secret list": ("secret", "list"),
+    }
+    for title, command in shapes.items():
+        missing = keys_of(ops.json(*command)) - documented(title)
+        assert not missing, f"docs/json.md, {title}: no {', '.join(sorted(missing))}"
+
+
 def test_help_names_every_option():
     shown = subprocess.run(
         [ops.lockstep, "record", "retry", "--help"], capture_output=True, text=True, check=True
