@@ -132,16 +132,26 @@ static const char *id_of(const json_t *record)
 	return shorter[0] != '\0' ? shorter : text_of(record, "id");
 }
 
-static void fill(char *out, size_t size, const char *pattern, const json_t *record)
+/* A record that is not kept has no id: then its task is run. */
+static void retry_text(char *out, size_t size, const json_t *record)
 {
 	bool doubt = strcmp(text_of(record, "status"), "unverified") == 0;
-	size_t used = 0;
-	char retry[96];
+	const char *id = id_of(record);
 
-	snprintf(retry, sizeof(retry),
-	    doubt ? "the next run settles it (lockstep record show %s)"
-		  : "lockstep record retry %s",
-	    id_of(record));
+	if (id[0] == '\0')
+		snprintf(out, size, "lockstep run %s", text_of(record, "task"));
+	else if (doubt)
+		snprintf(out, size, "the next run settles it (lockstep record show %s)", id);
+	else
+		snprintf(out, size, "lockstep record retry %s", id);
+}
+
+static void fill(char *out, size_t size, const char *pattern, const json_t *record)
+{
+	size_t used = 0;
+	char retry[192];
+
+	retry_text(retry, sizeof(retry), record);
 	out[0] = '\0';
 	for (; *pattern != '\0'; pattern++) {
 		const char *text = pattern;

@@ -1,43 +1,64 @@
 /* What a rehearsal says: each account's record as it would be, and what to do about it before. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/advice.h"
 #include "cli/format.h"
+#include "cli/list.h"
+#include "cli/pager.h"
 #include "cli/run.h"
-#include "cli/sheet.h"
 #include "cli/terminal.h"
 
-static void print_records(const json_t *records)
+static const char *why_text(char out[LIST_TEXT_SIZE], const json_t *record)
 {
-	static const char *const titles[] = {"asset", "account", "would be", "by", "why", NULL};
-	struct sheet *sheet = sheet_new(titles);
-	const json_t *record;
-	size_t i;
-
-	json_array_foreach(records, i, record)
-	{
-		sheet_add(sheet, (const char *const[]){
-				     text_of(record, "asset"),
-				     text_of(record, "account"),
-				     text_of(record, "status"),
-				     text_of(record, "method"),
-				     advice_what(record),
-				 });
-	}
-	sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));
-	sheet_free(sheet);
+	(void)out;
+	return advice_what(record);
 }
 
-void foresight_print(const json_t *result)
+/* Nothing of it is kept, so it is the task that is run when the cause is mended. */
+static const char *next_text(char out[LIST_TEXT_SIZE], const json_t *record)
+{
+	json_t *foreseen;
+
+	if (strcmp(text_of(record, "status"), "success") == 0)
+		return "";
+	foreseen = json_copy((json_t *)(uintptr_t)record);
+	json_object_del(foreseen, "id");
+	(void)advice_next(out, LIST_TEXT_SIZE, foreseen);
+	json_decref(foreseen);
+	return out;
+}
+
+static const struct column columns[] = {
+    {"asset", "asset", NULL},
+    {"account", "account", NULL},
+    {"would be", "status", NULL},
+    {"by", "method", NULL},
+    {"why", NULL, why_text},
+    {"what to do", NULL, next_text},
+    {0},
+};
+
+static void print_summary(FILE *out, const json_t *result)
 {
 	char elapsed[FORMAT_SIZE], count[FORMAT_SIZE];
 
-	print_records(json_object_get(result, "records"));
-	printf("rehearsed in %s, nothing was changed: a run would end as ",
+	fprintf(out, "rehearsed in %s, nothing was changed: a run would end as ",
 	    format_elapsed(elapsed, (uint64_t)number_of(result, "elapsed_ms")));
-	printf("%s success", format_count(count, (uint64_t)number_of(result, "success")));
-	printf(", %s failed", format_count(count, (uint64_t)number_of(result, "failed")));
-	printf(", %s unverified", format_count(count, (uint64_t)number_of(result, "unverified")));
-	printf(", %s skipped\n", format_count(count, (uint64_t)number_of(result, "skipped")));
+	fprintf(out, "%s success", format_count(count, (uint64_t)number_of(result, "success")));
+	fprintf(out, ", %s failed", format_count(count, (uint64_t)number_of(result, "failed")));
+	fprintf(
+	    out, ", %s unverified", format_count(count, (uint64_t)number_of(result, "unverified")));
+	fprintf(out, ", %s skipped\n", format_count(count, (uint64_t)number_of(result, "skipped")));
+}
+
+void foresight_print(struct cli *cli, const json_t *result)
+{
+	struct pager pager;
+	FILE *out = pager_open(&pager);
+
+	list_write(out, terminal_width(STDOUT_FILENO), json_object_get(result, "records"), columns);
+	print_summary(out, result);
+	pager_close(&pager, cli);
 }

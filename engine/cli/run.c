@@ -64,7 +64,7 @@ int run_print(struct cli *cli, enum service_end end, const json_t *result)
 		return end;
 	}
 	if (json_is_true(json_object_get(result, "dry_run"))) {
-		foresight_print(result);
+		foresight_print(cli, result);
 		return end;
 	}
 	print_summary(result);

@@ -64,6 +64,17 @@ static void test_doubts_settle_themselves(void **state)
 	    "tell its secret: lockstep account add web1 app");
 }
 
+static void test_what_is_not_kept_is_run(void **state)
+{
+	json_t *about = record("skipped", "locked", NULL, NULL);
+
+	(void)state;
+	json_object_del(about, "id");
+	json_object_set_new(about, "task", json_string("linux-weekly"));
+	check(about, "the account is locked on the asset; nothing was sent",
+	    "unlock it there, then lockstep run linux-weekly");
+}
+
 static void test_unknown_words_stay(void **state)
 {
 	(void)state;
@@ -178,6 +189,7 @@ int main(void)
 	    cmocka_unit_test(test_the_asset_s_words_come_first),
 	    cmocka_unit_test(test_reasons),
 	    cmocka_unit_test(test_doubts_settle_themselves),
+	    cmocka_unit_test(test_what_is_not_kept_is_run),
 	    cmocka_unit_test(test_unknown_words_stay),
 	    cmocka_unit_test(test_long_names_are_cut),
 	    cmocka_unit_test(test_every_word_has_advice),
