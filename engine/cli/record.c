@@ -47,7 +47,7 @@ static const struct argp_option retry_options[] = {FILTER_OPTIONS, {0}};
 const struct command record_commands[] = {
     {"record list", "", "show what came of each account", list_options, 0, 0, list_run},
     {"record show", "ID", "show one record, and what to do next", NULL, 1, 1, show_run},
-    {"record retry", "[ID...]", "run the accounts of these records again, as the policy says now",
+    {"record retry", "[ID...]", "run the accounts of records again, as the policy says now",
 	retry_options, 0, -1, retry_run},
     {0},
 };

@@ -25,8 +25,8 @@ static const struct argp_option delete_options[] = {
 };
 
 const struct command secret_commands[] = {
-    {"secret set", "NAME", "keep a secret that the policy names (asks, or one line of stdin)", NULL,
-	1, 1, set_run},
+    {"secret set", "NAME", "keep a secret that the policy names (asks, or reads stdin)", NULL, 1, 1,
+	set_run},
     {"secret list", "", "show which secrets are kept, and what uses them", list_options, 0, 0,
 	list_run},
     {"secret delete", "NAME", "delete a secret that the policy names no more", delete_options, 1, 1,

@@ -124,6 +124,16 @@ static void test_every_command_is_in_the_manual(void **state)
 	free(page.lines);
 }
 
+/* `lockstep --help` has a line for each, which a terminal of 80 columns does not wrap. */
+static void test_every_summary_fits_a_line(void **state)
+{
+	(void)state;
+	for (size_t t = 0; command_tables[t] != NULL; t++)
+		for (const struct command *c = command_tables[t]; c->words != NULL; c++)
+			if (strlen(c->words) > 16 || strlen(c->summary) > 60)
+				fail_msg("%s: \"%s\" is too long", c->words, c->summary);
+}
+
 /* ── The Lua ─────────────────────────────────────────────────────────────────────────────── */
 
 /* The word behind a marker: letters, digits, `_`. */
@@ -214,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_command_is_in_the_manual),
+	    cmocka_unit_test(test_every_summary_fits_a_line),
 	    cmocka_unit_test(test_every_field_of_a_policy_is_in_the_manual),
 	    cmocka_unit_test(test_every_field_of_a_platform_is_in_the_manual),
 	};
