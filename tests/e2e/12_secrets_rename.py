@@ -105,6 +105,27 @@ def test_delete():
     assert [s["name"] for s in ops.json("secret", "list")] == ["db/main"]
 
 
+def test_what_the_policy_names():
+    task = 'task "{}" {{ accounts = "app", nodes = {{ "/" }}, secret = specified "{}" }}\n'
+    ops.write("tasks/named.lua", task.format("named", "shared/app"))
+    with open(os.path.join(ops.dir, "lockstep.lua"), "a") as file:
+        file.write('include "tasks/*.lua"\n')
+    listed = {s["name"]: s for s in ops.json("secret", "list")}
+    asked = {"kind": "task", "name": "named", "field": "secret"}
+    assert listed["shared/app"]["used_by"] == [asked], listed
+    assert not listed["shared/app"]["set"] and listed["shared/app"]["made"] is None, listed
+    shown = ops.run("secret", "list", expect=0).stdout
+    assert "shared/app  not set" in shown and "task named" in shown, shown
+    done = ops.run("check", expect=0)
+    assert "lockstep secret set shared/app" in done.stderr, done
+    assert ops.json("secret", "set", "shared/app", stdin=SECRET)["used_by"] == [asked]
+    assert "shared/app" not in ops.run("check", expect=0).stderr
+    done = ops.run("secret", "delete", "shared/app", "--yes", expect=2)
+    assert 'used by task "named"' in done.stderr, done
+    ops.write("tasks/named.lua", "")
+    ops.run("secret", "delete", "shared/app", "--yes", expect=0)
+
+
 # ── Renaming ──────────────────────────────────────────────────────────────────────────────────
 
 
