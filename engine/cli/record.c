@@ -78,6 +78,7 @@ static const struct column record_columns[] = {
     {NULL, "task", NULL},
     {"asset", "asset", NULL},
     {"account", "account", NULL},
+    {NULL, "kind", NULL},
     {"status", "status", NULL},
     {"ended", NULL, ended_text},
     {"why", NULL, why_text},
@@ -130,6 +131,7 @@ static void print_record(const json_t *record)
 	print_text("task", text_of(record, "task"));
 	print_text("asset", text_of(record, "asset"));
 	print_text("account", text_of(record, "account"));
+	print_text("kind", text_of(record, "kind"));
 	print_text("status", text_of(record, "status"));
 	print_text("reason", text_of(record, "reason"));
 	print_text("what", advice_what(record));
