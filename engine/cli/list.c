@@ -162,6 +162,29 @@ static void write_field(FILE *out, const char *text)
 	fputc('"', out);
 }
 
+/* Text of an asset that a spreadsheet would take for a formula is made plain by what leads it. */
+static const char *lead_of(const char *key, const char *text)
+{
+	bool formula =
+	    strcmp(key, "error.message") == 0 && text[0] != '\0' && strchr("=+-@", text[0]) != NULL;
+
+	return formula ? "'" : "";
+}
+
+static void add_cell(struct buf *out, const char *key, const json_t *row)
+{
+	struct buf member;
+
+	if (row == NULL) {
+		buf_add_text(out, key);
+		return;
+	}
+	buf_init(&member, CELL_SIZE_MAX);
+	list_add(&member, row, key);
+	buf_addf(out, "%s%s", lead_of(key, buf_text(&member)), buf_text(&member));
+	buf_clear(&member);
+}
+
 static void write_line(FILE *out, const struct column *columns, const json_t *row, struct buf *text)
 {
 	const char *between = "";
@@ -170,10 +193,7 @@ static void write_line(FILE *out, const struct column *columns, const json_t *ro
 		if (columns->key == NULL)
 			continue;
 		buf_reset(text);
-		if (row == NULL)
-			buf_add_text(text, columns->key);
-		else
-			list_add(text, row, columns->key);
+		add_cell(text, columns->key, row);
 		fputs(between, out);
 		write_field(out, buf_text(text));
 		between = ",";

@@ -12,12 +12,13 @@
 #include "cli/format.h"
 #include "cli/terminal.h"
 
-#define REDRAW_MS     100
-#define LINE_MS	      10000
-#define BAR_COLUMNS   36
-#define PACE_COLUMNS  66 /* what stands behind the bar */
-#define LINE_SIZE     256
-#define RATE_AFTER_MS 1000 /* before that a rate says nothing */
+#define REDRAW_MS    100
+#define LINE_MS	     10000
+#define BAR_COLUMNS  36
+#define PACE_COLUMNS 66 /* what stands behind the bar */
+#define LINE_SIZE    256
+#define MEASURE_MS   1000
+#define PER_S_LEAST  0.5 /* slower than that, a rate says nothing */
 
 enum ended { SUCCESS, FAILED, UNVERIFIED, SKIPPED, ENDED_COUNT };
 
@@ -35,7 +36,10 @@ struct progress {
 	json_int_t total;
 	json_int_t in_flight;
 	json_int_t counts[ENDED_COUNT];
-	uint64_t started_ms, shown_ms;
+	uint64_t shown_ms;
+	double per_s;		/* how many end, of late; 0 = not known yet */
+	uint64_t measured_ms;	/* when that was measured last */
+	json_int_t measured;	/* and how many had ended then */
 	uint64_t wait_until_ms; /* 0 = not waiting */
 };
 
@@ -90,20 +94,33 @@ append(char *out, size_t size, const char *fmt, ...)
 	va_end(args);
 }
 
+/* The newest second counts for as much as all before it: a fleet is not one pace throughout. */
+static void measure(struct progress *progress, json_int_t done, uint64_t now)
+{
+	uint64_t elapsed_ms = now - progress->measured_ms;
+	double newest;
+
+	if (elapsed_ms < MEASURE_MS)
+		return;
+	newest = (double)(done - progress->measured) * 1000 / (double)elapsed_ms;
+	progress->per_s = progress->per_s > 0 ? (progress->per_s + newest) / 2 : newest;
+	progress->measured_ms = now;
+	progress->measured = done;
+}
+
 static void add_pace(const struct progress *progress, json_int_t done, uint64_t now, char *out)
 {
-	uint64_t elapsed = now - progress->started_ms;
 	char text[FORMAT_SIZE];
 
 	if (progress->wait_until_ms > now) {
 		append(out, LINE_SIZE, "   %s until doubts may be tried",
 		    format_elapsed(text, progress->wait_until_ms - now));
-	} else if (elapsed >= RATE_AFTER_MS && done > 0 && done < progress->total) {
-		append(
-		    out, LINE_SIZE, "   %s/s", format_count(text, (uint64_t)done * 1000 / elapsed));
-		append(out, LINE_SIZE, "   %s left",
-		    format_elapsed(
-			text, elapsed * (uint64_t)(progress->total - done) / (uint64_t)done));
+	} else if (progress->per_s >= PER_S_LEAST && done < progress->total) {
+		double left_ms = (double)(progress->total - done) * 1000 / progress->per_s;
+
+		append(out, LINE_SIZE, "   %s/s",
+		    format_count(text, (uint64_t)(progress->per_s + 0.5)));
+		append(out, LINE_SIZE, "   %s left", format_elapsed(text, (uint64_t)left_ms));
 	}
 }
 
@@ -137,6 +154,7 @@ static void draw(struct progress *progress, uint64_t now)
 	char pace[LINE_SIZE] = "", counts[LINE_SIZE] = "";
 	size_t bar;
 
+	measure(progress, done, now);
 	append(pace, sizeof(pace), " %3d %%   %s/%s   in flight %s",
 	    progress->total > 0 ? (int)(done * 100 / progress->total) : 100,
 	    format_count(some, (uint64_t)done), format_count(all, (uint64_t)progress->total),
@@ -208,7 +226,7 @@ static void on_started(struct progress *progress, const json_t *event)
 	free(progress->task);
 	progress->task = xstrdup(text_of(event, "task"));
 	progress->total = number_of(event, "total");
-	progress->started_ms = progress->shown_ms = now_ms();
+	progress->shown_ms = progress->measured_ms = now_ms();
 	progress->running = true;
 	snprintf(text, sizeof(text), "  %s account%s",
 	    format_count(total, (uint64_t)progress->total), progress->total == 1 ? "" : "s");

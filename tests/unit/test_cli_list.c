@@ -72,6 +72,25 @@ static void test_csv(void **state)
 	check(csv_of(json_array()), "name,labels,tags,error.code,port,on\r\n");
 }
 
+static void test_a_formula_of_an_asset_is_text(void **state)
+{
+	static const struct column messages[] = {
+	    {NULL, "asset", NULL}, {NULL, "error.message", NULL}, {0}};
+	json_t *list = json_pack("[{s:s, s:{s:s}}, {s:s, s:{s:s}}]", "asset", "=web", "error",
+	    "message", "=cmd|' /C calc'!A0", "asset", "web2", "error", "message", "no = here");
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	list_write_csv(out, list, messages);
+	fclose(out);
+	json_decref(list);
+	check(text, "asset,error.message\r\n"
+		    "=web,'=cmd|' /C calc'!A0\r\n"
+		    "web2,no = here\r\n");
+}
+
 static void test_table(void **state)
 {
 	json_t *one = rows();
@@ -110,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_csv),
+	    cmocka_unit_test(test_a_formula_of_an_asset_is_text),
 	    cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_a_narrow_table_is_cut),
 	    cmocka_unit_test(test_a_long_cell_is_whole_in_csv),
