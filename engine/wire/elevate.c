@@ -187,8 +187,9 @@ static void put_elevate(struct elevation *elevation)
 	buf_addf(&line, "echo %s; exec ", nonce_make(elevation->begun));
 	elevate_words(elevation, &line);
 	nonce_make(elevation->go);
+	/* Through root's own login shell: one that is restricted knows no exec. */
 	if (elevation->config.become == WIRE_BECOME_SU) {
-		opening_render(&shell, "exec ", nonce_make(elevation->nonce), elevation->go);
+		opening_render(&shell, "", nonce_make(elevation->nonce), elevation->go);
 		quote_add(&line, (const char *)shell.data, shell.len);
 	} else {
 		opening_render(&line, "", nonce_make(elevation->nonce), elevation->go);

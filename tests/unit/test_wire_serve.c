@@ -229,6 +229,31 @@ static void test_rotation(void **state)
 	wire_session_free(session);
 }
 
+/* The session is as good after each attempt as before it. */
+static void test_su(void **state)
+{
+	struct wire_session *session;
+	struct wire_result result;
+
+	(void)state;
+	if (!asset_there)
+		skip();
+	session = admin_session();
+	result = with_secret(session, WIRE_SU, "plain", "wrong", NULL, 10000);
+	assert_fine(&result);
+	assert_int_equal(result.verdict, VERDICT_MISMATCH);
+	assert_int_equal(result.failed_attempts, 1);
+	result = with_secret(session, WIRE_SU, "plain", ASSET_PASSWORD, NULL, 10000);
+	assert_fine(&result);
+	assert_int_equal(result.verdict, VERDICT_MATCH);
+	assert_int_equal(result.failed_attempts, 0);
+	result = with_secret(session, WIRE_SU, "none", ASSET_PASSWORD, NULL, 10000);
+	assert_fault(&result, FAULT_NO_SHELL);
+	assert_int_equal(result.verdict, VERDICT_UNKNOWN);
+	assert_int_equal(hash_of_plain(session, ASSET_PASSWORD), VERDICT_MATCH);
+	wire_session_free(session);
+}
+
 static struct wire_result login_by_key(const char *pem)
 {
 	struct wire_session *session = session_new("127.0.0.1", asset.key_port);
@@ -546,6 +571,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rotation),
+	    cmocka_unit_test(test_su),
 	    cmocka_unit_test(test_keys),
 	    cmocka_unit_test(test_change_key),
 	    cmocka_unit_test(test_change_not_ended),
