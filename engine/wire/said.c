@@ -31,8 +31,9 @@ bool said_wants_change(const struct buf *out)
 {
 	const char *text = (const char *)out->data;
 
-	return hint_login(text, out->len) == FAULT_EXPIRED &&
-	       hint_prompt(text, out->len) == PROMPT_CHANGE;
+	/* In this order: the end of the last line is looked at for each piece that comes. */
+	return hint_prompt(text, out->len) == PROMPT_CHANGE &&
+	       hint_login(text, out->len) == FAULT_EXPIRED;
 }
 
 enum fault said_hint(

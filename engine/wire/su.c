@@ -155,7 +155,7 @@ static enum err looked_for_prompt(struct su *su, bool end, struct outcome *outco
 static enum err looked_for_end(
     struct su *su, bool end, enum wire_verdict *verdict, struct outcome *outcome)
 {
-	enum fault fault = said_hint(&su->talk.err, &su->talk.out, hint_su);
+	enum fault fault;
 
 	if (heard_inside(su)) {
 		su->failed = 0;
@@ -164,7 +164,9 @@ static enum err looked_for_end(
 	}
 	if (hint_prompt(buf_text(&su->talk.out), su->talk.out.len) == PROMPT_CHANGE)
 		fault = FAULT_EXPIRED;
-	else if (!end)
+	else if (end)
+		fault = said_hint(&su->talk.err, &su->talk.out, hint_su);
+	else
 		return ERR_AGAIN;
 	if (fault == FAULT_BECOME_PASSWORD) {
 		*verdict = VERDICT_MISMATCH;
