@@ -182,6 +182,9 @@ struct wire_result {
 	char address[WIRE_ADDRESS_SIZE];
 	/* METHODS, CHECK: */
 	enum wire_finding finding;
+	/* METHODS: its server keeps what it has read of the account for as long as the session
+	 * lasts, so that one from before a change proves nothing after it (dropbear). */
+	bool remembers;
 	/* CHANGE: a part that holds the secret, or the key's line, may have left this machine. */
 	bool sent;
 	/* CHANGE, PERSIST: the end was seen; with fault NONE it was accepted, with FAULT_REFUSED

@@ -58,7 +58,7 @@ static void attempt_told_methods(void *arg, const struct wire_result *result)
 {
 	struct life *life = arg;
 
-	if (result->fault != FAULT_NONE)
+	if (result->fault != FAULT_NONE || result->remembers)
 		attempt_close(&life->attempt);
 	life->attempt.next(life, result);
 }

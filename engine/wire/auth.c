@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem */
 #include "wire/session.h"
 
 #include <stdlib.h>
@@ -27,6 +28,13 @@ bool link_takes_password(const struct link *link)
 {
 	return auth_offers(&link->auth, "password") ||
 	       auth_offers(&link->auth, "keyboard-interactive");
+}
+
+bool link_remembers(const struct link *link)
+{
+	const struct greeting *greeting = &link->stream.greeting;
+
+	return memmem(greeting->first, greeting->first_len, "OpenSSH", strlen("OpenSSH")) == NULL;
 }
 
 uint32_t link_failed_attempts(const struct link *link)

@@ -62,6 +62,9 @@ void link_peer(
 
 /* Asks which methods `user` may use; makes no attempt. Remembered for the login. */
 enum err link_methods_step(struct link *, const char *user, struct outcome *) MUST_CHECK;
+/* What was asked about a user is kept by the asset's server, and a change not seen: all but
+ * OpenSSH's are held for such. */
+bool link_remembers(const struct link *);
 bool link_takes_password(const struct link *); /* by password or keyboard-interactive */
 
 struct login {

@@ -175,7 +175,7 @@ void message_put_ready(struct buf *out, const struct error *error)
 void message_put_done(
     struct buf *out, uint32_t session, uint32_t number, const struct wire_result *result)
 {
-	size_t start = frame_begin(out, MESSAGE_DONE, 14);
+	size_t start = frame_begin(out, MESSAGE_DONE, 15);
 
 	pack_kv_uint(out, "session", session);
 	pack_kv_uint(out, "number", number);
@@ -186,6 +186,7 @@ void message_put_done(
 	pack_kv_bool(out, "host_key_new", result->host_key_new);
 	pack_kv_text(out, "address", result->address);
 	pack_kv_uint(out, "finding", result->finding);
+	pack_kv_bool(out, "remembers", result->remembers);
 	pack_kv_bool(out, "sent", result->sent);
 	pack_kv_bool(out, "ended", result->ended);
 	pack_kv_bool(out, "targeted", result->targeted);
@@ -508,6 +509,7 @@ static void read_done(struct reader *reader, struct message *message)
 	result->host_key_new = read_bool(reader, "host_key_new");
 	read_word(reader, "address", result->address, sizeof(result->address));
 	result->finding = (enum wire_finding)read_uint(reader, "finding", FINDING_NO_PROOF);
+	result->remembers = read_bool(reader, "remembers");
 	result->sent = read_bool(reader, "sent");
 	result->ended = read_bool(reader, "ended");
 	result->targeted = read_bool(reader, "targeted");

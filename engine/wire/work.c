@@ -90,6 +90,7 @@ static enum err methods_step(struct work *work, struct outcome *outcome)
 
 	if (err == ERR_OK && !link_takes_password(work->place->link))
 		work->result.finding = FINDING_NO_PROOF;
+	work->result.remembers = link_remembers(work->place->link);
 	return err;
 }
 

@@ -24,7 +24,7 @@ ONLY = {
     7: "Defaults timestamp_timeout=0\n" + FEW % "",
     8: "",
 }
-SU = (10, 11)
+SU = (10, 11, 16)
 DOAS = {12: "permit ops as root", 13: "permit nopass ops as root", 14: "permit nobody as root"}
 
 # What rc files and banners print looks like a prompt, everywhere.
@@ -56,14 +56,14 @@ def setup():
     script = os.path.join(WORK, "setup.sh")
     with open(script, "w") as file:
         file.write(SETUP.format(cases=textwrap.indent("\n".join(cases), "\t")))
-    fleet = Fleet(f"1-14:setup={script}")
+    fleet = Fleet(f"1-14:setup={script}", f"15-16:setup={script},dropbear")
     rows = []
     for n, (address, port, _) in sorted(fleet.assets.items()):
         become = "su" if n in SU else "doas" if n in DOAS else "sudo"
         rows.append((f"asset{n}", address, port, "ops", become, "app;deploy"))
     ops = Ops(fleet, rows=rows)
     ops.tell_all(("ops", "app"))
-    ops.tell(("asset10", "root", ROOT_PASSWORD))
+    ops.tell(*[(f"asset{n}", "root", ROOT_PASSWORD) for n in (10, 16)])
     told = ops.json("run", "rotate", expect=1)
     for record in ops.records(told["execution"]):
         done[int(record["asset"][5:]), record["account"]] = record
@@ -120,6 +120,11 @@ def test_su_without_a_secret_of_root():
 def test_doas():
     expect_success(12, 13)
     expect_untouched(14, "failed", "become_denied", "doas")
+
+
+def test_a_server_that_keeps_what_it_read():
+    """dropbear reads an account's hash once a connection: the proof needs one of its own."""
+    expect_success(15, 16)
 
 
 def test_single_commands_by_hash():

@@ -94,6 +94,7 @@ static void put_done(struct buf *out)
 	    .targeted = true,
 	    .verdict = VERDICT_MISMATCH,
 	    .failed_attempts = 2,
+	    .remembers = true,
 	    .via_lost = true,
 	    .wire = 9,
 	};
@@ -273,6 +274,7 @@ static void test_done(void **state)
 	assert_true(message.result.targeted);
 	assert_int_equal(message.result.verdict, VERDICT_MISMATCH);
 	assert_int_equal(message.result.failed_attempts, 2);
+	assert_true(message.result.remembers);
 	assert_true(message.result.via_lost);
 	assert_int_equal(message.result.wire, 0); /* not the wire's to say */
 	message_clear(&message);
