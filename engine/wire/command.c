@@ -23,6 +23,8 @@ static const char prepare[] = "LC_ALL=C; PATH=$PATH:/usr/sbin:/sbin:/usr/local/s
 			      "e=$(echo .; echo .); e=${e#.}; e=${e%.}; ";
 static const char repeat[] = "while IFS= read -r c; do eval \"$c\"; done";
 
+static const char make_raw[] = "stty raw -echo 2>/dev/null; ";
+
 /* What was typed before its time, a password perhaps, is no command. */
 static const char await[] =
     "until [ \"${c%%%% *}\" = %s ]; do IFS= read -r c || exit 1; done; eval \"${c#* }\"; ";
@@ -45,11 +47,12 @@ char *nonce_make(char out[NONCE_SIZE])
 	return out;
 }
 
-void opening_render(struct buf *out, const char *prefix, const char *nonce, const char *go)
+void opening_render(struct buf *out, const struct opening *opening)
 {
-	buf_addf(out, "%ssh -c '%secho %s $p $t; ", prefix, prepare, nonce);
-	if (go != NULL)
-		buf_addf(out, await, go);
+	buf_addf(out, "%ssh -c '%s%secho %s $p $t; ", opening->prefix, prepare,
+	    opening->terminal ? make_raw : "", opening->nonce);
+	if (opening->go != NULL)
+		buf_addf(out, await, opening->go);
 	buf_addf(out, "%s'", repeat);
 }
 

@@ -16,13 +16,20 @@
 /* A fresh one; returns `out`. */
 char *nonce_make(char out[NONCE_SIZE]);
 
+struct opening {
+	const char *prefix; /* words that elevate, and a space; "" = none */
+	const char *nonce;
+	const char *go; /* NULL = none */
+	bool terminal;
+};
+
 /*
- * The command that a login shell of any kind takes: `prefix` (words that elevate; "" = none), then
- * a plain sh that says `nonce`, whether its printf is a builtin and whether the asset has
- * timeout(1), and then runs line after line. Where `go` is not NULL it throws away what comes
- * before the line that begins with that word, and runs the rest of this one.
+ * The command that a login shell of any kind takes: the prefix, then a plain sh that says the
+ * nonce, whether its printf is a builtin and whether the asset has timeout(1), and then runs line
+ * after line. With `go` it throws away what comes before the line that begins with that word, and
+ * runs the rest of this one. A terminal it makes raw: rc files may have changed it.
  */
-void opening_render(struct buf *out, const char *prefix, const char *nonce, const char *go);
+void opening_render(struct buf *out, const struct opening *);
 
 /* The text between a nonce and the end of its line; false while it is not there. */
 bool mark_find(const struct buf *, const char *nonce, char *text, size_t size);

@@ -113,8 +113,11 @@ static void begin_way(struct elevation *elevation, enum way way)
 		buf_add_text(&prefix, "env LC_ALL=C ");
 		elevate_words(elevation, &prefix);
 	}
-	opening_render(
-	    &elevation->talk.text, buf_text(&prefix), nonce_make(elevation->nonce), NULL);
+	opening_render(&elevation->talk.text, &(struct opening){
+						  .prefix = buf_text(&prefix),
+						  .nonce = nonce_make(elevation->nonce),
+						  .terminal = elevation->manner.terminal,
+					      });
 	buf_clear(&prefix);
 }
 
@@ -180,19 +183,24 @@ static void put_line(struct elevation *elevation, struct buf *line, enum stage s
 /* The shell becomes the one that elevates; what that starts says a nonce of its own. */
 static void put_elevate(struct elevation *elevation)
 {
+	const struct opening opening = {
+	    .prefix = "",
+	    .nonce = nonce_make(elevation->nonce),
+	    .go = nonce_make(elevation->go),
+	    .terminal = true,
+	};
 	struct buf line, shell;
 
 	buf_init(&line, COMMAND_LINE_MAX);
 	buf_init(&shell, COMMAND_LINE_MAX);
 	buf_addf(&line, "echo %s; exec ", nonce_make(elevation->begun));
 	elevate_words(elevation, &line);
-	nonce_make(elevation->go);
 	/* Through root's own login shell: one that is restricted knows no exec. */
 	if (elevation->config.become == WIRE_BECOME_SU) {
-		opening_render(&shell, "", nonce_make(elevation->nonce), elevation->go);
+		opening_render(&shell, &opening);
 		quote_add(&line, (const char *)shell.data, shell.len);
 	} else {
-		opening_render(&line, "", nonce_make(elevation->nonce), elevation->go);
+		opening_render(&line, &opening);
 	}
 	buf_clear(&shell);
 	put_line(elevation, &line, STAGE_ELEVATED);

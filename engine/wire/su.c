@@ -45,7 +45,8 @@ struct su *su_new(struct link *link, const char *account, const struct secret *s
 	su->account = account;
 	su->secret = secret;
 	talk_init(&su->talk, link);
-	opening_render(&su->talk.text, "", nonce_make(su->ready), NULL);
+	opening_render(&su->talk.text,
+	    &(struct opening){.prefix = "", .nonce = nonce_make(su->ready), .terminal = true});
 	return su;
 }
 

@@ -27,9 +27,9 @@ ONLY = {
 SU = (10, 11, 16)
 DOAS = {12: "permit ops as root", 13: "permit nopass ops as root", 14: "permit nobody as root"}
 
-# What rc files and banners print looks like a prompt, everywhere.
+# What rc files and banners print looks like a prompt, everywhere, and terminals are made to echo.
 SETUP = """
-echo 'printf "Password: "; printf "Password: " >&2' >>/home/ops/.bashrc
+echo 'stty sane 2>/dev/null; printf "Password: "; printf "Password: " >&2' >>/home/ops/.bashrc
 cat /home/ops/.bashrc >>/root/.bashrc
 printf 'Password: ' >/etc/banner
 echo 'Banner /etc/banner' >>/etc/ssh/sshd_config

@@ -50,12 +50,17 @@ static void opens_in_words_of_every_shell(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
+		static const char nonce[] = "0123456789abcdef0123456789abcdef";
 		struct buf buf;
 		const char *text, *quote;
 
 		buf_init(&buf, 4096);
-		opening_render(&buf, prefixes[i], "0123456789abcdef0123456789abcdef",
-		    i == 2 ? "0123456789abcdef0123456789abcdef" : NULL);
+		opening_render(&buf, &(struct opening){
+					 .prefix = prefixes[i],
+					 .nonce = nonce,
+					 .go = i == 2 ? nonce : NULL,
+					 .terminal = i == 2,
+				     });
 		text = buf_text(&buf);
 		quote = strchr(text, '\'');
 		assert_non_null(quote);
@@ -270,12 +275,16 @@ static void keeps_outputs_apart_in_any_sh(void **state)
 	}
 }
 
-static void raw_terminal(struct termios *modes)
+/* As an rc file may leave it. */
+static void sane_terminal(struct termios *modes)
 {
 	memset(modes, 0, sizeof(*modes));
-	cfmakeraw(modes);
-	modes->c_cflag |= CREAD;
+	modes->c_iflag = ICRNL | IXON;
+	modes->c_oflag = OPOST | ONLCR;
+	modes->c_lflag = ICANON | ISIG | IEXTEN | ECHO;
+	modes->c_cflag = CREAD | CS8 | B38400;
 	modes->c_cc[VMIN] = 1;
+	modes->c_cc[VEOF] = 4;
 }
 
 /* A sh on a terminal, as one is opened; returns the terminal's other end. */
@@ -287,9 +296,9 @@ static int terminal_begin(pid_t *child)
 	size_t len = 0;
 	int fd;
 
-	raw_terminal(&modes);
+	sane_terminal(&modes);
 	buf_init(&line, 4096);
-	opening_render(&line, "", "NONCE", NULL);
+	opening_render(&line, &(struct opening){.prefix = "", .nonce = "NONCE", .terminal = true});
 	*child = forkpty(&fd, NULL, &modes, NULL);
 	if (*child == 0) {
 		execl("/bin/sh", "sh", "-c", buf_text(&line), (char *)NULL);
@@ -359,7 +368,7 @@ static void begins_at_its_own_word(void **state)
 	(void)state;
 	buf_init(&line, 4096);
 	buf_add_text(&line, "printf 'echo early\nGO echo ${#c}\necho late\n' | ");
-	opening_render(&line, "", "NONCE", "GO");
+	opening_render(&line, &(struct opening){.prefix = "", .nonce = "NONCE", .go = "GO"});
 	pipe = popen(buf_text(&line), "r");
 	len = fread(piece, 1, sizeof(piece) - 1, pipe);
 	piece[len] = '\0';
