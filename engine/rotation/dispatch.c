@@ -55,20 +55,10 @@ static void site_timer(void *arg)
 	site_wake(arg);
 }
 
-static const struct life *site_earliest(const struct site *site)
-{
-	const struct life *life, *earliest = NULL;
-
-	TAILQ_FOREACH (life, &site->lives, entry)
-		if (!life->working && (earliest == NULL || life->ready_ms < earliest->ready_ms))
-			earliest = life;
-	return earliest;
-}
-
 void site_wake(struct site *site)
 {
 	struct rotation *rotation = site->rotation;
-	const struct life *life = site_earliest(site);
+	const struct life *life = site_next(site);
 	uint64_t now_ms = rotation_now(rotation);
 
 	if (life == NULL || site->visit != NULL || site->queued)
@@ -107,7 +97,7 @@ static void dispatch_say_waiting(struct rotation *rotation)
 	if (rotation->visits > 0 || rotation->lives == 0 || rotation->config.event == NULL)
 		return;
 	for (size_t i = 0; i < rotation->site_count; i++) {
-		const struct life *life = site_earliest(&rotation->sites[i]);
+		const struct life *life = site_next(&rotation->sites[i]);
 
 		if (life != NULL && life->ready_ms < event.until_ms)
 			event.until_ms = life->ready_ms;

@@ -170,9 +170,11 @@ struct visit {
 	char address[WIRE_ADDRESS_SIZE]; /* "" = not resolved yet */
 	struct host_key keys[HOST_KEYS_MAX];
 	size_t key_count;
-	bool open;   /* the privileged session is ready */
-	bool over;   /* it broke: what is left needs another visit */
-	bool failed; /* it could not be opened, as `result` says */
+	bool open;	 /* the privileged session is ready */
+	bool targeted;	 /* it elevates single commands only */
+	bool by_pending; /* it is entered with a pending secret */
+	bool over;	 /* it broke: what is left needs another visit */
+	bool failed;	 /* it could not be opened, as `result` says */
 	struct wire_result result;
 	uint64_t free_at_ms;  /* wall: when its login may be tried again */
 	const char *reason;   /* why it was not tried: a word; NULL = it was */
@@ -204,6 +206,8 @@ void visit_go_on(struct visit *);
 /* Opens the privileged session where it is not open yet, then calls `ready`: open, or failed, is
  * set. */
 void visit_open(struct visit *, void (*ready)(void *arg), void *arg);
+/* Closed, to be opened anew: by what is pending of the account in doubt, or by what is current. */
+void visit_reopen(struct visit *, bool by_pending);
 /* A target for one more session with this asset: same address, same host key. Points into `visit`.
  */
 void visit_target(const struct visit *, struct wire_target *, struct wire_key *pins);
@@ -225,6 +229,28 @@ const struct task *life_task(const struct life *);
 /* The privileged session could not be opened, as the visit says: ends the turn, or tries again
  * later. */
 void life_not_visited(struct life *);
+
+/* ── lifeline.c ── */
+
+/* True for the accounts that a visit of their asset needs: its admin, and root where it becomes
+ * root by su. */
+bool life_is_privileged(const struct life *);
+/* Whose turn it is at an asset, ready or not: a privileged account's doubt goes before all others,
+ * its change after them. NULL when each is at work. */
+struct life *site_next(const struct site *);
+/* Why this account is not changed in this visit, for want of a lifeline: a word; NULL = it may be.
+ */
+const char *lifeline_missing(const struct life *);
+/* The change's end was seen and the new secret does not open: can the old one be put back? */
+bool lifeline_holds(const struct life *);
+/* Puts the old secret back, durably said before it is sent, and sees what opens. */
+void lifeline_put_back(struct life *);
+/* Settles the doubt of such an account: with pending or current, what opens the way in? */
+void lifeline_settle(struct life *);
+/* An account that the visit needs is in doubt: only its own settling may try what it has. */
+bool lifeline_bars(const struct visit *);
+/* Neither of its secrets does. */
+bool lifeline_cut(const struct life *);
 
 /* ── proofs.c ── */
 
@@ -279,6 +305,10 @@ void settle_begin(struct life *);
 void settle_with_visit(struct life *);
 /* The end of a change was seen: is pending live? Else, is the old one? */
 void settle_changed(struct life *);
+/* Verdicts: pending was seen to work; the old one was, after it was put back; neither opens. */
+void settle_success(struct life *);
+void settle_put_back(struct life *);
+void settle_neither(struct life *);
 
 /* ── attempt.c ── */
 

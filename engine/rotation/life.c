@@ -42,19 +42,27 @@ void life_begin(struct life *life)
 	}
 }
 
+static void life_left_alone(struct life *life, const char *reason, const char *text)
+{
+	life_error(life, "", "", text);
+	life_end(life, life->doubt ? STATUS_UNVERIFIED : STATUS_SKIPPED, reason);
+}
+
 void life_not_visited(struct life *life)
 {
 	const struct visit *visit = life->site->visit;
 
 	life->free_at_ms = visit->free_at_ms;
+	if (lifeline_cut(life)) {
+		settle_neither(life);
+		return;
+	}
 	if (visit->reason == NULL)
 		life_fault(life, &visit->result);
 	else if (strcmp(visit->reason, "probe_budget") == 0)
 		life_no_budget(life);
-	else if (life->doubt)
-		life_end(life, STATUS_UNVERIFIED, visit->reason);
 	else
-		life_end(life, STATUS_SKIPPED, visit->reason);
+		life_left_alone(life, visit->reason, visit->result.text);
 }
 
 static void life_visited(void *arg)
@@ -66,6 +74,8 @@ static void life_visited(void *arg)
 		life_not_visited(life);
 	else if (life->doubt)
 		settle_with_visit(life);
+	else if (lifeline_missing(life) != NULL)
+		life_left_alone(life, lifeline_missing(life), "");
 	else
 		life_check(life);
 }

@@ -131,7 +131,7 @@ static void life_go_fresh(struct life *life)
 	life->subject = &life->record;
 	if (site->rotation->draining)
 		life_end(life, STATUS_SKIPPED, "stopped");
-	else if (site->visit->over)
+	else if (site->visit->over || life_is_privileged(life)) /* the others come first */
 		life_wait(life, 0);
 	else
 		life_begin(life);

@@ -27,12 +27,9 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
     const struct life *other, struct vault_txn *txn)
 {
 	const struct asset *asset = item->asset;
-	bool in_use = asset->admin != NULL && strcmp(asset->admin, item->account) == 0;
 
 	if (rotation->settings->secure_mode && asset_account_privileged(asset, item->account))
 		return "secure_mode";
-	if (in_use)
-		return "no_lifeline";
 	if (other != NULL && (other->run != NULL || other->working))
 		return "busy";
 	return visit_lack(txn, asset) == NULL ? NULL : "no_admin";

@@ -15,7 +15,7 @@
 
 /* ── Verdicts ── */
 
-static void settle_success(struct life *life)
+void settle_success(struct life *life)
 {
 	struct record *subject = life->subject;
 
@@ -51,6 +51,30 @@ static void settle_no_verdict(struct life *life)
 	    "both are kept, and the next rotation sets a fresh one");
 	life_end(life, STATUS_UNVERIFIED,
 	    life->refused ? "refused_neither_opens" : "accepted_does_not_open");
+}
+
+/* The old one was put back, its end was seen, and so was that it works. */
+void settle_put_back(struct life *life)
+{
+	life->write.retire = true;
+	life->write.end = VERSION_NOT_LIVE;
+	life->write.prove_old = true;
+	life->write.method = life_proof(life);
+	life_error(life, "permanent", "put_back",
+	    "the asset accepted the new secret, which then did not open the account; the old one "
+	    "was put back and works");
+	life_end(life, STATUS_FAILED, "");
+}
+
+/* No send can be under way any more, and neither of the account's secrets is let in. */
+void settle_neither(struct life *life)
+{
+	life->write.retire = true;
+	life->write.end = VERSION_NO_VERDICT;
+	life_error(life, "uncertain", "mismatch",
+	    "neither the new nor the old secret opens the account that this asset is entered "
+	    "with; both are kept");
+	life_end(life, STATUS_UNVERIFIED, "neither_opens");
 }
 
 /* Refused, and no old secret is known: the new one was seen closed, which is all that can be seen.
@@ -93,6 +117,8 @@ static void settle_new_tried(struct life *life, const struct wire_result *result
 		settle_changed(life);
 	else if (result->verdict != VERDICT_MISMATCH || !life->end_seen)
 		life_uncertain(life, result);
+	else if (lifeline_holds(life))
+		lifeline_put_back(life);
 	else if (life->account.current == 0)
 		settle_old_unknown(life);
 	else
@@ -149,13 +175,20 @@ void settle_begin(struct life *life)
 		    &(struct error){.code = err, .text = "an account in doubt cannot be read"});
 		return;
 	}
-	settle_try(life);
+	if (life_is_privileged(life))
+		lifeline_settle(life);
+	else
+		settle_try(life);
 }
 
 void settle_with_visit(struct life *life)
 {
 	if (!life->pending_tried) {
 		attempt_try(life, life->account.pending, settle_pending_tried);
+		return;
+	}
+	if (lifeline_missing(life) != NULL) {
+		life_end(life, STATUS_UNVERIFIED, lifeline_missing(life));
 		return;
 	}
 	/* The same again, and durably so: from here on its end is not seen until it is. */

@@ -69,31 +69,6 @@ void visit_target(const struct visit *visit, struct wire_target *target, struct 
 	};
 }
 
-/* ── Which life is next ── */
-
-static bool life_is_ready(const struct life *life, uint64_t now_ms)
-{
-	return !life->working && life->ready_ms <= now_ms;
-}
-
-/* A privileged account in doubt is settled before its asset's others. */
-static struct life *visit_pick(const struct visit *visit)
-{
-	uint64_t now_ms = rotation_now(visit->site->rotation);
-	const char *admin = visit->site->asset->admin;
-	struct life *life, *first = NULL;
-
-	TAILQ_FOREACH (life, &visit->site->lives, entry) {
-		if (!life_is_ready(life, now_ms))
-			continue;
-		if (admin != NULL && life->doubt && strcmp(life_account(life), admin) == 0)
-			return life;
-		if (first == NULL)
-			first = life;
-	}
-	return first;
-}
-
 /* ── The end ── */
 
 static enum err visit_return_apply(struct vault_txn *txn, void *arg, struct error *error)
@@ -125,9 +100,9 @@ static void visit_end(struct visit *visit)
 static void visit_next(void *arg)
 {
 	struct visit *visit = arg;
-	struct life *life = visit->over ? NULL : visit_pick(visit);
+	struct life *life = visit->over ? NULL : site_next(visit->site);
 
-	if (life == NULL) {
+	if (life == NULL || life->ready_ms > rotation_now(visit->site->rotation)) {
 		visit_end(visit);
 		return;
 	}
@@ -166,16 +141,17 @@ static void visit_fail(struct visit *visit, const struct wire_result *result)
 	visit_opened(visit);
 }
 
-static void visit_not_tried(struct visit *visit, const char *reason)
+static void visit_not_tried(struct visit *visit, const char *reason, const char *text)
 {
 	struct wire_result none = {.fault = FAULT_NONE};
 
+	snprintf(none.text, sizeof(none.text), "%s", text);
 	visit->reason = reason;
 	visit_fail(visit, &none);
 }
 
-/* The privileged login was seen to work: its attempt is given back, and what opened it is proven.
- */
+/* The privileged login was seen to work: its attempt is given back, and what opened it is proven;
+ * but what is pending is proven by its own settling. */
 static void visit_returned(void *arg, enum err result, const struct error *error)
 {
 	struct visit *visit = arg;
@@ -197,7 +173,7 @@ static enum err visit_proven_apply(struct vault_txn *txn, void *arg, struct erro
 	const struct asset *asset = visit->site->asset;
 	enum err err = visit_return_apply(txn, visit, error);
 
-	if (err == ERR_OK && visit->open)
+	if (err == ERR_OK && visit->open && !visit->by_pending)
 		err = account_prove(
 		    txn, asset->name, asset->admin, visit->admin.kind, PROOF_LOGIN, error);
 	return err;
@@ -225,6 +201,7 @@ static void visit_logged_in(void *arg, const struct wire_result *result)
 	CRASH_POINT("core.admin_answered");
 	visit->result = *result;
 	visit->open = result->fault == FAULT_NONE;
+	visit->targeted = result->targeted;
 	visit_keep_failed(visit, result);
 	if (visit->open || visit->booked > 0 || visit->booked_root > 0)
 		keep_write(
@@ -245,6 +222,11 @@ static void visit_secrets_clear(struct visit_secrets *secrets)
 	secret_free(secrets->password);
 }
 
+static uint32_t visit_version(const struct visit *visit, const struct account *account)
+{
+	return visit->by_pending && account->pending != 0 ? account->pending : account->current;
+}
+
 static enum err visit_secrets_open(
     struct visit *visit, struct visit_secrets *secrets, struct error *error)
 {
@@ -253,10 +235,10 @@ static enum err visit_secrets_open(
 
 	if (txn == NULL)
 		return error_set(error, ERR_IO, "a secret cannot be read");
-	err = version_open(
-	    txn, &visit->admin, visit->admin.current, &secrets->login, &secrets->passphrase, error);
+	err = version_open(txn, &visit->admin, visit_version(visit, &visit->admin), &secrets->login,
+	    &secrets->passphrase, error);
 	if (err == ERR_OK && visit->password.current != 0)
-		err = version_open(txn, &visit->password, visit->password.current,
+		err = version_open(txn, &visit->password, visit_version(visit, &visit->password),
 		    &secrets->password, NULL, error);
 	vault_read_end(txn);
 	return err;
@@ -405,9 +387,9 @@ static void visit_booked(void *arg, enum err result, const struct error *error)
 	}
 	visit->booked = visit->booked_root = 0;
 	if (result == ERR_LIMIT)
-		visit_not_tried(visit, "probe_budget");
+		visit_not_tried(visit, "probe_budget", "");
 	else if (result == ERR_NOT_FOUND)
-		visit_not_tried(visit, "no_admin");
+		visit_not_tried(visit, "no_admin", "");
 	else
 		rotation_break(visit->site->rotation, error);
 }
@@ -445,6 +427,15 @@ static bool visit_has_admin(struct visit *visit)
 	return has;
 }
 
+void visit_reopen(struct visit *visit, bool by_pending)
+{
+	wire_session_free(visit->session);
+	visit->session = NULL;
+	visit->open = visit->failed = visit->targeted = false;
+	visit->reason = NULL;
+	visit->by_pending = by_pending;
+}
+
 void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
 {
 	struct rotation *rotation = visit->site->rotation;
@@ -453,12 +444,19 @@ void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
 
 	visit->ready = ready;
 	visit->arg = arg;
+	if (lifeline_bars(visit)) {
+		visit_not_tried(visit, "in_doubt",
+		    "the secret of the account that it is entered with is in doubt");
+		return;
+	}
+	if (visit->reason != NULL && strcmp(visit->reason, "in_doubt") == 0)
+		visit_reopen(visit, false);
 	if (visit->open || visit->failed) {
 		visit_opened(visit);
 		return;
 	}
 	if (!visit_has_admin(visit)) {
-		visit_not_tried(visit, "no_admin");
+		visit_not_tried(visit, "no_admin", "");
 		return;
 	}
 	visit_target(visit, &target, pins);

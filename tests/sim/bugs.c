@@ -10,6 +10,8 @@
 
 enum sim_bug sim_bug = BUG_NONE;
 
+static const struct life *unwaited; /* its doubt is tried without waiting */
+
 const char *sim_bug_name(enum sim_bug bug)
 {
 	static const char *const names[BUG_COUNT] = {
@@ -20,6 +22,12 @@ const char *sim_bug_name(enum sim_bug bug)
 	    [BUG_FRESH_BESIDE] = "a fresh secret beside one in doubt",
 	    [BUG_NO_DEADLINE] = "settle before the deadline",
 	    [BUG_FREE_PROBES] = "attempts are not counted",
+	    [BUG_PUT_BACK_MUTE] = "put back before that is durable",
+	    [BUG_PUT_BACK_BLIND] = "put back, no end seen, and believed",
+	    [BUG_PUT_BACK_HASTY] = "put back, no end seen, not waited out",
+	    [BUG_NO_LIFELINE] = "change without a lifeline",
+	    [BUG_NOT_LAST] = "privileged accounts not last",
+	    [BUG_ENTER_IN_DOUBT] = "work while the way in is in doubt",
 	};
 
 	return names[bug];
@@ -64,9 +72,71 @@ void __wrap_life_queue(struct life *, uint64_t delay_ms);
 
 void __wrap_life_queue(struct life *life, uint64_t delay_ms)
 {
-	bool hasty = sim_bug == BUG_NO_DEADLINE || sim_bug == BUG_FRESH_BESIDE;
+	bool hasty = sim_bug == BUG_NO_DEADLINE || sim_bug == BUG_FRESH_BESIDE || life == unwaited;
 
+	unwaited = NULL;
 	__real_life_queue(life, hasty ? 0 : delay_ms);
+}
+
+/* A put-back is a send like any other: durable before, in doubt until its end was seen. */
+void __real_life_write(struct life *, void (*then)(struct life *));
+void __wrap_life_write(struct life *, void (*then)(struct life *));
+void __real_life_uncertain(struct life *, const struct wire_result *);
+void __wrap_life_uncertain(struct life *, const struct wire_result *);
+
+static bool puts_back(const struct life *life)
+{
+	return strcmp(life->subject->reason, "put_back") == 0 &&
+	       life->subject->status != STATUS_UNVERIFIED;
+}
+
+void __wrap_life_write(struct life *life, void (*then)(struct life *))
+{
+	if (sim_bug == BUG_PUT_BACK_MUTE && puts_back(life))
+		then(life);
+	else
+		__real_life_write(life, then);
+}
+
+void __wrap_life_uncertain(struct life *life, const struct wire_result *result)
+{
+	if (sim_bug == BUG_PUT_BACK_BLIND && puts_back(life)) {
+		settle_put_back(life);
+		return;
+	}
+	if (sim_bug == BUG_PUT_BACK_HASTY && puts_back(life))
+		unwaited = life;
+	__real_life_uncertain(life, result);
+}
+
+/* A privileged account comes last, with a lifeline, and in doubt it is settled before the rest. */
+const char *__real_lifeline_missing(const struct life *);
+const char *__wrap_lifeline_missing(const struct life *);
+struct life *__real_site_next(const struct site *);
+struct life *__wrap_site_next(const struct site *);
+bool __real_lifeline_bars(const struct visit *);
+bool __wrap_lifeline_bars(const struct visit *);
+
+const char *__wrap_lifeline_missing(const struct life *life)
+{
+	return sim_bug == BUG_NO_LIFELINE ? NULL : __real_lifeline_missing(life);
+}
+
+bool __wrap_lifeline_bars(const struct visit *visit)
+{
+	return sim_bug != BUG_ENTER_IN_DOUBT && __real_lifeline_bars(visit);
+}
+
+struct life *__wrap_site_next(const struct site *site)
+{
+	struct life *life, *next = NULL;
+
+	if (sim_bug != BUG_NOT_LAST)
+		return __real_site_next(site);
+	TAILQ_FOREACH (life, &site->lives, entry)
+		if (!life->working && (next == NULL || life->ready_ms < next->ready_ms))
+			next = life;
+	return next;
 }
 
 /* Attempts are counted on disk before they are made: here there is always one more. */

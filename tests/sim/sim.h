@@ -35,6 +35,12 @@ enum sim_bug {
 	BUG_FRESH_BESIDE,   /* a doubt is given up and a fresh secret staged at once */
 	BUG_NO_DEADLINE,    /* a doubt is settled before its deadline */
 	BUG_FREE_PROBES,    /* attempts are not counted */
+	BUG_PUT_BACK_MUTE,  /* the old secret is put back before that is durable */
+	BUG_PUT_BACK_BLIND, /* a put-back is believed without its end seen */
+	BUG_PUT_BACK_HASTY, /* a put-back without an end is not waited out */
+	BUG_NO_LIFELINE,    /* a privileged account is changed where there is no lifeline */
+	BUG_NOT_LAST,	    /* privileged accounts do not wait for the others */
+	BUG_ENTER_IN_DOUBT, /* an asset is worked on while its way in is in doubt */
 	BUG_COUNT,
 };
 extern enum sim_bug sim_bug;
@@ -94,6 +100,7 @@ struct sim_stats {
 	uint64_t success, failed, unverified, skipped, settled_success, settled_failed,
 	    settled_mismatch;
 	uint64_t resent, refused, retried, not_asked, hash, old_unknown;
+	uint64_t privileged, put_back, put_back_lost, cut_off, told, targeted, by_next_proof;
 };
 
 struct sim {
@@ -125,6 +132,10 @@ void sim_trace(struct sim *, const char *fmt, ...) __attribute__((format(printf,
 void world_init(struct sim *);
 void world_clear(struct sim *);
 struct sim_account *world_account(struct sim *, const char *asset, const char *name);
+/* True for the accounts that the asset is entered with. */
+bool world_is_privileged(const struct sim *, const char *asset, const char *name);
+/* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
+void world_tell(struct sim *, struct sim_account *);
 /* A change with this secret reaches the asset and is applied. */
 void world_apply(struct sim *, struct sim_account *, const char *secret);
 /* It may arrive until the deadline, whole, cut, or never. */

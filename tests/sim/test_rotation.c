@@ -3,7 +3,7 @@
  * links, late and cut changes, lying answers. After each step the invariants are checked; in the
  * end everything is settled.
  *
- *   test_rotation [--seed N] [--count N] [--trace] [--bug N]
+ *   test_rotation [--seed N] [--count N] [--task T] [--trace] [--bug N]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +139,10 @@ static void count_record(struct sim_stats *stats, const struct record *record, b
 	stats->retried += record->attempts > 1 && success;
 	stats->not_asked += strcmp(record->reason, "not_asked") == 0;
 	stats->old_unknown += strcmp(record->reason, "old_unknown") == 0;
+	stats->cut_off += strcmp(record->reason, "neither_opens") == 0;
+	stats->put_back_lost += strcmp(record->error_code, "put_back") == 0 && !failed;
+	stats->targeted += strcmp(record->reason, "no_lifeline") == 0;
+	stats->by_next_proof += strcmp(record->account, "db") == 0 && success;
 }
 
 static void on_event(void *arg, const struct rotation_event *event)
@@ -214,7 +218,7 @@ static void by_hand(struct sim *sim)
 {
 	struct sim_account *at = &sim->accounts[sim_below(sim, (uint32_t)sim->account_count)];
 
-	if (strcmp(at->name, "root") == 0)
+	if (world_is_privileged(sim, at->asset, at->name))
 		return;
 	at->dirty = true;
 	sim_trace(sim, "BY HAND %s %s", at->asset, at->name);
@@ -276,7 +280,7 @@ static const char *history_unsettled(const struct sim *sim, struct vault_txn *tx
 	for (size_t i = 0; i < sim->account_count; i++) {
 		const struct sim_account *at = &sim->accounts[i];
 
-		if (!at->dirty && strcmp(at->name, "root") != 0 && !opens_with_current(txn, at))
+		if (!at->dirty && !opens_with_current(txn, at))
 			return "in the end, current does not open";
 	}
 	return NULL;
@@ -296,6 +300,27 @@ static const char *history_judge(struct sim *sim)
 	return unsettled;
 }
 
+/* What nobody knows any more shuts an asset: then, and only then, someone has to tell. */
+static void history_tell(struct sim *sim)
+{
+	for (size_t i = 0; i < sim->account_count; i++) {
+		struct sim_account *at = &sim->accounts[i];
+		struct vault_txn *txn = vault_read(sim->vault);
+		struct account account;
+		bool shut =
+		    world_is_privileged(sim, at->asset, at->name) &&
+		    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
+		    account.mismatch;
+
+		vault_read_end(txn);
+		if (shut && strcmp(at->live, "cut") != 0)
+			sim_violation(sim, "given up, though a kept secret opens it", "%s %s",
+			    at->asset, at->name);
+		if (shut)
+			world_tell(sim, at);
+	}
+}
+
 /* Nobody meddles any more: within a few runs and lockout windows everything is settled and opens,
  * and it does so still after another run. */
 static void history_calm(struct sim *sim)
@@ -308,7 +333,8 @@ static void history_calm(struct sim *sim)
 
 		sim->clock.now_ms += LOCKOUT_PAUSE_MS;
 		engine_crash(sim);
-		history_run(sim, "login");
+		history_tell(sim);
+		history_run(sim, "ordered");
 		history_steps(sim, 0);
 		unsettled = history_judge(sim);
 		if (again)
@@ -328,21 +354,31 @@ static void history_dir(struct sim *sim)
 		fail_msg("%s", command);
 }
 
-/* True when no violation was found. `crash_in` steps from the start of the first run; 0 = as the
- * seed says. */
-static bool history(uint64_t seed, uint32_t crash_in, bool trace, struct sim_stats *stats)
+/* How a history begins; 0 and NULL = as the seed says. */
+struct beginning {
+	uint64_t seed;
+	uint32_t crash_in; /* steps from the start of the first run */
+	const char *task;  /* of the first run */
+	bool trace;
+};
+
+/* True when no violation was found. */
+static bool history(const struct beginning *beginning, struct sim_stats *stats)
 {
-	static const char *const tasks[] = {"login", "login", "hash", "unproved"};
+	static const char *const tasks[] = {"login", "ordered", "hash", "unproved", "login"};
 	struct sim *sim = calloc(1, sizeof(*sim));
 	struct error error = {.text = ""};
 	struct told told = {.sim = sim};
+	uint64_t seed = beginning->seed;
+	uint32_t crash_in = beginning->crash_in;
+	const char *task = beginning->task;
 	bool good;
 
 	sim->seed = seed;
 	sim->rng = seed * 0x9E3779B97F4A7C15 + 1;
 	sim->policy = policy;
 	sim->stats = stats;
-	sim->trace = trace;
+	sim->trace = beginning->trace;
 	random_seed(seed);
 	sim_clock_init(&sim->clock);
 	world_init(sim);
@@ -351,9 +387,10 @@ static bool history(uint64_t seed, uint32_t crash_in, bool trace, struct sim_sta
 	if (vault_write(sim->vault, tell_apply, &told, &error) != ERR_OK)
 		fail_msg("tell: %s", error.text);
 	for (uint32_t runs = 1 + sim_below(sim, 3); runs > 0 && sim->violation == NULL; runs--) {
-		history_run(sim, tasks[sim_below(sim, 4)]);
+		history_run(sim, task != NULL ? task : tasks[sim_below(sim, 5)]);
 		history_steps(sim, crash_in > 0 ? crash_in : sim_below(sim, 120));
 		crash_in = 0;
+		task = NULL;
 	}
 	history_calm(sim);
 	stats->histories++;
@@ -378,7 +415,7 @@ static void test_histories(void **state)
 	(void)state;
 	sim_bug = BUG_NONE;
 	for (uint64_t seed = 1; seed <= HISTORIES; seed++)
-		assert_true(history(seed, 0, false, &stats));
+		assert_true(history(&(struct beginning){.seed = seed}, &stats));
 	printf("%llu histories, %llu steps, %llu crashes, %llu late; success %llu failed %llu "
 	       "unverified %llu "
 	       "skipped %llu; settled: success %llu failed %llu mismatch %llu; resent %llu refused "
@@ -393,6 +430,12 @@ static void test_histories(void **state)
 	    (unsigned long long)stats.refused, (unsigned long long)stats.retried,
 	    (unsigned long long)stats.not_asked, (unsigned long long)stats.hash,
 	    (unsigned long long)stats.old_unknown);
+	printf("privileged %llu put back %llu of them lost %llu cut off %llu told %llu targeted "
+	       "%llu by the next proof %llu\n",
+	    (unsigned long long)stats.privileged, (unsigned long long)stats.put_back,
+	    (unsigned long long)stats.put_back_lost, (unsigned long long)stats.cut_off,
+	    (unsigned long long)stats.told, (unsigned long long)stats.targeted,
+	    (unsigned long long)stats.by_next_proof);
 	/* Every transition of a record's life was taken. */
 	assert_true(
 	    stats.success > 0 && stats.failed > 0 && stats.unverified > 0 && stats.skipped > 0);
@@ -400,6 +443,8 @@ static void test_histories(void **state)
 	    stats.settled_success > 0 && stats.settled_failed > 0 && stats.settled_mismatch > 0);
 	assert_true(stats.resent > 0 && stats.refused > 0 && stats.retried > 0 && stats.late > 0);
 	assert_true(stats.not_asked > 0 && stats.hash > 0 && stats.old_unknown > 0);
+	assert_true(stats.privileged > 0 && stats.put_back > 0 && stats.cut_off > 0);
+	assert_true(stats.targeted > 0 && stats.by_next_proof > 0);
 }
 
 /* The same history again and again, each time cut one step later. */
@@ -409,10 +454,30 @@ static void test_crash_at_every_step(void **state)
 	sim_bug = BUG_NONE;
 	for (uint32_t step = 1; step <= 100; step++) {
 		struct sim_stats stats = {0};
+		struct beginning beginning = {.seed = 100000 + step % 3, .crash_in = step};
 
-		assert_true(history(100000 + step % 3, step, false, &stats));
+		assert_true(history(&beginning, &stats));
 		assert_true(stats.crashes > 0);
 	}
+}
+
+/* The same for the accounts that assets are entered with. */
+static void test_crash_at_every_step_of_the_privileged(void **state)
+{
+	struct sim_stats stats = {0};
+
+	(void)state;
+	sim_bug = BUG_NONE;
+	for (uint32_t step = 1; step <= 200; step++) {
+		struct beginning beginning = {
+		    .seed = 200000 + step % 5,
+		    .crash_in = 1 + step / 4,
+		    .task = "entries",
+		};
+
+		assert_true(history(&beginning, &stats));
+	}
+	assert_true(stats.privileged > 0 && stats.put_back > 0 && stats.cut_off > 0);
 }
 
 static void test_bugs_are_caught(void **state)
@@ -420,16 +485,20 @@ static void test_bugs_are_caught(void **state)
 	(void)state;
 	for (enum sim_bug bug = BUG_NONE + 1; bug < BUG_COUNT; bug++) {
 		struct sim_stats stats = {0};
-		uint64_t seed = 1;
+		/* The last of them are about the accounts that assets are entered with. */
+		struct beginning beginning = {
+		    .seed = 1,
+		    .task = bug >= BUG_PUT_BACK_MUTE ? "entries" : NULL,
+		};
 
 		sim_bug = bug;
-		while (seed <= BUG_HISTORIES && history(seed, 0, false, &stats))
-			seed++;
+		while (beginning.seed <= BUG_HISTORIES && history(&beginning, &stats))
+			beginning.seed++;
 		sim_bug = BUG_NONE;
-		if (seed > BUG_HISTORIES)
+		if (beginning.seed > BUG_HISTORIES)
 			fail_msg("not caught: %s", sim_bug_name(bug));
-		printf(
-		    "%-36s caught by history %llu\n", sim_bug_name(bug), (unsigned long long)seed);
+		printf("%-36s caught by history %llu\n", sim_bug_name(bug),
+		    (unsigned long long)beginning.seed);
 	}
 }
 
@@ -442,7 +511,7 @@ static int run_under_valgrind(void)
 	bool good = true;
 
 	for (uint64_t seed = 1; seed <= 8; seed++)
-		good = history(seed, 0, false, &stats) && good;
+		good = history(&(struct beginning){.seed = seed}, &stats) && good;
 	return good ? 0 : 1;
 }
 
@@ -451,19 +520,25 @@ static int replay(int argc, char **argv)
 	struct sim_stats stats = {0};
 	uint64_t seed = 1, count = 1;
 	bool trace = false, good = true;
+	const char *task = NULL;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--trace") == 0)
 			trace = true;
 		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
 			seed = strtoull(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "--task") == 0)
+			task = argv[++i];
 		else if (i + 1 < argc && strcmp(argv[i], "--count") == 0)
 			count = strtoull(argv[++i], NULL, 10);
 		else if (i + 1 < argc && strcmp(argv[i], "--bug") == 0)
 			sim_bug = (enum sim_bug)strtoul(argv[++i], NULL, 10) % BUG_COUNT;
 	}
-	for (; count > 0; count--)
-		good = history(seed++, 0, trace, &stats) && good;
+	for (; count > 0; count--) {
+		struct beginning beginning = {.seed = seed++, .task = task, .trace = trace};
+
+		good = history(&beginning, &stats) && good;
+	}
 	return good ? 0 : 1;
 }
 
@@ -493,6 +568,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_histories),
 	    cmocka_unit_test(test_crash_at_every_step),
+	    cmocka_unit_test(test_crash_at_every_step_of_the_privileged),
 	    cmocka_unit_test(test_bugs_are_caught),
 	};
 	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";

@@ -16,6 +16,11 @@ struct sim_session {
 	enum wire_job_kind kind;
 	char account[ACCOUNT_NAME_SIZE];
 	char secret[SIM_SECRET_SIZE];
+	char become[SIM_SECRET_SIZE];
+	enum wire_become becoming;
+	enum wire_proof proof;
+	bool targeted;
+	bool puts_back;
 	wire_done_fn done;
 	void *arg;
 };
@@ -49,15 +54,36 @@ static void job_open(struct sim_session *session, struct wire_result *result)
 static void job_admin(
     struct sim_session *session, struct sim_account *account, struct wire_result *result)
 {
-	if (world_login(session->sim, account, session->secret))
-		return;
-	result->fault = FAULT_AUTH;
-	result->failed_attempts = 1;
+	struct sim_account *asked = session->becoming == WIRE_BECOME_SUDO ? account : NULL;
+
+	if (session->becoming == WIRE_BECOME_SU)
+		asked = world_account(session->sim, session->asset, "root");
+	result->targeted = session->targeted = strcmp(session->asset, "targeted") == 0;
+	if (!world_login(session->sim, account, session->secret))
+		result->fault = FAULT_AUTH;
+	else if (asked != NULL && !world_login(session->sim, asked, session->become))
+		result->fault = FAULT_BECOME_PASSWORD;
+	result->failed_attempts = result->fault != FAULT_NONE;
+}
+
+/* `db` may not log in. */
+static bool login_is_barred(const struct sim_session *session)
+{
+	return strcmp(session->account, "db") == 0;
+}
+
+static void job_methods(const struct sim_session *session, struct wire_result *result)
+{
+	if (login_is_barred(session))
+		result->finding = FINDING_NO_PROOF;
 }
 
 static void job_check(struct sim_session *session, struct wire_result *result)
 {
-	if (!session->sim->calm && sim_chance(session->sim, 4))
+	if (session->proof == WIRE_PROOF_LOGIN && login_is_barred(session) &&
+	    sim_chance(session->sim, 50))
+		result->finding = FINDING_NO_PROOF; /* else METHODS says it */
+	else if (!session->sim->calm && sim_chance(session->sim, 4))
 		result->finding = FINDING_LOCKED;
 }
 
@@ -69,7 +95,9 @@ static void job_change(
 
 	result->sent = true;
 	result->ended = true;
-	if (dice < 12) { /* sent, and no end seen */
+	if (session->puts_back && dice % 2 == 0)
+		dice = 0; /* what is rare by itself */
+	if (dice < 12) {  /* sent, and no end seen */
 		job_lost(session, result);
 		result->ended = false;
 		world_apply_later(sim, account, session->secret);
@@ -80,7 +108,10 @@ static void job_change(
 		result->fault = FAULT_REFUSED;
 		world_apply(sim, account, session->secret);
 	} else if (dice < 27) { /* accepts, and does not apply */
-	} else if (dice < 29) { /* never left */
+	} else if (dice < (world_is_privileged(sim, account->asset, account->name) ? 40 : 31)) {
+		/* accepts, and applies something else */
+		world_apply(sim, account, "cut");
+	} else if (dice < 42) { /* never left */
 		result->sent = result->ended = false;
 		job_lost(session, result);
 	} else {
@@ -91,7 +122,9 @@ static void job_change(
 static void job_prove(
     struct sim_session *session, struct sim_account *account, struct wire_result *result)
 {
-	if (world_login(session->sim, account, session->secret)) {
+	if (session->kind == WIRE_PROVE && login_is_barred(session)) {
+		result->fault = FAULT_NO_METHOD;
+	} else if (world_login(session->sim, account, session->secret)) {
 		result->verdict = VERDICT_MATCH;
 	} else {
 		result->verdict = VERDICT_MISMATCH;
@@ -118,7 +151,7 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 	}
 	switch (session->kind) {
 	case WIRE_OPEN: job_open(session, result); break;
-	case WIRE_METHODS: break;
+	case WIRE_METHODS: job_methods(session, result); break;
 	case WIRE_ADMIN:
 	case WIRE_LOGIN: job_admin(session, account, result); break;
 	case WIRE_CHECK: job_check(session, result); break;
@@ -171,22 +204,89 @@ static struct wire_session *sim_session_new(struct wires *wires, const struct wi
 	return &session->session;
 }
 
-/* Durable before sent: what a wire is told to set is the committed pending version. */
+static bool version_is(
+    struct vault_txn *txn, const struct account *account, uint32_t version, const char *wanted)
+{
+	struct secret *secret = NULL;
+	struct error error;
+	bool is = version != 0 &&
+		  version_open(txn, account, version, &secret, NULL, &error) == ERR_OK &&
+		  strcmp(secret_data(secret), wanted) == 0;
+
+	secret_free(secret);
+	return is;
+}
+
+/*
+ * Durable before sent: what a wire is told to set is the committed pending version; or the current
+ * one, where it is durably said that this is put back.
+ */
 static void check_durable(struct sim_session *session)
 {
 	struct vault_txn *txn = vault_read(session->sim->vault);
 	struct account account;
-	struct secret *secret = NULL;
-	struct error error;
+	struct record record;
+	bool good = account_get(txn, session->asset, session->account, SECRET_PASSWORD, &account) ==
+			ERR_OK &&
+		    account.pending != 0;
 
-	if (account_get(txn, session->asset, session->account, SECRET_PASSWORD, &account) !=
-		ERR_OK ||
-	    account.pending == 0 ||
-	    version_open(txn, &account, account.pending, &secret, NULL, &error) != ERR_OK ||
-	    strcmp(secret_data(secret), session->secret) != 0)
+	session->puts_back = good && !version_is(txn, &account, account.pending, session->secret);
+	if (session->puts_back) {
+		good = version_is(txn, &account, account.current, session->secret) &&
+		       record_get(txn, &account.pending_record, &record) == ERR_OK &&
+		       strcmp(record.reason, "put_back") == 0;
+		session->sim->stats->put_back++;
+	}
+	if (!good)
 		sim_violation(
 		    session->sim, "sent before durable", "%s %s", session->asset, session->account);
-	secret_free(secret);
+	vault_read_end(txn);
+}
+
+struct others {
+	const struct sim *sim;
+	const char *asset;
+	bool found;
+};
+
+static bool others_open(void *arg, const struct record *record)
+{
+	struct others *others = arg;
+
+	others->found = strcmp(record->asset, others->asset) == 0 &&
+			!world_is_privileged(others->sim, record->asset, record->account) &&
+			(record->status == STATUS_PLANNED || record->status == STATUS_STAGED);
+	return !others->found;
+}
+
+/* The accounts that an asset is entered with come last, and with a lifeline; and while one of them
+ * is in doubt nothing else is sent there. */
+static void check_order(struct sim_session *session)
+{
+	struct sim *sim = session->sim;
+	const struct asset *asset = policy_asset_find(sim->policy, session->asset);
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct others others = {.sim = sim, .asset = session->asset};
+	const struct id first = {{0}};
+	struct account account;
+	struct record record;
+
+	if (!world_is_privileged(sim, session->asset, session->account)) {
+		if (account_get_in_doubt(txn, asset->name, asset->admin, &account) == ERR_OK)
+			sim_violation(sim, "sent while the way in is in doubt", "%s %s",
+			    session->asset, session->account);
+	} else if (session->targeted) {
+		sim_violation(
+		    sim, "changed without a lifeline", "%s %s", session->asset, session->account);
+	} else if (account_get_in_doubt(txn, asset->name, session->account, &account) == ERR_OK &&
+		   record_get(txn, &account.pending_record, &record) == ERR_OK &&
+		   record.status == STATUS_STAGED) {
+		record_each(txn, &record.execution, &first, others_open, &others);
+		if (others.found)
+			sim_violation(sim, "a privileged account is not the last", "%s %s",
+			    session->asset, session->account);
+		sim->stats->privileged++;
+	}
 	vault_read_end(txn);
 }
 
@@ -201,6 +301,9 @@ static void sim_submit(
 	if (job->account != NULL)
 		snprintf(session->account, sizeof(session->account), "%s", job->account);
 	copy_secret(session->secret, job->secret);
+	copy_secret(session->become, job->become_secret);
+	session->becoming = job->become;
+	session->proof = job->proof;
 	session->done = done;
 	session->arg = arg;
 	session->timer.fn = job_answer;
@@ -209,6 +312,7 @@ static void sim_submit(
 		struct sim_account *account = world_account(sim, session->asset, session->account);
 
 		check_durable(session);
+		check_order(session);
 		if (strcmp(account->believed, session->secret) != 0)
 			account->believed[0] = '\0'; /* a new send: the old word is not the last */
 	}

@@ -96,12 +96,62 @@ struct sim_account *world_account(struct sim *sim, const char *asset, const char
 	return NULL;
 }
 
+bool world_is_privileged(const struct sim *sim, const char *asset, const char *name)
+{
+	const struct asset *at = policy_asset_find(sim->policy, asset);
+
+	return strcmp(at->admin, name) == 0 ||
+	       (at->become == BECOME_SU && strcmp(name, "root") == 0);
+}
+
+struct telling {
+	const struct sim_account *account;
+};
+
+static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	const struct telling *telling = arg;
+	const struct sim_account *at = telling->account;
+	struct secret *secret = secret_from(at->live, strlen(at->live));
+	struct account account;
+	enum err err =
+	    account_tell(txn, at->asset, at->name, SECRET_PASSWORD, secret, NULL, &account, error);
+
+	secret_free(secret);
+	return err;
+}
+
+void world_tell(struct sim *sim, struct sim_account *account)
+{
+	struct telling telling = {.account = account};
+	struct error error = {.text = ""};
+	char secret[SIM_SECRET_SIZE];
+
+	snprintf(secret, sizeof(secret), "told-%llu", (unsigned long long)++sim->stats->told);
+	world_apply(sim, account, secret);
+	account->fails = 0;
+	if (vault_write(sim->vault, tell_apply, &telling, &error) != ERR_OK)
+		sim_violation(sim, "what someone tells is not taken", "%s", error.text);
+}
+
 void world_apply(struct sim *sim, struct sim_account *account, const char *secret)
 {
 	sim_trace(sim, "    %s %s is now %s", account->asset, account->name, secret);
 	snprintf(account->live, sizeof(account->live), "%s", secret);
 	if (strcmp(account->believed, secret) != 0)
 		account->believed[0] = '\0';
+}
+
+/* A verdict, whatever it was, says that nothing is under way any more. */
+static bool late_is_expected(const struct sim_late *late)
+{
+	struct vault_txn *txn = vault_read(late->sim->vault);
+	struct account account;
+	bool expected = account_get_in_doubt(
+			    txn, late->account->asset, late->account->name, &account) == ERR_OK;
+
+	vault_read_end(txn);
+	return expected;
 }
 
 static void late_arrives(void *arg)
@@ -114,6 +164,9 @@ static void late_arrives(void *arg)
 	if (late->account->believed[0] != '\0' &&
 	    strcmp(late->account->believed, late->secret) != 0)
 		sim_violation(sim, "a send arrives after its account was believed settled", "%s %s",
+		    late->account->asset, late->account->name);
+	if (!late_is_expected(late))
+		sim_violation(sim, "a send arrives after its account was settled", "%s %s",
 		    late->account->asset, late->account->name);
 	world_apply(sim, late->account, late->secret);
 	late_free(late);

@@ -1,20 +1,34 @@
-settings { change_deadline = "5s", retention = { versions = 4 } }
+settings { change_deadline = "5s", secure_mode = false, retention = { versions = 4 } }
 
 rule "plain" { length = 16, lower = 1, upper = 1, digit = 1, symbol = 0 }
 
+-- Entered as root.
 asset "alpha" {
 	address = "192.0.2.1", platform = "linux", admin = "root",
 	accounts = { "app", "svc" },
 }
+-- By an account that becomes root by sudo with its own password.
 asset "beta" {
-	address = "192.0.2.2", platform = "linux", admin = "root",
-	accounts = { "app" },
+	address = "192.0.2.2", platform = "linux", admin = "ops", become = "sudo",
+	accounts = { "app" }, lockout = { limit = 6 },
 }
+-- `db` may not log in.
 asset "gamma" {
 	address = "192.0.2.3", platform = "linux", admin = "root",
 	accounts = { "app", "db", "svc" },
 }
+-- sudo for single commands only.
+asset "targeted" {
+	address = "192.0.2.4", platform = "linux", admin = "ops", become = "sudo",
+	accounts = { "app" },
+}
 
 task "login" { accounts = "*", nodes = { "/" }, secret = random "plain", verify = "login" }
 task "hash" { accounts = "*", nodes = { "/" }, secret = random "plain", verify = "hash" }
+task "ordered" {
+	accounts = "*", nodes = { "/" }, secret = random "plain", verify = { "login", "hash" },
+}
+task "entries" {
+	accounts = { "root", "ops" }, nodes = { "/" }, secret = random "plain", verify = "login",
+}
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }

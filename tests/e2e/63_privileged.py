@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""The account that an asset is entered with: changed last, with a lifeline, and settled first.
+
+What opens is asked of the assets' own shadow files, after kills at each step of its own change too.
+"""
+# time limit: 200
+
+import os
+
+from harness import PASSWORD, WORK, Fleet, Ops, main, ssh_opens
+
+CRASH = os.path.join(os.environ["BUILD"], "..", "crash", "lockstep")
+TASKS = """
+task "entries" { accounts = { "ops", "root" }, nodes = { "/" }, secret = random "plain" }
+task "two" { accounts = { "ops", "root" }, assets = { "asset1", "asset2" },
+	secret = random "plain" }
+task "cut" { accounts = "ops", assets = { "asset4" }, secret = random "plain" }
+task "unproved" { accounts = "ops", assets = { "asset1" }, secret = random "plain",
+	verify = false }
+task "all" { accounts = "*", nodes = { "/" }, secret = random "plain" }
+"""
+# `chpasswd` of asset 4 says yes and sets something else, once for each time that /cut is made.
+CUT = r"""
+mv /usr/sbin/chpasswd /usr/sbin/chpasswd.real
+cat >/usr/sbin/chpasswd <<'END'
+#!/bin/sh
+if rm /cut 2>/dev/null; then
+	sed 's/^\([^:]*:.....\).*/\1/' | /usr/sbin/chpasswd.real
+else
+	exec /usr/sbin/chpasswd.real
+fi
+END
+chmod 755 /usr/sbin/chpasswd
+"""
+# Where a kill leaves the change of a privileged account, in the order of its life.
+CORE = (
+    "core.staging core.staged core.sending core.sent core.changed core.attempt_login "
+    "core.attempt_answered core.ending core.ended"
+).split()
+WIRE = "wire.change_received wire.sending wire.sent wire.end_seen wire.changed wire.proved".split()
+PUT_BACK = "core.putting_back core.put_back_sent core.put_back_answered".split()
+
+fleet = ops = None
+
+
+def setup():
+    global fleet, ops
+    path = os.path.join(WORK, "cut")
+    with open(path, "w") as file:
+        file.write(CUT)
+    fleet = Fleet("1", "2:root", "3:nopasswd", f"4:accounts=app,setup={path}")
+    rows = [
+        (f"asset{n}", a, p, *(("root", "none") if n == 2 else ("ops", "sudo")), "app")
+        for n, (a, p, _) in sorted(fleet.assets.items())
+    ]
+    ops = Ops(fleet, rows=rows, settings="secure_mode = false,", more=TASKS, deadline="500ms")
+    ops.tell(*[("*", account, PASSWORD) for account in ("ops", "root", "app")])
+
+
+def admin(n):
+    return "root" if n == 2 else "ops"
+
+
+def check_admins(numbers=(1, 2, 3, 4)):
+    for n in numbers:
+        ops.check_all_open((admin(n),), [n])
+
+
+def test_it_is_changed_last():
+    done = ops.json("run", "all")
+    assert done["success"] == done["total"] == 8, done
+    for n in fleet.assets:
+        own = ops.record(done["execution"], f"asset{n}", admin(n))
+        app = ops.record(done["execution"], f"asset{n}", "app")
+        assert own["sent"] > app["ended"], (own, app)
+        assert own["proof"] == "login" and own["sends"] == 1, own
+    check_admins()
+    ops.check_all_open(("app",))
+
+
+def test_one_name_is_an_account_on_each_asset():
+    secrets = {ops.reveal(f"asset{n}", "ops")["secret"] for n in (1, 3, 4)}
+    assert len(secrets) == 3 and PASSWORD not in secrets
+    for n in (1, 3):
+        address, port, _ = fleet.assets[n]
+        assert ssh_opens(address, port, "ops", ops.reveal(f"asset{n}", "ops")["secret"])
+        assert not ssh_opens(address, port, "ops", PASSWORD)
+
+
+def test_it_is_entered_with_the_new_secret():
+    for pinged in ops.json("asset", "ping", "*"):
+        assert pinged["status"] == "ok", pinged
+    done = ops.json("run", "all")
+    assert done["success"] == done["total"] == 8, done
+
+
+def test_the_old_secret_is_put_back():
+    before = ops.reveal("asset4", "ops")
+    fleet.sh(4, "touch", "/cut")
+    done = ops.json("run", "entries", expect=1)
+    record = ops.record(done["execution"], "asset4", "ops")
+    assert record["status"] == "failed" and record["error"]["code"] == "put_back", record
+    after = ops.reveal("asset4", "ops")
+    assert after["secret"] == before["secret"] and not after["in_doubt"], after
+    check_admins()
+
+
+def test_without_proof_it_is_left_alone():
+    done = ops.json("run", "unproved", expect=1)
+    record = ops.record(done["execution"], "asset1", "ops")
+    assert (record["status"], record["reason"]) == ("skipped", "no_proof"), record
+
+
+def killed(task, point, *, parent=False):
+    done = ops.run(
+        "run", task, "--json", env={"LOCKSTEP_CRASH": point + ("+parent" if parent else "")}
+    )
+    wanted = (-9,) if point.startswith("core.") or parent else (0, 1)
+    assert done.returncode in wanted, f"{point}: exit {done.returncode}\n{done.stderr}"
+
+
+def test_kills_at_each_step():
+    ops.lockstep = CRASH
+    for point in CORE + WIRE:
+        for parent in (point in WIRE,) if point != "wire.sent" else (False, True):
+            killed("two", point, parent=parent)
+            done = ops.json("run", "two")
+            assert done["success"] == done["total"] == 2, f"after {point}: {done}"
+            check_admins((1, 2))
+            print(f"      {point}{' and the core' if parent else ''}", flush=True)
+
+
+def test_kills_while_it_is_put_back():
+    """A cut change, and the only one that knew the way back is gone: told, or it opens."""
+    for point in PUT_BACK:
+        fleet.sh(4, "touch", "/cut")
+        killed("cut", point)
+        ops.run("run", "cut", "--json")
+        shown = ops.json("account", "show", "asset4", "ops")
+        assert shown["state"] in ("current", "mismatch"), f"after {point}: {shown}"
+        if shown["state"] == "mismatch":
+            kept = ops.reveal("asset4", "ops")
+            for one in [kept, *kept["candidates"]]:
+                assert not fleet.holds(4, "ops", one["secret"]), f"after {point}: {one}"
+            fleet.sh(4, "chpasswd", stdin=f"ops:{PASSWORD}\n")
+            ops.tell(("asset4", "ops", PASSWORD))
+        done = ops.json("run", "cut")
+        assert done["success"] == done["total"] == 1, f"after {point}: {done}"
+        check_admins((4,))
+        print(f"      {point}: {shown['state']}", flush=True)
+
+
+main()
