@@ -87,7 +87,9 @@ struct rotation_order {
 	const struct task *task;
 	const struct selected *items; /* all assets of the policy */
 	size_t count;
-	const char *trigger; /* "manual", "retry" */
+	/* Not 0: the new secret is that of this earlier version, of the only account in `items`. */
+	uint32_t restore;
+	const char *trigger; /* "manual", "retry", "restore" */
 };
 
 /* Plans and starts an execution; commits the plan before it returns, the work is done from the

@@ -11,6 +11,7 @@
 #include "cli/format.h"
 #include "cli/list.h"
 #include "cli/reveal.h"
+#include "cli/run.h"
 #include "cli/terminal.h"
 
 enum {
@@ -29,6 +30,7 @@ static int show_run(struct cli *);
 static int history_run(struct cli *);
 static int import_run(struct cli *);
 static int add_run(struct cli *);
+static int restore_run(struct cli *);
 
 static const struct argp_option list_options[] = {
     {"unmanaged", KEY_UNMANAGED, NULL, 0, "only those without a known secret", 0},
@@ -49,6 +51,11 @@ static const struct argp_option reveal_options[] = {
     {0},
 };
 
+static const struct argp_option restore_options[] = {
+    {"version", KEY_NUMBER, "N", 0, "the version: lockstep account show tells which are kept", 0},
+    {0},
+};
+
 const struct command account_commands[] = {
     {"account list", "[ASSET|GLOB|NODE...]", "show accounts and the state of their secrets",
 	list_options, 0, -1, list_run},
@@ -61,6 +68,8 @@ const struct command account_commands[] = {
     {"account import", "FILE", "tell many secrets, from CSV (- = stdin)", NULL, 1, 1, import_run},
     {"account reveal", "ASSET ACCOUNT", "show an account's secret", reveal_options, 2, 2,
 	reveal_run},
+    {"account restore", "ASSET ACCOUNT", "set an earlier version's secret again, and see it work",
+	restore_options, 2, 2, restore_run},
     {0},
 };
 
@@ -307,5 +316,21 @@ static int add_run(struct cli *cli)
 	if (status == SERVICE_OK)
 		status = add_password(cli, &password);
 	buf_clear(&password);
+	return status;
+}
+
+/* ── restore ─────────────────────────────────────────────────────────────────────────────── */
+
+static int restore_run(struct cli *cli)
+{
+	json_t *params = json_copy(cli->options), *result;
+	enum service_end end;
+	int status;
+
+	json_object_set_new(params, "asset", json_text(cli->args[0]));
+	json_object_set_new(params, "account", json_text(cli->args[1]));
+	end = cli_call(cli, "account.restore", params, &result);
+	status = run_print(cli, end, result);
+	json_decref(result);
 	return status;
 }

@@ -47,6 +47,8 @@ static const struct advice {
     {"limit", "it sent more than is allowed", "see what it prints at a login, then %R"},
     {"wire", "the process that spoke to it ended", "%R"},
     {"specified", "the secret that the task names cannot be set", "lockstep secret set, then %R"},
+    {"restore", "the earlier secret cannot be set",
+	"lockstep account show %A %U tells which are kept"},
     {"rule", "no secret could be made by the task's rule", "change the rule, then %R"},
     /* What came of it. */
     {"not_applied", "the asset said yes and did not change it", "see on the asset why, then %R"},

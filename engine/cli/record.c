@@ -21,6 +21,7 @@ enum {
 static int list_run(struct cli *);
 static int show_run(struct cli *);
 static int retry_run(struct cli *);
+static int restore_run(struct cli *);
 
 #define FILTER_OPTIONS                                                                             \
 	{"execution", KEY_EXECUTION, "ID", 0, "only of this execution", 0},                        \
@@ -49,6 +50,8 @@ const struct command record_commands[] = {
     {"record show", "ID", "show one record, and what to do next", NULL, 1, 1, show_run},
     {"record retry", "[ID...]", "run the accounts of records again, as the policy says now",
 	retry_options, 0, -1, retry_run},
+    {"record restore", "ID", "set again the secret that the account had before this record", NULL,
+	1, 1, restore_run},
     {0},
 };
 
@@ -177,6 +180,21 @@ static int retry_run(struct cli *cli)
 
 	json_object_set_new(params, "records", cli_args(cli));
 	end = cli_call(cli, "record.retry", params, &result);
+	status = run_print(cli, end, result);
+	json_decref(result);
+	return status;
+}
+
+/* ── restore ─────────────────────────────────────────────────────────────────────────────── */
+
+static int restore_run(struct cli *cli)
+{
+	json_t *params = json_object(), *result;
+	enum service_end end;
+	int status;
+
+	json_object_set_new(params, "record", json_text(cli->args[0]));
+	end = cli_call(cli, "record.restore", params, &result);
 	status = run_print(cli, end, result);
 	json_decref(result);
 	return status;

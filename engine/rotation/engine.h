@@ -33,6 +33,7 @@ struct run {
 	LIST_ENTRY(run) entry;
 	struct rotation *rotation;
 	enum rotation_kind kind;
+	uint32_t restore; /* the version that is set again; 0 = a new secret */
 	struct execution execution;
 	const struct task *task;
 	size_t open; /* lives that have not ended */

@@ -187,6 +187,7 @@ static struct run *run_new(struct rotation *rotation, const struct rotation_orde
 
 	run->rotation = rotation;
 	run->kind = order->kind;
+	run->restore = order->restore;
 	run->task = order->task;
 	execution->started_ms = rotation_wall(rotation);
 	execution->id = id_make(execution->started_ms);

@@ -47,9 +47,31 @@ static enum err stage_specified(struct life *life, struct error *error)
 	return error_set(error, err, "secret \"%s\": %s", name, why.text);
 }
 
+/* An earlier version's secret: it becomes a version of its own, seen to work like any other. */
+static enum err stage_earlier(struct life *life, struct error *error)
+{
+	uint32_t version = life->run->restore;
+	struct vault_txn *txn = vault_read(life->site->rotation->config.vault);
+	struct account account;
+	enum err err;
+
+	if (txn == NULL)
+		return error_set(error, ERR_IO, "the vault cannot be read any more");
+	err = account_get(
+	    txn, life->site->asset->name, life_account(life), life_kind(life), &account);
+	if (err == ERR_OK)
+		err = version_open(txn, &account, version, &life->write.fresh, NULL, error);
+	else
+		(void)error_set(error, err, "version %u is not kept any more", version);
+	vault_read_end(txn);
+	return err;
+}
+
 /* A fresh secret as the task says, into life->write. */
 static enum err stage_make(struct life *life, struct error *error)
 {
+	if (life->run->restore != 0)
+		return stage_earlier(life, error);
 	if (life_task(life)->source == SOURCE_SPECIFIED)
 		return stage_specified(life, error);
 	return rule_generate(life_task(life)->rule, life_account(life), &life->write.fresh, error);
@@ -57,6 +79,8 @@ static enum err stage_make(struct life *life, struct error *error)
 
 static const char *stage_fault(const struct life *life)
 {
+	if (life->run->restore != 0)
+		return "restore";
 	return life_task(life)->source == SOURCE_SPECIFIED ? "specified" : "rule";
 }
 
