@@ -80,6 +80,12 @@ enum rotation_kind {
 	 * always.
 	 */
 	ROTATION_REHEARSE,
+	/*
+	 * Sees whether the current secret works still, and sets none. A match is `success`, a
+	 * mismatch `failed`, no secret `skipped`; for all else `unverified` the reason says what
+	 * was found.
+	 */
+	ROTATION_VERIFY,
 };
 
 struct rotation_order {
@@ -89,7 +95,7 @@ struct rotation_order {
 	size_t count;
 	/* Not 0: the new secret is that of this earlier version, of the only account in `items`. */
 	uint32_t restore;
-	const char *trigger; /* "manual", "retry", "restore" */
+	const char *trigger; /* "manual", "retry", "restore", "verify" */
 };
 
 /* Plans and starts an execution; commits the plan before it returns, the work is done from the

@@ -209,6 +209,11 @@ enum err account_retire(struct vault_txn *, const char *asset, const char *name,
 enum err account_prove(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
     enum proof, struct error *error) MUST_CHECK;
 
+/* The current version was seen not to open the account any more: it is kept, and the account is in
+ * mismatch until a secret of it is seen to work or told. */
+enum err account_mismatch(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
+    struct error *error) MUST_CHECK;
+
 /* Facts of one version of the row's kind, or of all of them from the newest on. */
 enum err version_get(
     struct vault_txn *, const struct account *, uint32_t number, struct version *) MUST_CHECK;

@@ -30,6 +30,7 @@ static int show_run(struct cli *);
 static int history_run(struct cli *);
 static int import_run(struct cli *);
 static int add_run(struct cli *);
+static int verify_run(struct cli *);
 static int restore_run(struct cli *);
 
 static const struct argp_option list_options[] = {
@@ -68,6 +69,8 @@ const struct command account_commands[] = {
     {"account import", "FILE", "tell many secrets, from CSV (- = stdin)", NULL, 1, 1, import_run},
     {"account reveal", "ASSET ACCOUNT", "show an account's secret", reveal_options, 2, 2,
 	reveal_run},
+    {"account verify", "[ASSET|GLOB|NODE [ACCOUNT|GLOB]]",
+	"see whether the secrets that are kept still open the accounts", NULL, 0, 2, verify_run},
     {"account restore", "ASSET ACCOUNT", "set an earlier version's secret again, and see it work",
 	restore_options, 2, 2, restore_run},
     {0},
@@ -316,6 +319,25 @@ static int add_run(struct cli *cli)
 	if (status == SERVICE_OK)
 		status = add_password(cli, &password);
 	buf_clear(&password);
+	return status;
+}
+
+/* ── verify ──────────────────────────────────────────────────────────────────────────────── */
+
+static int verify_run(struct cli *cli)
+{
+	json_t *params = json_object(), *assets = json_array(), *result;
+	enum service_end end;
+	int status;
+
+	if (cli->arg_count > 0)
+		json_array_append_new(assets, json_text(cli->args[0]));
+	json_object_set_new(params, "assets", assets);
+	if (cli->arg_count > 1)
+		json_object_set_new(params, "account", json_text(cli->args[1]));
+	end = cli_call(cli, "account.verify", params, &result);
+	status = run_print(cli, end, result);
+	json_decref(result);
 	return status;
 }
 

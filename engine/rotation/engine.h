@@ -93,6 +93,7 @@ struct life_write {
 	bool retire;	      /* pending leaves the stages */
 	enum version_end end; /* as what */
 	bool prove_old;	      /* current was seen to work */
+	bool mismatch;	      /* current was seen not to */
 };
 
 struct life {
@@ -111,6 +112,7 @@ struct life {
 
 	uint64_t ready_ms; /* monotonic: not before */
 	bool working;	   /* in its site's visit now */
+	bool checked;	   /* verifying: the asset can say why a login is refused */
 	bool reported;	   /* ROTATION_RECORD_ENDED was said */
 	bool refused;	   /* the last change was refused */
 	bool end_seen;	   /* and its end was seen: nothing of it can arrive any more */
@@ -261,6 +263,8 @@ void proofs_of_task(struct life *);
 void proofs_of_doubt(struct life *);
 /* The method in use is not possible: on to the next. False when there is none. */
 bool proofs_next(struct life *, const char *why);
+/* This one, and no other. */
+void proofs_only(struct life *, enum wire_proof);
 /* False for verify = false. */
 bool life_asks_proof(const struct life *);
 /* The method in use; by login where none is asked for and one is needed. */
@@ -271,6 +275,18 @@ enum proof life_proof(const struct life *); /* as the vault names it */
 
 /* Makes the new secret, durable as the pending version, and sends it. Everything was checked. */
 void life_stage(struct life *);
+
+/* ── verify.c ── */
+
+/* True for a life that sets nothing. */
+bool life_verifies(const struct life *);
+/* Its turn. */
+void verify_begin(struct life *);
+void verify_not_visited(struct life *);
+/* The account was checked: tries the current secret. */
+void verify_try(struct life *);
+/* Nothing can be said, and this is why. */
+void verify_unknown(struct life *, const struct wire_result *);
 
 /* ── rehearse.c ── */
 

@@ -36,6 +36,8 @@ void life_begin(struct life *life)
 	if (life->doubt) {
 		proofs_of_doubt(life);
 		settle_begin(life);
+	} else if (life_verifies(life)) {
+		verify_begin(life);
 	} else {
 		proofs_of_task(life);
 		life_visit(life);
@@ -53,6 +55,10 @@ void life_not_visited(struct life *life)
 	const struct visit *visit = life->site->visit;
 
 	life->free_at_ms = visit->free_at_ms;
+	if (life_verifies(life)) {
+		verify_not_visited(life);
+		return;
+	}
 	if (lifeline_cut(life)) {
 		settle_neither(life);
 		return;
@@ -74,7 +80,7 @@ static void life_visited(void *arg)
 		life_not_visited(life);
 	else if (life->doubt)
 		settle_with_visit(life);
-	else if (lifeline_missing(life) != NULL)
+	else if (!life_verifies(life) && lifeline_missing(life) != NULL)
 		life_left_alone(life, lifeline_missing(life), "");
 	else
 		life_check(life);
@@ -89,10 +95,19 @@ void life_visit(struct life *life)
 
 static void life_found(struct life *life, const struct wire_result *result)
 {
+	bool asked = life->doubt || life_verifies(life);
+
 	life_error(life, life->doubt ? "uncertain" : "",
 	    life->doubt ? finding_name(result->finding) : "", result->text);
-	life_end(
-	    life, life->doubt ? STATUS_UNVERIFIED : STATUS_SKIPPED, finding_name(result->finding));
+	life_end(life, asked ? STATUS_UNVERIFIED : STATUS_SKIPPED, finding_name(result->finding));
+}
+
+static void life_go_on(struct life *life)
+{
+	if (life_verifies(life))
+		verify_try(life);
+	else
+		life_stage(life);
 }
 
 /* The proof that was asked about is not possible: perhaps the next one is. */
@@ -116,7 +131,7 @@ static void life_prepared(struct life *life, const struct wire_result *result)
 	else if (result->finding != FINDING_OK)
 		life_no_proof(life, result);
 	else
-		life_stage(life);
+		life_go_on(life);
 }
 
 static void life_checked(void *arg, const struct wire_result *result)
@@ -136,7 +151,7 @@ static void life_checked(void *arg, const struct wire_result *result)
 	} else if (life_asks_proof(life) && life_method(life) == WIRE_PROOF_LOGIN) {
 		attempt_prepare(life, life_prepared);
 	} else {
-		life_stage(life);
+		life_go_on(life);
 	}
 }
 
@@ -176,6 +191,8 @@ void life_fault(struct life *life, const struct wire_result *result)
 	life_error(life, retry ? "retry" : "permanent", fault_name(result->fault), result->text);
 	if (life_may_retry(life, result->fault))
 		life_retry_later(life);
+	else if (life_verifies(life))
+		verify_unknown(life, result);
 	else
 		life_end(life, STATUS_FAILED, "");
 }

@@ -44,6 +44,8 @@ static enum err life_apply_version(struct vault_txn *txn, struct life *life, str
 
 	if (write->prove_old)
 		err = account_prove(txn, asset, name, kind, write->method, error);
+	if (err == ERR_OK && write->mismatch)
+		err = account_mismatch(txn, asset, name, kind, error);
 	if (err == ERR_OK && write->fresh != NULL)
 		err = account_stage(
 		    txn, asset, name, kind, write->fresh, &life->record.id, account, error);
@@ -227,8 +229,8 @@ void life_no_budget(struct life *life)
 	    "one more refused login could lock an account of this asset; the next attempt may be "
 	    "made at %s",
 	    text_rfc3339(when, life->free_at_ms));
-	if (life->doubt || life->account.pending != 0) {
-		life_error(life, "uncertain", "probe_budget", text);
+	if (life->doubt || life->account.pending != 0 || life_verifies(life)) {
+		life_error(life, life_verifies(life) ? "retry" : "uncertain", "probe_budget", text);
 		life_end(life, STATUS_UNVERIFIED, "probe_budget");
 	} else {
 		life_error(life, "retry", "probe_budget", text);
@@ -253,5 +255,6 @@ void life_retry_later(struct life *life)
 	life->record.staged_ms = life->record.sent_ms = 0;
 	life->record.new_version = 0;
 	life->record.proof = PROOF_NONE;
+	attempt_close(&life->attempt);
 	life_write(life, life_retry_written);
 }

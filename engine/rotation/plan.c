@@ -35,6 +35,24 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
 	return visit_lack(txn, asset) == NULL ? NULL : "no_admin";
 }
 
+/* Of an account that is to be verified: which of its secrets is held? */
+static const char *plan_verify(
+    struct record *record, const struct life *other, struct vault_txn *txn)
+{
+	struct account account;
+
+	if (other != NULL)
+		return "busy";
+	for (int kind = 0; kind < SECRET_KIND_COUNT; kind++) {
+		record->kind = (enum secret_kind)kind;
+		if (account_get(txn, record->asset, record->account, record->kind, &account) ==
+			ERR_OK &&
+		    account.current != 0)
+			return NULL;
+	}
+	return "no_secret";
+}
+
 static void plan_record(
     struct record *record, const struct run *run, const struct selected *item, uint64_t now_ms)
 {
@@ -107,8 +125,8 @@ static enum err plan_apply(struct vault_txn *txn, void *arg, struct error *error
 	return err == ERR_OK ? ERR_OK : error_set(error, err, "the plan cannot be written");
 }
 
-/* A rehearsal settles nothing: what is in doubt is all that it can say of the account. */
-static void plan_foresee_doubt(struct record *record, struct vault_txn *txn, uint64_t now_ms)
+/* What changes nothing settles nothing: that it is in doubt is all that can be said of it. */
+static void plan_leave_doubt(struct record *record, struct vault_txn *txn, uint64_t now_ms)
 {
 	struct account account;
 
@@ -135,16 +153,19 @@ static enum err plan_decide(struct plan *plan, struct error *error)
 		const struct selected *item = &plan->order->items[i];
 		struct site *site = rotation_site(rotation, item->asset->name);
 		const struct life *other = site_life_of(site, item->account);
-		const char *reason = plan_skip(rotation, item, other, txn);
+		struct record *record = &plan->records[i];
+		const char *reason;
 
-		plan_record(&plan->records[i], plan->run, item, now_ms);
-		if (reason != NULL)
-			record_skip(&plan->records[i], reason, other, now_ms);
-		if (reason != NULL && strcmp(reason, "no_admin") == 0)
-			snprintf(plan->records[i].error_message, MESSAGE_SIZE, "%s",
+		plan_record(record, plan->run, item, now_ms);
+		reason = plan->run->kind == ROTATION_VERIFY ? plan_verify(record, other, txn)
+							    : plan_skip(rotation, item, other, txn);
+		if (plan->run->kind != ROTATION_CHANGE)
+			plan_leave_doubt(record, txn, now_ms);
+		if (reason != NULL && record->status == STATUS_PLANNED)
+			record_skip(record, reason, other, now_ms);
+		if (strcmp(record->reason, "no_admin") == 0)
+			snprintf(record->error_message, sizeof(record->error_message), "%s",
 			    visit_lack(txn, item->asset));
-		if (plan->run->kind == ROTATION_REHEARSE)
-			plan_foresee_doubt(&plan->records[i], txn, now_ms);
 	}
 	vault_read_end(txn);
 	return ERR_OK;

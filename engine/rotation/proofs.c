@@ -99,6 +99,11 @@ void proofs_of_doubt(struct life *life)
 		proofs_add(life, all[i]);
 }
 
+void proofs_only(struct life *life, enum wire_proof proof)
+{
+	life->proofs = (struct proofs){.list = {proof}, .count = 1};
+}
+
 bool life_asks_proof(const struct life *life)
 {
 	return life->proofs.count > 0;

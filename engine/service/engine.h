@@ -72,6 +72,7 @@ enum service_end account_history(struct request *);
 enum service_end account_reveal(struct request *);
 enum service_end account_import(struct request *);
 enum service_end account_add(struct request *);
+enum service_end account_verify(struct request *);
 enum service_end account_restore(struct request *);
 enum service_end run_task(struct request *);
 enum service_end execution_list(struct request *);

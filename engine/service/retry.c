@@ -24,6 +24,12 @@ static bool retry_task(struct retry *retry, const struct record *record)
 {
 	struct request *request = retry->request;
 
+	if (record->task[0] == '\0') {
+		request_fail(request, SERVICE_USAGE,
+		    "that record is of a verify, which sets nothing: lockstep account verify %s %s",
+		    record->asset, record->account);
+		return false;
+	}
 	if (retry->task != NULL && strcmp(retry->task->name, record->task) != 0) {
 		request_fail(request, SERVICE_USAGE,
 		    "these records are of two tasks, \"%s\" and \"%s\": retry one task's at a "

@@ -28,6 +28,7 @@ static const struct method {
     {"account.reveal", account_reveal, NEEDS_POLICY},
     {"account.import", account_import, NEEDS_POLICY},
     {"account.add", account_add, NEEDS_POLICY},
+    {"account.verify", account_verify, NEEDS_POLICY},
     {"account.restore", account_restore, NEEDS_POLICY},
     {"run", run_task, NEEDS_POLICY},
     {"execution.list", execution_list, NEEDS_VAULT},

@@ -439,3 +439,15 @@ enum err account_prove(struct vault_txn *txn, const char *asset, const char *nam
 	err = version_put(txn, &account.id, &version);
 	return err == ERR_OK ? account_keep(txn, &account, NULL, error) : err;
 }
+
+enum err account_mismatch(struct vault_txn *txn, const char *asset, const char *name,
+    enum secret_kind kind, struct error *error)
+{
+	struct account account;
+	enum err err = account_load(txn, asset, name, kind, &account, error);
+
+	if (err != ERR_OK)
+		return err;
+	account.mismatch = true;
+	return account_keep(txn, &account, NULL, error);
+}
