@@ -81,6 +81,8 @@ static const struct advice {
 	"settings { secure_mode = false } lets it be rotated"},
     {"no_admin", "no privileged account with a secret",
 	"give it an admin in the inventory and its secret by lockstep account add, then %R"},
+    {"admin_refused", "other assets refused the privileged account's secret",
+	"tell the right one: lockstep account add %A ADMIN, then %R"},
     {"no_lifeline", "this is the account that changes the others, and nothing could mend it",
 	"allow it a shell in the asset's sudoers, then %R"},
     {"no_proof", "the proof that the task asks for is not possible there",

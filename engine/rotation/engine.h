@@ -40,6 +40,18 @@ struct run {
 	struct keep keep;
 };
 
+/* After this many assets a privileged account's secret that they refused is tried on no other. */
+#define REFUSALS_STOP 3
+
+/* A secret of a privileged account that assets refused (refusal.c). */
+struct refusal {
+	LIST_ENTRY(refusal) entry;
+	char *account;
+	struct secret *secret;
+	const struct site *sites[REFUSALS_STOP];
+	size_t count;
+};
+
 struct rotation {
 	struct rotation_config config;
 	const struct settings *settings;
@@ -48,7 +60,9 @@ struct rotation {
 	size_t site_count;
 	TAILQ_HEAD(, site) queue; /* with lives that are ready and no visit yet */
 	struct timer turn;	  /* dispatch */
-	uint32_t visits;	  /* in work */
+	LIST_HEAD(, refusal) refusals;
+	size_t refusal_count;
+	uint32_t visits; /* in work */
 	size_t lives;
 	uint32_t paused; /* durable steps that wait for room */
 	uint64_t started_ms;
@@ -254,6 +268,14 @@ void lifeline_settle(struct life *);
 bool lifeline_bars(const struct visit *);
 /* Neither of its secrets does. */
 bool lifeline_cut(const struct life *);
+
+/* ── refusal.c ── */
+
+/* The site refused this login. */
+void refusal_note(struct site *, const char *account, const struct secret *);
+/* True when enough sites did: it is tried no more. */
+bool refusal_stops(const struct rotation *, const char *account, const struct secret *);
+void refusals_clear(struct rotation *);
 
 /* ── proofs.c ── */
 

@@ -68,6 +68,7 @@ struct rotation *rotation_new(const struct rotation_config *config)
 	rotation->settings = policy_settings(config->policy);
 	rotation->started_ms = rotation_now(rotation);
 	LIST_INIT(&rotation->runs);
+	LIST_INIT(&rotation->refusals);
 	TAILQ_INIT(&rotation->queue);
 	sites_init(rotation);
 	return rotation;
@@ -85,6 +86,7 @@ void rotation_free(struct rotation *rotation)
 		keep_clear(&run->keep);
 		free(run);
 	}
+	refusals_clear(rotation);
 	free(rotation->sites);
 	free(rotation);
 }

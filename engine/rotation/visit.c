@@ -194,12 +194,16 @@ static void visit_keep_failed(struct visit *visit, const struct wire_result *res
 		visit->booked_root -= failed < visit->booked_root ? failed : visit->booked_root;
 }
 
+static void visit_note_refusal(struct visit *visit);
+
 static void visit_logged_in(void *arg, const struct wire_result *result)
 {
 	struct visit *visit = arg;
 
 	CRASH_POINT("core.admin_answered");
 	visit->result = *result;
+	if (result->fault == FAULT_AUTH)
+		visit_note_refusal(visit);
 	visit->open = result->fault == FAULT_NONE;
 	visit->targeted = result->targeted;
 	visit_keep_failed(visit, result);
@@ -242,6 +246,16 @@ static enum err visit_secrets_open(
 		    &secrets->password, NULL, error);
 	vault_read_end(txn);
 	return err;
+}
+
+static void visit_note_refusal(struct visit *visit)
+{
+	struct visit_secrets secrets = {.login = NULL};
+	struct error error;
+
+	if (visit_secrets_open(visit, &secrets, &error) == ERR_OK)
+		refusal_note(visit->site, visit->site->asset->admin, secrets.login);
+	visit_secrets_clear(&secrets);
 }
 
 static enum wire_become visit_become(const struct asset *asset)
@@ -436,6 +450,22 @@ void visit_reopen(struct visit *visit, bool by_pending)
 	visit->by_pending = by_pending;
 }
 
+/* Other assets refused what it would log in with: it is not tried here. */
+static bool visit_is_stopped(struct visit *visit)
+{
+	struct rotation *rotation = visit->site->rotation;
+	struct visit_secrets secrets = {.login = NULL};
+	struct error error;
+	bool stopped;
+
+	if (LIST_EMPTY(&rotation->refusals))
+		return false;
+	stopped = visit_secrets_open(visit, &secrets, &error) == ERR_OK &&
+		  refusal_stops(rotation, visit->site->asset->admin, secrets.login);
+	visit_secrets_clear(&secrets);
+	return stopped;
+}
+
 void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
 {
 	struct rotation *rotation = visit->site->rotation;
@@ -457,6 +487,12 @@ void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
 	}
 	if (!visit_has_admin(visit)) {
 		visit_not_tried(visit, "no_admin", "");
+		return;
+	}
+	if (visit_is_stopped(visit)) {
+		visit_not_tried(visit, "admin_refused",
+		    "other assets refused this secret of the privileged account: to try it on more "
+		    "could lock it on all of them");
 		return;
 	}
 	visit_target(visit, &target, pins);

@@ -150,4 +150,18 @@ def test_kills_while_it_is_put_back():
         print(f"      {point}: {shown['state']}", flush=True)
 
 
+def test_a_secret_that_some_refuse_is_not_tried_on_all():
+    wrong = Ops(
+        fleet, name="wrong", settings="in_flight = 1,", rows=[
+            (f"asset{n}", a, p, "ops", "sudo", "app")
+            for n, (a, p, _) in sorted(fleet.assets.items())
+        ],
+    )
+    wrong.tell(("*", "ops", "Wrong-Pass.1"))
+    done = wrong.json("run", "rotate", expect=1)
+    reasons = [r["error"]["code"] if r["error"] else r["reason"]
+               for r in wrong.records(done["execution"])]
+    assert reasons == ["auth", "auth", "auth", "admin_refused"], reasons
+
+
 main()
