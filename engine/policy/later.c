@@ -14,14 +14,6 @@ static void later(struct loader *loader, const struct statement *statement, cons
 		    loader->errors, statement, &path, NULL, "%s is not supported yet", what);
 }
 
-static bool proved_by(const struct task *task, enum verify verify)
-{
-	for (size_t i = 0; i < task->verify_count; i++)
-		if (task->verify[i] == verify)
-			return true;
-	return false;
-}
-
 void settings_later(struct loader *loader)
 {
 	const struct settings *settings = &loader->policy->settings;
@@ -43,7 +35,6 @@ void task_later(struct loader *loader, const struct task_entry *entry)
 	const struct task *task = &entry->task;
 	const struct statement *statement = entry->statement;
 
-	later(loader, statement, "verify", proved_by(task, VERIFY_SU), "verify \"su\"");
 	later(loader, statement, "secret", task->source == SOURCE_SSH_KEY, "ssh_key");
 	later(loader, statement, "params", task->params != NULL, "params");
 }

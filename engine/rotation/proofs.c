@@ -81,9 +81,24 @@ static void proofs_add_task(struct life *life, const struct task *task)
 		proofs_add(life, WIRE_PROOF_LOGIN);
 }
 
+static bool task_asks(const struct task *task, enum verify verify)
+{
+	for (size_t i = 0; i < task->verify_count; i++)
+		if (task->verify[i] == verify)
+			return true;
+	return false;
+}
+
+/* Where the asset is entered by su, that its root can be proven by su was just seen. */
 void proofs_of_task(struct life *life)
 {
+	bool by_su = life->site->asset->become == BECOME_SU &&
+		     strcmp(life_account(life), "root") == 0 &&
+		     task_asks(life_task(life), VERIFY_SU);
+
 	life->proofs = (struct proofs){.count = 0};
+	if (by_su)
+		proofs_add(life, WIRE_PROOF_SU);
 	proofs_add_task(life, life_task(life));
 }
 

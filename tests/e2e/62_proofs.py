@@ -15,6 +15,8 @@ TASKS = """
 task "login" { accounts = { "app", "deploy" }, nodes = { "/" }, secret = random "plain" }
 task "in-order" { accounts = { "app", "deploy", "svc" }, nodes = { "/" },
 	secret = random "plain", verify = { "login", "hash" } }
+task "by-su" { accounts = "app", nodes = { "/" }, secret = random "plain",
+	verify = { "login", "su" } }
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }
 """
 
@@ -72,6 +74,13 @@ def test_the_next_proof_is_tried():
     assert records["deploy"]["proof"] == "login", records
     assert records["svc"]["reason"] == "locked", records
     ops.check_all_open(("app", "deploy"))
+
+
+def test_su_proves_what_may_not_log_in():
+    done = ops.json("run", "by-su")
+    record = ops.record(done["execution"], "asset1", "app")
+    assert (record["status"], record["proof"]) == ("success", "su"), record
+    ops.check_all_open(("app",))
 
 
 def test_unasked_is_settled_by_the_next_methods():

@@ -17,7 +17,10 @@ task "two" { accounts = { "ops", "root" }, assets = { "asset1", "asset2" },
 task "cut" { accounts = "ops", assets = { "asset4" }, secret = random "plain" }
 task "unproved" { accounts = "ops", assets = { "asset1" }, secret = random "plain",
 	verify = false }
-task "all" { accounts = "*", nodes = { "/" }, secret = random "plain" }
+task "all" { accounts = "*", nodes = { "/" }, secret = random "plain",
+	verify = { "login", "su" } }
+task "by-su" { accounts = { "ops", "root" }, assets = { "asset5" }, secret = random "plain",
+	verify = { "login", "su" } }
 """
 # `chpasswd` of asset 4 says yes and sets something else, once for each time that /cut is made.
 CUT = r"""
@@ -48,9 +51,10 @@ def setup():
     path = os.path.join(WORK, "cut")
     with open(path, "w") as file:
         file.write(CUT)
-    fleet = Fleet("1", "2:root", "3:nopasswd", f"4:accounts=app,setup={path}")
+    fleet = Fleet("1", "2:root", "3:nopasswd", f"4:accounts=app,setup={path}", "5:accounts=app")
+    ways = {2: ("root", "none"), 5: ("ops", "su")}
     rows = [
-        (f"asset{n}", a, p, *(("root", "none") if n == 2 else ("ops", "sudo")), "app")
+        (f"asset{n}", a, p, *ways.get(n, ("ops", "sudo")), "app")
         for n, (a, p, _) in sorted(fleet.assets.items())
     ]
     ops = Ops(fleet, rows=rows, settings="secure_mode = false,", more=TASKS, deadline="500ms")
@@ -61,21 +65,24 @@ def admin(n):
     return "root" if n == 2 else "ops"
 
 
-def check_admins(numbers=(1, 2, 3, 4)):
+def check_admins(numbers=(1, 2, 3, 4, 5)):
     for n in numbers:
         ops.check_all_open((admin(n),), [n])
 
 
 def test_it_is_changed_last():
     done = ops.json("run", "all")
-    assert done["success"] == done["total"] == 8, done
+    assert done["success"] == done["total"] == 11, done
     for n in fleet.assets:
         own = ops.record(done["execution"], f"asset{n}", admin(n))
         app = ops.record(done["execution"], f"asset{n}", "app")
         assert own["sent"] > app["ended"], (own, app)
         assert own["proof"] == "login" and own["sends"] == 1, own
+    root = ops.record(done["execution"], "asset5", "root")
+    assert root["sent"] > own["ended"] and root["proof"] == "su", (root, own)
     check_admins()
     ops.check_all_open(("app",))
+    ops.check_all_open(("root",), [5])
 
 
 def test_one_name_is_an_account_on_each_asset():
@@ -91,7 +98,7 @@ def test_it_is_entered_with_the_new_secret():
     for pinged in ops.json("asset", "ping", "*"):
         assert pinged["status"] == "ok", pinged
     done = ops.json("run", "all")
-    assert done["success"] == done["total"] == 8, done
+    assert done["success"] == done["total"] == 11, done
 
 
 def test_the_old_secret_is_put_back():
@@ -112,6 +119,7 @@ def test_without_proof_it_is_left_alone():
 
 
 def killed(task, point, *, parent=False):
+    ops.lockstep = CRASH
     done = ops.run(
         "run", task, "--json", env={"LOCKSTEP_CRASH": point + ("+parent" if parent else "")}
     )
@@ -120,7 +128,6 @@ def killed(task, point, *, parent=False):
 
 
 def test_kills_at_each_step():
-    ops.lockstep = CRASH
     for point in CORE + WIRE:
         for parent in (point in WIRE,) if point != "wire.sent" else (False, True):
             killed("two", point, parent=parent)
@@ -128,6 +135,15 @@ def test_kills_at_each_step():
             assert done["success"] == done["total"] == 2, f"after {point}: {done}"
             check_admins((1, 2))
             print(f"      {point}{' and the core' if parent else ''}", flush=True)
+
+
+def test_kills_of_what_su_needs():
+    for point in ("core.sent", "core.changed", "core.attempt_su", "wire.changed+parent"):
+        killed("by-su", point.split("+")[0], parent="+" in point)
+        done = ops.json("run", "by-su")
+        assert done["success"] == done["total"] == 2, f"after {point}: {done}"
+        ops.check_all_open(("ops", "root"), [5])
+        print(f"      {point}", flush=True)
 
 
 def test_kills_while_it_is_put_back():
@@ -159,9 +175,10 @@ def test_a_secret_that_some_refuse_is_not_tried_on_all():
     )
     wrong.tell(("*", "ops", "Wrong-Pass.1"))
     done = wrong.json("run", "rotate", expect=1)
+    assert done["total"] == 5, done
     reasons = [r["error"]["code"] if r["error"] else r["reason"]
                for r in wrong.records(done["execution"])]
-    assert reasons == ["auth", "auth", "auth", "admin_refused"], reasons
+    assert reasons == ["auth"] * 3 + ["admin_refused"] * 2, reasons
 
 
 main()

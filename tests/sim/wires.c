@@ -66,10 +66,13 @@ static void job_admin(
 	result->failed_attempts = result->fault != FAULT_NONE;
 }
 
-/* `db` may not log in. */
+/* Neither `db` may log in, nor root where another becomes it. */
 static bool login_is_barred(const struct sim_session *session)
 {
-	return strcmp(session->account, "db") == 0;
+	const struct asset *asset = policy_asset_find(session->sim->policy, session->asset);
+
+	return strcmp(session->account, "db") == 0 ||
+	       (asset->become == BECOME_SU && strcmp(session->account, "root") == 0);
 }
 
 static void job_methods(const struct sim_session *session, struct wire_result *result)
@@ -272,9 +275,16 @@ static void check_order(struct sim_session *session)
 	struct record record;
 
 	if (!world_is_privileged(sim, session->asset, session->account)) {
-		if (account_get_in_doubt(txn, asset->name, asset->admin, &account) == ERR_OK)
+		if (account_get_in_doubt(txn, asset->name, asset->admin, &account) == ERR_OK ||
+		    (asset->become == BECOME_SU &&
+			account_get_in_doubt(txn, asset->name, "root", &account) == ERR_OK))
 			sim_violation(sim, "sent while the way in is in doubt", "%s %s",
 			    session->asset, session->account);
+	} else if (asset->become == BECOME_SU &&
+		   account_get_in_doubt(txn, asset->name,
+		       strcmp(session->account, "root") == 0 ? asset->admin : "root",
+		       &account) == ERR_OK) {
+		sim_violation(sim, "two ways in are in doubt", "%s", session->asset);
 	} else if (session->targeted) {
 		sim_violation(
 		    sim, "changed without a lifeline", "%s %s", session->asset, session->account);

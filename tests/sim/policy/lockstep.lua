@@ -12,9 +12,9 @@ asset "beta" {
 	address = "192.0.2.2", platform = "linux", admin = "ops", become = "sudo",
 	accounts = { "app" }, lockout = { limit = 6 },
 }
--- `db` may not log in.
+-- By one that becomes root by su; `db` and `root` may not log in.
 asset "gamma" {
-	address = "192.0.2.3", platform = "linux", admin = "root",
+	address = "192.0.2.3", platform = "linux", admin = "ops", become = "su",
 	accounts = { "app", "db", "svc" },
 }
 -- sudo for single commands only.
@@ -26,9 +26,11 @@ asset "targeted" {
 task "login" { accounts = "*", nodes = { "/" }, secret = random "plain", verify = "login" }
 task "hash" { accounts = "*", nodes = { "/" }, secret = random "plain", verify = "hash" }
 task "ordered" {
-	accounts = "*", nodes = { "/" }, secret = random "plain", verify = { "login", "hash" },
+	accounts = "*", nodes = { "/" }, secret = random "plain",
+	verify = { "login", "su", "hash" },
 }
 task "entries" {
-	accounts = { "root", "ops" }, nodes = { "/" }, secret = random "plain", verify = "login",
+	accounts = { "root", "ops" }, nodes = { "/" }, secret = random "plain",
+	verify = { "login", "su" },
 }
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }
