@@ -17,9 +17,10 @@ ACCOUNTS = ("app", "deploy")
 # Reached only while an earlier doubt is settled.
 SETTLING = {"core.settle_tried"}
 
-# Not of an ordinary account proven by login; 63_privileged.py has them.
+# Not of an ordinary account proven by login; 63_privileged.py has those of a change.
 ELSEWHERE = {
     "core.attempt_su",
+    "core.verified",
     "core.putting_back",
     "core.put_back_answered",
     "core.put_back_sent",
