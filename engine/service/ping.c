@@ -33,6 +33,8 @@ static json_t *not_tried(const char *reason)
 	    {"no_admin", "it has no admin, or the vault has no secret for it (for su: of root)"},
 	    {"probe_budget", "one more refused login could lock the admin's account"},
 	    {"busy", "it is being worked on"},
+	    {"in_doubt", "the secret that it is entered with is in doubt; a run settles it first"},
+	    {"admin_refused", "other assets refused this secret of its admin"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

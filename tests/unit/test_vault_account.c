@@ -156,6 +156,31 @@ static void test_retired(void **state)
 	vault_close(vault);
 }
 
+static enum err mismatch_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	(void)arg;
+	return account_mismatch(txn, ASSET, NAME, SECRET_PASSWORD, error);
+}
+
+/* What is seen not to work any more stays current: it is all that is known. */
+static void test_mismatch(void **state)
+{
+	struct place *place = *state;
+	struct vault *vault = must_create(place);
+	struct account account;
+
+	assert_int_equal(vault_write(vault, mismatch_apply, NULL, &place->error), ERR_NOT_FOUND);
+	assert_int_equal(tell(place, vault, ASSET, NAME, "old"), ERR_OK);
+	assert_int_equal(vault_write(vault, mismatch_apply, NULL, &place->error), ERR_OK);
+	account = account_now(vault, ASSET, NAME);
+	assert_int_equal(account_state(&account), ACCOUNT_MISMATCH);
+	assert_int_equal(account.current, 1);
+	assert_true(version_is(vault, ASSET, NAME, 1, "old"));
+	assert_int_equal(prove(place, vault, ASSET, NAME, PROOF_LOGIN), ERR_OK);
+	assert_false(account_now(vault, ASSET, NAME).mismatch);
+	vault_close(vault);
+}
+
 static void test_best_proof_is_remembered(void **state)
 {
 	struct place *place = *state;
@@ -380,6 +405,7 @@ int main(void)
 	    TEST(test_staged_then_promoted),
 	    TEST(test_first_rotation_without_current),
 	    TEST(test_retired),
+	    TEST(test_mismatch),
 	    TEST(test_best_proof_is_remembered),
 	    TEST(test_retention),
 	    TEST(test_keeps_ten_by_default),
