@@ -89,17 +89,20 @@ static bool task_asks(const struct task *task, enum verify verify)
 	return false;
 }
 
-/* Where the asset is entered by su, that its root can be proven by su was just seen. */
+/* Where an asset is entered by su, that its root can be proven by su was just seen. */
+static bool life_is_entered_by_su(const struct life *life)
+{
+	return life->site->asset->become == BECOME_SU && strcmp(life_account(life), "root") == 0;
+}
+
 void proofs_of_task(struct life *life)
 {
-	bool by_su = life->site->asset->become == BECOME_SU &&
-		     strcmp(life_account(life), "root") == 0 &&
-		     task_asks(life_task(life), VERIFY_SU);
+	const struct task *task = life_task(life);
 
 	life->proofs = (struct proofs){.count = 0};
-	if (by_su)
+	if (life_is_entered_by_su(life) && task_asks(task, VERIFY_SU))
 		proofs_add(life, WIRE_PROOF_SU);
-	proofs_add_task(life, life_task(life));
+	proofs_add_task(life, task);
 }
 
 void proofs_of_doubt(struct life *life)
@@ -108,6 +111,8 @@ void proofs_of_doubt(struct life *life)
 	const struct task *task = life_task(life);
 
 	life->proofs = (struct proofs){.count = 0};
+	if (life_is_entered_by_su(life))
+		proofs_add(life, WIRE_PROOF_SU);
 	proofs_add(life, proof_kept(life->subject->proof));
 	proofs_add_task(life, task != NULL ? task : policy_task_find(policy, life->subject->task));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

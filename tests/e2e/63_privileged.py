@@ -6,14 +6,18 @@ What opens is asked of the assets' own shadow files, after kills at each step of
 # time limit: 200
 
 import os
+import subprocess
 
 from harness import PASSWORD, WORK, Fleet, Ops, main, ssh_opens
 
 CRASH = os.path.join(os.environ["BUILD"], "..", "crash", "lockstep")
 TASKS = """
-task "entries" { accounts = { "ops", "root" }, nodes = { "/" }, secret = random "plain" }
+task "entries" { accounts = { "ops", "root" }, nodes = { "/" }, secret = random "plain",
+	verify = { "login", "su" } }
 task "two" { accounts = { "ops", "root" }, assets = { "asset1", "asset2" },
 	secret = random "plain" }
+task "by-key" { accounts = "ops", assets = { "asset6" }, secret = random "plain",
+	verify = { "login", "su" } }
 task "cut" { accounts = "ops", assets = { "asset4" }, secret = random "plain" }
 task "unproved" { accounts = "ops", assets = { "asset1" }, secret = random "plain",
 	verify = false }
@@ -36,11 +40,8 @@ END
 chmod 755 /usr/sbin/chpasswd
 """
 # Where a kill leaves the change of a privileged account, in the order of its life.
-CORE = (
-    "core.staging core.staged core.sending core.sent core.changed core.attempt_login "
-    "core.attempt_answered core.ending core.ended"
-).split()
-WIRE = "wire.change_received wire.sending wire.sent wire.end_seen wire.changed wire.proved".split()
+CORE = "core.staged core.sent core.changed core.attempt_answered core.ending".split()
+WIRE = "wire.sending wire.sent wire.changed".split()
 PUT_BACK = "core.putting_back core.put_back_sent core.put_back_answered".split()
 
 fleet = ops = None
@@ -51,7 +52,18 @@ def setup():
     path = os.path.join(WORK, "cut")
     with open(path, "w") as file:
         file.write(CUT)
-    fleet = Fleet("1", "2:root", "3:nopasswd", f"4:accounts=app,setup={path}", "5:accounts=app")
+    key = os.path.join(WORK, "ops-key")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ops", "-f", key], check=True
+    )
+    fleet = Fleet(
+        "1",
+        "2:root",
+        "3:nopasswd",
+        f"4:accounts=app,setup={path}",
+        "5:accounts=app",
+        f"6:accounts=app,key={key}.pub",
+    )
     ways = {2: ("root", "none"), 5: ("ops", "su")}
     rows = [
         (f"asset{n}", a, p, *ways.get(n, ("ops", "sudo")), "app")
@@ -59,25 +71,29 @@ def setup():
     ]
     ops = Ops(fleet, rows=rows, settings="secure_mode = false,", more=TASKS, deadline="500ms")
     ops.tell(*[("*", account, PASSWORD) for account in ("ops", "root", "app")])
+    text = f"asset,account,password,key_file,passphrase\nasset6,ops,{PASSWORD},{key},\n"
+    ops.run("account", "import", "-", stdin=text, expect=0)
 
 
 def admin(n):
     return "root" if n == 2 else "ops"
 
 
-def check_admins(numbers=(1, 2, 3, 4, 5)):
+def check_admins(numbers=(1, 2, 3, 4, 5, 6)):
     for n in numbers:
-        ops.check_all_open((admin(n),), [n])
+        told = ops.json("account", "reveal", f"asset{n}", admin(n), "--kind", "password")
+        assert not told["in_doubt"] and fleet.holds(n, admin(n), told["secret"]), told
 
 
 def test_it_is_changed_last():
     done = ops.json("run", "all")
-    assert done["success"] == done["total"] == 11, done
+    assert done["success"] == done["total"] == 13, done
     for n in fleet.assets:
         own = ops.record(done["execution"], f"asset{n}", admin(n))
         app = ops.record(done["execution"], f"asset{n}", "app")
         assert own["sent"] > app["ended"], (own, app)
-        assert own["proof"] == "login" and own["sends"] == 1, own
+        assert own["proof"] == ("su" if n == 6 else "login") and own["sends"] == 1, own
+    own = ops.record(done["execution"], "asset5", "ops")
     root = ops.record(done["execution"], "asset5", "root")
     assert root["sent"] > own["ended"] and root["proof"] == "su", (root, own)
     check_admins()
@@ -98,7 +114,7 @@ def test_it_is_entered_with_the_new_secret():
     for pinged in ops.json("asset", "ping", "*"):
         assert pinged["status"] == "ok", pinged
     done = ops.json("run", "all")
-    assert done["success"] == done["total"] == 11, done
+    assert done["success"] == done["total"] == 13, done
 
 
 def test_the_old_secret_is_put_back():
@@ -137,8 +153,18 @@ def test_kills_at_each_step():
             print(f"      {point}{' and the core' if parent else ''}", flush=True)
 
 
+def test_kills_of_what_sudo_needs():
+    """It logs in with a key, and elevates with the password that is changed."""
+    for point in ("core.sent", "core.attempt_su"):
+        killed("by-key", point)
+        done = ops.json("run", "by-key")
+        assert done["success"] == done["total"] == 1, f"after {point}: {done}"
+        check_admins((6,))
+        print(f"      {point}", flush=True)
+
+
 def test_kills_of_what_su_needs():
-    for point in ("core.sent", "core.changed", "core.attempt_su", "wire.changed+parent"):
+    for point in ("core.sent", "core.attempt_su", "wire.changed+parent"):
         killed("by-su", point.split("+")[0], parent="+" in point)
         done = ops.json("run", "by-su")
         assert done["success"] == done["total"] == 2, f"after {point}: {done}"
@@ -168,16 +194,20 @@ def test_kills_while_it_is_put_back():
 
 def test_a_secret_that_some_refuse_is_not_tried_on_all():
     wrong = Ops(
-        fleet, name="wrong", settings="in_flight = 1,", rows=[
+        fleet,
+        name="wrong",
+        settings="in_flight = 1,",
+        rows=[
             (f"asset{n}", a, p, "ops", "sudo", "app")
             for n, (a, p, _) in sorted(fleet.assets.items())
+            if n != 6
         ],
     )
     wrong.tell(("*", "ops", "Wrong-Pass.1"))
     done = wrong.json("run", "rotate", expect=1)
     assert done["total"] == 5, done
-    reasons = [r["error"]["code"] if r["error"] else r["reason"]
-               for r in wrong.records(done["execution"])]
+    records = wrong.records(done["execution"])
+    reasons = [r["error"]["code"] if r["error"] else r["reason"] for r in records]
     assert reasons == ["auth"] * 3 + ["admin_refused"] * 2, reasons
 
 
