@@ -100,13 +100,15 @@ struct sim_stats {
 	uint64_t success, failed, unverified, skipped, settled_success, settled_failed,
 	    settled_mismatch;
 	uint64_t resent, refused, retried, not_asked, hash, old_unknown;
+	uint64_t looks, mismatches;
 	uint64_t privileged, put_back, put_back_lost, cut_off, told, targeted, by_next_proof;
 };
 
 struct sim {
 	uint64_t rng;
 	uint64_t seed;
-	bool calm; /* no faults any more */
+	bool calm;  /* no faults any more */
+	bool looks; /* nothing that is in work may send */
 	struct sim_clock clock;
 	struct wires wires;
 	LIST_HEAD(, sim_session) sessions;

@@ -145,6 +145,33 @@ static void count_record(struct sim_stats *stats, const struct record *record, b
 	stats->by_next_proof += strcmp(record->account, "db") == 0 && success;
 }
 
+static bool opens_with_current(struct vault_txn *txn, const struct sim_account *at)
+{
+	struct secret *secret = NULL;
+	struct account account;
+	struct error error;
+	bool opens =
+	    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
+	    account.current != 0 &&
+	    version_open(txn, &account, account.current, &secret, NULL, &error) == ERR_OK &&
+	    strcmp(secret_data(secret), at->live) == 0;
+
+	secret_free(secret);
+	return opens;
+}
+
+/* What is verified is a mismatch only where it is. */
+static void check_mismatch(struct sim *sim, const struct record *record)
+{
+	const struct sim_account *at = world_account(sim, record->asset, record->account);
+	struct vault_txn *txn = vault_read(sim->vault);
+
+	if (opens_with_current(txn, at))
+		sim_violation(sim, "a mismatch, and it opens", "%s %s", at->asset, at->name);
+	vault_read_end(txn);
+	sim->stats->mismatches++;
+}
+
 static void on_event(void *arg, const struct rotation_event *event)
 {
 	struct sim *sim = arg;
@@ -155,6 +182,8 @@ static void on_event(void *arg, const struct rotation_event *event)
 		sim_violation(sim, "the engine broke", "%s", event->error->text);
 	if (event->kind != ROTATION_RECORD_ENDED && !settled)
 		return;
+	if (strcmp(record->reason, "mismatch") == 0)
+		check_mismatch(sim, record);
 	sim_trace(sim, "%s %s %s: %s %s", settled ? "SETTLED" : "ENDED", record->asset,
 	    record->account, status_name(record->status), record->reason);
 	count_record(sim->stats, record, settled);
@@ -192,8 +221,9 @@ static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error
 	return ERR_OK;
 }
 
-static void history_run(struct sim *sim, const char *name)
+static void history_order(struct sim *sim, const char *name, enum rotation_kind kind)
 {
+	static const char *const words[] = {"RUN", "REHEARSE", "VERIFY"};
 	const struct task *task = policy_task_find(policy, name);
 	struct selection selection;
 	struct error error = {.text = ""};
@@ -201,9 +231,10 @@ static void history_run(struct sim *sim, const char *name)
 
 	if (policy_select(policy, task, &selection, &error) != ERR_OK)
 		fail_msg("policy_select: %s", error.text);
-	sim_trace(sim, "RUN %s", name);
+	sim_trace(sim, "%s %s", words[kind], name);
 	if (rotation_run(sim->rotation,
 		&(struct rotation_order){
+		    .kind = kind,
 		    .task = task,
 		    .items = selection.items,
 		    .count = selection.count,
@@ -212,6 +243,24 @@ static void history_run(struct sim *sim, const char *name)
 		&id, &error) != ERR_OK)
 		fail_msg("rotation_run: %s", error.text);
 	selection_clear(&selection);
+}
+
+static void history_run(struct sim *sim, const char *name)
+{
+	history_order(sim, name, ROTATION_CHANGE);
+}
+
+static uint64_t record_total(const struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct counts counts;
+	uint64_t total = 0;
+
+	vault_counts(txn, &counts);
+	vault_read_end(txn);
+	for (int status = 0; status < STATUS_COUNT; status++)
+		total += counts.by_status[status];
+	return total;
 }
 
 static void by_hand(struct sim *sim)
@@ -254,21 +303,6 @@ static bool count_doubt(void *arg, const struct account *account)
 	return true;
 }
 
-static bool opens_with_current(struct vault_txn *txn, const struct sim_account *at)
-{
-	struct secret *secret = NULL;
-	struct account account;
-	struct error error;
-	bool opens =
-	    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
-	    account.current != 0 &&
-	    version_open(txn, &account, account.current, &secret, NULL, &error) == ERR_OK &&
-	    strcmp(secret_data(secret), at->live) == 0;
-
-	secret_free(secret);
-	return opens;
-}
-
 /* NULL where nothing is in doubt and each current secret opens; else what is not so. */
 static const char *history_unsettled(const struct sim *sim, struct vault_txn *txn)
 {
@@ -298,6 +332,23 @@ static const char *history_judge(struct sim *sim)
 	if (memcmp(&kept, &counted, sizeof(kept)) != 0)
 		sim_violation(sim, "counters differ from a recount", "-");
 	return unsettled;
+}
+
+/* What only looks: nothing is sent for it, and of a rehearsal nothing is kept. */
+static void history_look(struct sim *sim)
+{
+	enum rotation_kind kind = sim_chance(sim, 50) ? ROTATION_REHEARSE : ROTATION_VERIFY;
+	uint64_t before = record_total(sim);
+
+	if (!rotation_idle(sim->rotation))
+		return;
+	sim->looks = true;
+	history_order(sim, "ordered", kind);
+	history_steps(sim, 0);
+	sim->looks = false;
+	if (kind == ROTATION_REHEARSE && record_total(sim) != before)
+		sim_violation(sim, "a rehearsal is kept", "-");
+	sim->stats->looks++;
 }
 
 /* What nobody knows any more shuts an asset: then, and only then, someone has to tell. */
@@ -391,6 +442,8 @@ static bool history(const struct beginning *beginning, struct sim_stats *stats)
 		history_steps(sim, crash_in > 0 ? crash_in : sim_below(sim, 120));
 		crash_in = 0;
 		task = NULL;
+		if (sim->violation == NULL && sim_chance(sim, 30))
+			history_look(sim);
 	}
 	history_calm(sim);
 	stats->histories++;
@@ -445,6 +498,7 @@ static void test_histories(void **state)
 	assert_true(stats.not_asked > 0 && stats.hash > 0 && stats.old_unknown > 0);
 	assert_true(stats.privileged > 0 && stats.put_back > 0 && stats.cut_off > 0);
 	assert_true(stats.targeted > 0 && stats.by_next_proof > 0);
+	assert_true(stats.looks > 0 && stats.mismatches > 0);
 }
 
 /* The same history again and again, each time cut one step later. */

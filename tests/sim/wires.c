@@ -321,6 +321,9 @@ static void sim_submit(
 	if (job->kind == WIRE_CHANGE) {
 		struct sim_account *account = world_account(sim, session->asset, session->account);
 
+		if (sim->looks)
+			sim_violation(sim, "sent by what only looks", "%s %s", session->asset,
+			    session->account);
 		check_durable(session);
 		check_order(session);
 		if (strcmp(account->believed, session->secret) != 0)
