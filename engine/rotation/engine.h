@@ -121,6 +121,7 @@ struct life {
 	bool doubt;		/* a pending version is to be settled before anything else */
 	bool doubt_tried;	/* it had its turn in this engine */
 	bool pending_tried;	/* pending did not open: it is to be sent again */
+	bool sent_again;	/* and was */
 	struct record doubted;	/* who staged it, where that is not `record` */
 	struct record *subject; /* whose outcome is being worked out: &record or &doubted */
 
@@ -266,6 +267,10 @@ void lifeline_put_back(struct life *);
 void lifeline_settle(struct life *);
 /* An account that the visit needs is in doubt: only its own settling may try what it has. */
 bool lifeline_bars(const struct visit *);
+/* Pending is known not to, nothing was sent since, and no attempt is left for current: a later turn
+ * goes on there. */
+bool lifeline_half_tried(const struct life *);
+#define HALF_TRIED "pending_refused"
 /* Neither of its secrets does. */
 bool lifeline_cut(const struct life *);
 

@@ -32,7 +32,7 @@ void life_begin(struct life *life)
 	life->subject->attempts++;
 	life->refused = false;
 	life->end_seen = false;
-	life->pending_tried = false;
+	life->pending_tried = life->sent_again = false;
 	if (life->doubt) {
 		proofs_of_doubt(life);
 		settle_begin(life);

@@ -218,10 +218,20 @@ static bool enters_by_login(const struct life *life)
 	return is;
 }
 
+bool lifeline_half_tried(const struct life *life)
+{
+	return life->doubt && life->pending_tried && !life->sent_again && life_is_privileged(life);
+}
+
 void lifeline_settle(struct life *life)
 {
 	struct visit *visit = life->site->visit;
 
+	if (strcmp(life->subject->reason, HALF_TRIED) == 0) {
+		life->pending_tried = true;
+		life_visit(life);
+		return;
+	}
 	if (life_method(life) == WIRE_PROOF_LOGIN && enters_by_login(life)) {
 		attempt_try(life, life->account.pending, way_in_tried);
 		return;

@@ -231,7 +231,8 @@ void life_no_budget(struct life *life)
 	    text_rfc3339(when, life->free_at_ms));
 	if (life->doubt || life->account.pending != 0 || life_verifies(life)) {
 		life_error(life, life_verifies(life) ? "retry" : "uncertain", "probe_budget", text);
-		life_end(life, STATUS_UNVERIFIED, "probe_budget");
+		life_end(life, STATUS_UNVERIFIED,
+		    lifeline_half_tried(life) ? HALF_TRIED : "probe_budget");
 	} else {
 		life_error(life, "retry", "probe_budget", text);
 		life_end(life, STATUS_FAILED, "");

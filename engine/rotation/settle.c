@@ -191,6 +191,7 @@ void settle_with_visit(struct life *life)
 		life_end(life, STATUS_UNVERIFIED, lifeline_missing(life));
 		return;
 	}
+	life->sent_again = true;
 	/* The same again, and durably so: from here on its end is not seen until it is. */
 	snprintf(life->subject->reason, sizeof(life->subject->reason), "resent");
 	life_write(life, life_check);

@@ -25,7 +25,7 @@
 #include "wire.h"
 
 #define SIM_SECRET_SIZE 64
-#define SIM_ACCOUNTS	16
+#define SIM_ACCOUNTS	24
 
 enum sim_bug {
 	BUG_NONE,

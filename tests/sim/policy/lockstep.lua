@@ -5,7 +5,7 @@ rule "plain" { length = 16, lower = 1, upper = 1, digit = 1, symbol = 0 }
 -- Entered as root.
 asset "alpha" {
 	address = "192.0.2.1", platform = "linux", admin = "root",
-	accounts = { "app", "svc" },
+	accounts = { "app", "svc" }, lockout = { limit = 2 },
 }
 -- By an account that becomes root by sudo with its own password.
 asset "beta" {
