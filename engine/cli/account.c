@@ -70,7 +70,7 @@ const struct command account_commands[] = {
     {"account reveal", "ASSET ACCOUNT", "show an account's secret", reveal_options, 2, 2,
 	reveal_run},
     {"account verify", "[ASSET|GLOB|NODE [ACCOUNT|GLOB]]",
-	"see whether the secrets that are kept still open the accounts", NULL, 0, 2, verify_run},
+	"see whether the kept secrets still open the accounts", NULL, 0, 2, verify_run},
     {"account restore", "ASSET ACCOUNT", "set an earlier version's secret again, and see it work",
 	restore_options, 2, 2, restore_run},
     {0},

@@ -52,6 +52,8 @@ static const struct advice {
     {"rule", "no secret could be made by the task's rule", "change the rule, then %R"},
     /* What came of it. */
     {"not_applied", "the asset said yes and did not change it", "see on the asset why, then %R"},
+    {"pending_refused", "its new secret was refused, and no attempt is left for the old one",
+	"wait until the lockout's window has passed, then %R"},
     {"put_back", "its new secret did not open it, so the old one was put back",
 	"see on the asset why, then %R"},
     {"old_unknown", "the asset refused the new secret, and no old one is known",

@@ -50,8 +50,8 @@ const struct command record_commands[] = {
     {"record show", "ID", "show one record, and what to do next", NULL, 1, 1, show_run},
     {"record retry", "[ID...]", "run the accounts of records again, as the policy says now",
 	retry_options, 0, -1, retry_run},
-    {"record restore", "ID", "set again the secret that the account had before this record", NULL,
-	1, 1, restore_run},
+    {"record restore", "ID", "set again the secret that was there before this record", NULL, 1, 1,
+	restore_run},
     {0},
 };
 
