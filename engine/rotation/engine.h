@@ -85,6 +85,7 @@ struct site {
 struct proofs {
 	enum wire_proof list[PROOFS_MAX];
 	size_t count;		/* 0 = no proof is asked for */
+	size_t asked;		/* of them, those that a record or a task names */
 	size_t at;		/* the one in use */
 	char why[MESSAGE_SIZE]; /* those before it are not possible */
 };
@@ -290,6 +291,9 @@ void proofs_of_task(struct life *);
 void proofs_of_doubt(struct life *);
 /* The method in use is not possible: on to the next. False when there is none. */
 bool proofs_next(struct life *, const char *why);
+/* A login was let in and could not do what proves it: on to the next method, where that is asked
+ * for; or the asset takes no login of that kind: on to any. */
+bool proofs_otherwise(struct life *, const struct wire_result *);
 /* This one, and no other. */
 void proofs_only(struct life *, enum wire_proof);
 /* False for verify = false. */

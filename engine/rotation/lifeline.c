@@ -181,7 +181,7 @@ static void way_in_tried(struct life *life, const struct wire_result *result)
 	} else if (result->verdict == VERDICT_MISMATCH) {
 		life->pending_tried = true;
 		life_visit(life);
-	} else if (result->fault == FAULT_NO_METHOD && proofs_next(life, result->text)) {
+	} else if (proofs_otherwise(life, result)) {
 		lifeline_settle(life);
 	} else {
 		life_uncertain(life, result);

@@ -103,6 +103,7 @@ void proofs_of_task(struct life *life)
 	if (life_is_entered_by_su(life) && task_asks(task, VERIFY_SU))
 		proofs_add(life, WIRE_PROOF_SU);
 	proofs_add_task(life, task);
+	life->proofs.asked = life->proofs.count;
 }
 
 void proofs_of_doubt(struct life *life)
@@ -115,6 +116,7 @@ void proofs_of_doubt(struct life *life)
 		proofs_add(life, WIRE_PROOF_SU);
 	proofs_add(life, proof_kept(life->subject->proof));
 	proofs_add_task(life, task != NULL ? task : policy_task_find(policy, life->subject->task));
+	life->proofs.asked = life->proofs.count;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		proofs_add(life, all[i]);
 }
@@ -150,4 +152,16 @@ bool proofs_next(struct life *life, const char *why)
 		return false;
 	proofs->at++;
 	return true;
+}
+
+bool proofs_otherwise(struct life *life, const struct wire_result *result)
+{
+	bool asked = life->proofs.at + 1 < life->proofs.asked;
+
+	if (result->verdict != VERDICT_UNKNOWN)
+		return false;
+	if (result->fault == FAULT_NO_METHOD)
+		return proofs_next(life, result->text);
+	return asked && (result->fault == FAULT_NO_SHELL || result->fault == FAULT_EXPIRED) &&
+	       proofs_next(life, result->text);
 }

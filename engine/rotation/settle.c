@@ -92,19 +92,14 @@ static void settle_old_unknown(struct life *life)
 
 /* ── After an end was seen ── */
 
-/* The method turned out not to be possible: true when there is another. */
-static bool settle_otherwise(struct life *life, const struct wire_result *result)
-{
-	return result->verdict == VERDICT_UNKNOWN && result->fault == FAULT_NO_METHOD &&
-	       proofs_next(life, result->text);
-}
-
 static void settle_old_tried(struct life *life, const struct wire_result *result)
 {
 	if (result->verdict == VERDICT_MATCH)
 		settle_not_live(life);
 	else if (result->verdict == VERDICT_MISMATCH)
 		settle_no_verdict(life);
+	else if (proofs_otherwise(life, result))
+		attempt_try(life, life->account.current, settle_old_tried);
 	else
 		life_uncertain(life, result);
 }
@@ -113,7 +108,7 @@ static void settle_new_tried(struct life *life, const struct wire_result *result
 {
 	if (result->verdict == VERDICT_MATCH)
 		settle_success(life);
-	else if (settle_otherwise(life, result))
+	else if (proofs_otherwise(life, result))
 		settle_changed(life);
 	else if (result->verdict != VERDICT_MISMATCH || !life->end_seen)
 		life_uncertain(life, result);
@@ -142,7 +137,7 @@ static void settle_pending_tried(struct life *life, const struct wire_result *re
 	} else if (result->verdict == VERDICT_MISMATCH) {
 		life->pending_tried = true;
 		life_visit(life);
-	} else if (settle_otherwise(life, result)) {
+	} else if (proofs_otherwise(life, result)) {
 		settle_try(life);
 	} else {
 		life_uncertain(life, result);
