@@ -6,7 +6,8 @@
  *   world.c   assets: what each account's secret is, what may still arrive, who was locked out
  *   wires.c   the door of wire.h: sessions and jobs against the world, with every way to fail
  *   bugs.c    rules of rotation broken on purpose, one at a time
- *   test_rotation.c  histories, what is checked after each step, and what must have been covered
+ *   history.c one history, and what is checked after each step
+ *   test_rotation.c  many, and what they must have covered
  */
 #ifndef SIM_H
 #define SIM_H
@@ -152,5 +153,23 @@ void world_check(struct sim *);
 void sim_wires_init(struct sim *);
 /* The processes die with the engine: what they had in hand may have left, or not. */
 void sim_wires_crash(struct sim *);
+
+/* ── Histories ── */
+
+struct sim_place {
+	const struct policy *policy;
+	const char *scratch; /* a directory */
+};
+
+/* How a history begins; 0 and NULL = as the seed says. */
+struct beginning {
+	uint64_t seed;
+	uint32_t crash_in; /* steps from the start of the first run */
+	const char *task;  /* of the first run */
+	bool trace;
+};
+
+/* True when no violation was found; the first one is printed. */
+bool history(const struct sim_place *, const struct beginning *, struct sim_stats *);
 
 #endif
