@@ -7,6 +7,8 @@
 #include "cli/format.h"
 #include "cli/list.h"
 
+#define LIST_LIMIT 1000 /* the service's, of all executions */
+
 enum {
 	KEY_EXECUTION = 0x1000,
 	KEY_STATUS,
@@ -99,12 +101,22 @@ static const struct column record_columns[] = {
     {0},
 };
 
+/* A list that ends where it does for no reason of its own says so. */
+static void say_limit(const struct cli *cli, const json_t *records)
+{
+	bool chosen = cli_flag(cli, "limit") || cli_flag(cli, "execution");
+
+	if (!chosen && !cli->quiet && json_array_size(records) >= LIST_LIMIT)
+		fprintf(stderr, "these are the newest %d; more with --limit N\n", LIST_LIMIT);
+}
+
 static int list_run(struct cli *cli)
 {
 	json_t *result;
 	int status = cli_call(cli, "record.list", cli_params(cli), &result);
 
 	status = list_print(cli, status, result, record_columns, "no records");
+	say_limit(cli, result);
 	json_decref(result);
 	return status;
 }
