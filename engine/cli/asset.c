@@ -64,17 +64,17 @@ static const char *pinned_text(char out[LIST_TEXT_SIZE], const json_t *asset)
 }
 
 static const struct column asset_columns[] = {
-    {"asset", "name", NULL},
-    {"address", NULL, address_text},
-    {NULL, "address", NULL},
-    {NULL, "port", NULL},
-    {"platform", "platform", NULL},
-    {"node", "node", NULL},
-    {"admin", "admin", NULL},
-    {"become", "become", NULL},
-    {"accounts", "accounts", NULL},
-    {"labels", "labels", NULL},
-    {"host key", NULL, pinned_text},
+    {"asset", "name", NULL, true},
+    {"address", NULL, address_text, false},
+    {NULL, "address", NULL, false},
+    {NULL, "port", NULL, false},
+    {"platform", "platform", NULL, false},
+    {"node", "node", NULL, false},
+    {"admin", "admin", NULL, false},
+    {"become", "become", NULL, false},
+    {"accounts", "accounts", NULL, false},
+    {"labels", "labels", NULL, false},
+    {"host key", NULL, pinned_text, false},
     {0},
 };
 
@@ -103,10 +103,10 @@ static const char *what_text(char out[LIST_TEXT_SIZE], const json_t *answer)
 }
 
 static const struct column ping_columns[] = {
-    {"asset", "asset", NULL},
-    {"", "status", NULL},
-    {"took", NULL, took_text},
-    {"", NULL, what_text},
+    {"asset", "asset", NULL, true},
+    {"", "status", NULL, false},
+    {"took", NULL, took_text, false},
+    {"", NULL, what_text, false},
     {0},
 };
 

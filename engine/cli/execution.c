@@ -83,25 +83,25 @@ static const char *state_text(char out[LIST_TEXT_SIZE], const json_t *execution)
 }
 
 static const struct column execution_columns[] = {
-    {"execution", NULL, short_text},
-    {NULL, "id", NULL},
-    {"task", "task", NULL},
-    {"by", "trigger", NULL},
-    {"started", NULL, started_text},
-    {NULL, "started", NULL},
-    {NULL, "ended", NULL},
-    {NULL, "interrupted", NULL},
-    {"total", NULL, total_text},
-    {"success", NULL, success_text},
-    {"failed", NULL, failed_text},
-    {"unverified", NULL, unverified_text},
-    {"skipped", NULL, skipped_text},
-    {"", NULL, state_text},
-    {NULL, "total", NULL},
-    {NULL, "counts.success", NULL},
-    {NULL, "counts.failed", NULL},
-    {NULL, "counts.unverified", NULL},
-    {NULL, "counts.skipped", NULL},
+    {"execution", NULL, short_text, true},
+    {NULL, "id", NULL, false},
+    {"task", "task", NULL, false},
+    {"by", "trigger", NULL, false},
+    {"started", NULL, started_text, true},
+    {NULL, "started", NULL, false},
+    {NULL, "ended", NULL, false},
+    {NULL, "interrupted", NULL, false},
+    {"total", NULL, total_text, false},
+    {"success", NULL, success_text, false},
+    {"failed", NULL, failed_text, false},
+    {"unverified", NULL, unverified_text, false},
+    {"skipped", NULL, skipped_text, false},
+    {"", NULL, state_text, false},
+    {NULL, "total", NULL, false},
+    {NULL, "counts.success", NULL, false},
+    {NULL, "counts.failed", NULL, false},
+    {NULL, "counts.unverified", NULL, false},
+    {NULL, "counts.skipped", NULL, false},
     {0},
 };
 
@@ -161,18 +161,27 @@ static const char *time_text(char out[LIST_TEXT_SIZE], const json_t *step)
 	return format_time_ms(out, text_of(step, "time"));
 }
 
+/* "failed: locked", and how often it was visited and sent, where that was not once. */
 static const char *ended_text(char out[LIST_TEXT_SIZE], const json_t *step)
 {
 	const char *code = text_of(json_object_get(step, "error"), "code");
 	const char *reason = text_of(step, "reason");
+	json_int_t visits = number_of(step, "attempts"), sends = number_of(step, "sends");
+	size_t used;
 
 	if (strcmp(reason, code) == 0)
 		reason = "";
-	snprintf(out, LIST_TEXT_SIZE, "%s%s%s%s%s; %lld visit%s, sent %lld time%s",
-	    text_of(step, "status"), reason[0] != '\0' || code[0] != '\0' ? ": " : "", reason,
-	    reason[0] != '\0' && code[0] != '\0' ? ", " : "", code,
-	    (long long)number_of(step, "attempts"), number_of(step, "attempts") == 1 ? "" : "s",
-	    (long long)number_of(step, "sends"), number_of(step, "sends") == 1 ? "" : "s");
+	used = (size_t)snprintf(out, LIST_TEXT_SIZE, "%s%s%s%s%s", text_of(step, "status"),
+	    reason[0] != '\0' || code[0] != '\0' ? ": " : "", reason,
+	    reason[0] != '\0' && code[0] != '\0' ? ", " : "", code);
+	if (sends == 0 && used < LIST_TEXT_SIZE)
+		used += (size_t)snprintf(out + used, LIST_TEXT_SIZE - used, "; nothing was sent");
+	if (sends > 1 && used < LIST_TEXT_SIZE)
+		used += (size_t)snprintf(
+		    out + used, LIST_TEXT_SIZE - used, "; sent %lld times", (long long)sends);
+	if (visits > 1 && used < LIST_TEXT_SIZE)
+		(void)snprintf(
+		    out + used, LIST_TEXT_SIZE - used, "; %lld visits", (long long)visits);
 	return out;
 }
 
@@ -202,22 +211,22 @@ static const char *message_text(char out[LIST_TEXT_SIZE], const json_t *step)
 }
 
 static const struct column log_columns[] = {
-    {"time", NULL, time_text},
-    {NULL, "time", NULL},
-    {"asset", "asset", NULL},
-    {"account", "account", NULL},
-    {"step", "step", NULL},
-    {"", NULL, step_text},
-    {"", NULL, message_text},
-    {NULL, "record", NULL},
-    {NULL, "version", NULL},
-    {NULL, "proof", NULL},
-    {NULL, "status", NULL},
-    {NULL, "reason", NULL},
-    {NULL, "error.code", NULL},
-    {NULL, "error.message", NULL},
-    {NULL, "attempts", NULL},
-    {NULL, "sends", NULL},
+    {"time", NULL, time_text, true},
+    {NULL, "time", NULL, false},
+    {"asset", "asset", NULL, true},
+    {"account", "account", NULL, true},
+    {"step", "step", NULL, false},
+    {"", NULL, step_text, false},
+    {"", NULL, message_text, false},
+    {NULL, "record", NULL, false},
+    {NULL, "version", NULL, false},
+    {NULL, "proof", NULL, false},
+    {NULL, "status", NULL, false},
+    {NULL, "reason", NULL, false},
+    {NULL, "error.code", NULL, false},
+    {NULL, "error.message", NULL, false},
+    {NULL, "attempts", NULL, false},
+    {NULL, "sends", NULL, false},
     {0},
 };
 

@@ -31,12 +31,12 @@ static const char *next_text(char out[LIST_TEXT_SIZE], const json_t *record)
 }
 
 static const struct column columns[] = {
-    {"asset", "asset", NULL},
-    {"account", "account", NULL},
-    {"would be", "status", NULL},
-    {"by", "method", NULL},
-    {"why", NULL, why_text},
-    {"what to do", NULL, next_text},
+    {"asset", "asset", NULL, true},
+    {"account", "account", NULL, true},
+    {"would be", "status", NULL, false},
+    {"by", "method", NULL, false},
+    {"why", NULL, why_text, false},
+    {"what to do", NULL, next_text, false},
     {0},
 };
 

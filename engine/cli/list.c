@@ -135,6 +135,10 @@ void list_write(FILE *out, size_t width, const json_t *rows, const struct column
 	struct sheet *sheet = sheet_new(shown->titles);
 	const char *cells[SHEET_COLUMNS_MAX];
 
+	for (size_t i = 0; i < shown->count; i++)
+		if (shown->columns[i]->whole)
+			sheet_keep(sheet, i);
+
 	for (size_t row = 0; row < json_array_size(rows); row++) {
 		for (size_t i = 0; i < shown->count; i++)
 			cells[i] = shown_text(shown, i, json_array_get(rows, row));

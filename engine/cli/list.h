@@ -19,6 +19,7 @@ struct column {
 			      member); NULL = it is in the table alone */
 	/* What stands in the table, in `out` or elsewhere; NULL = the member as it is. */
 	const char *(*text)(char out[LIST_TEXT_SIZE], const json_t *row);
+	bool whole; /* a narrow table does not cut it: an id, a time */
 };
 
 /* A list's own options have this one too. */

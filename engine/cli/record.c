@@ -77,27 +77,27 @@ static const char *why_text(char out[LIST_TEXT_SIZE], const json_t *record)
 }
 
 static const struct column record_columns[] = {
-    {"record", NULL, short_text},
-    {NULL, "id", NULL},
-    {NULL, "execution", NULL},
-    {NULL, "task", NULL},
-    {"asset", "asset", NULL},
-    {"account", "account", NULL},
-    {NULL, "kind", NULL},
-    {"status", "status", NULL},
-    {"ended", NULL, ended_text},
-    {"why", NULL, why_text},
-    {NULL, "reason", NULL},
-    {NULL, "error.class", NULL},
-    {NULL, "error.code", NULL},
-    {NULL, "error.message", NULL},
-    {NULL, "proof", NULL},
-    {NULL, "attempts", NULL},
-    {NULL, "sends", NULL},
-    {NULL, "planned", NULL},
-    {NULL, "sent", NULL},
-    {NULL, "proved", NULL},
-    {NULL, "ended", NULL},
+    {"record", NULL, short_text, true},
+    {NULL, "id", NULL, false},
+    {NULL, "execution", NULL, false},
+    {NULL, "task", NULL, false},
+    {"asset", "asset", NULL, true},
+    {"account", "account", NULL, true},
+    {NULL, "kind", NULL, false},
+    {"status", "status", NULL, false},
+    {"ended", NULL, ended_text, true},
+    {"why", NULL, why_text, false},
+    {NULL, "reason", NULL, false},
+    {NULL, "error.class", NULL, false},
+    {NULL, "error.code", NULL, false},
+    {NULL, "error.message", NULL, false},
+    {NULL, "proof", NULL, false},
+    {NULL, "attempts", NULL, false},
+    {NULL, "sends", NULL, false},
+    {NULL, "planned", NULL, false},
+    {NULL, "sent", NULL, false},
+    {NULL, "proved", NULL, false},
+    {NULL, "ended", NULL, false},
     {0},
 };
 
@@ -136,6 +136,17 @@ static void print_time(const char *word, const json_t *record, const char *key)
 	print_text(word, format_time(text, text_of(record, key)));
 }
 
+static void print_versions(const json_t *record)
+{
+	json_int_t before = number_of(record, "old_version");
+	json_int_t made = number_of(record, "new_version");
+
+	if (made > 0)
+		printf("%-12s %lld\n", "version", (long long)made);
+	if (before > 0)
+		printf("%-12s %lld\n", "before it", (long long)before);
+}
+
 static void print_record(const json_t *record)
 {
 	const json_t *error = json_object_get(record, "error");
@@ -153,11 +164,9 @@ static void print_record(const json_t *record)
 	if (json_is_object(error))
 		printf("%-12s %s (%s)\n", "error", text_of(error, "code"), text_of(error, "class"));
 	print_text("proof", text_of(record, "proof"));
-	printf("%-12s %lld, then %lld (0: none)\n", "versions",
-	    (long long)number_of(record, "old_version"),
-	    (long long)number_of(record, "new_version"));
-	printf("%-12s %lld, secret sent %lld times\n", "visits",
-	    (long long)number_of(record, "attempts"), (long long)number_of(record, "sends"));
+	print_versions(record);
+	printf("%-12s %lld\n", "visits", (long long)number_of(record, "attempts"));
+	printf("%-12s %lld\n", "sends", (long long)number_of(record, "sends"));
 	print_time("planned", record, "planned");
 	print_time("staged", record, "staged");
 	print_time("sent", record, "sent");

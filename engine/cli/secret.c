@@ -92,13 +92,13 @@ static const char *users_text(char out[LIST_TEXT_SIZE], const json_t *secret)
 }
 
 static const struct column secret_columns[] = {
-    {"secret", "name", NULL},
-    {"changed", NULL, changed_text},
-    {"used by", NULL, users_text},
-    {NULL, "set", NULL},
-    {NULL, "made", NULL},
-    {NULL, "changed", NULL},
-    {NULL, "used_by", NULL},
+    {"secret", "name", NULL, true},
+    {"changed", NULL, changed_text, true},
+    {"used by", NULL, users_text, false},
+    {NULL, "set", NULL, false},
+    {NULL, "made", NULL, false},
+    {NULL, "changed", NULL, false},
+    {NULL, "used_by", NULL, false},
     {0},
 };
 

@@ -17,6 +17,7 @@ struct sheet {
 	size_t rows, room;
 	size_t widths[SHEET_COLUMNS_MAX];
 	bool used[SHEET_COLUMNS_MAX];
+	bool kept[SHEET_COLUMNS_MAX];
 };
 
 struct sheet *sheet_new(const char *const *titles)
@@ -39,6 +40,11 @@ void sheet_free(struct sheet *sheet)
 		free(sheet->cells[i]);
 	free(sheet->cells);
 	free(sheet);
+}
+
+void sheet_keep(struct sheet *sheet, size_t column)
+{
+	sheet->kept[column] = true;
 }
 
 void sheet_add(struct sheet *sheet, const char *const *texts)
@@ -68,15 +74,26 @@ static size_t total_width(const struct sheet *sheet, const size_t *widths)
 	return total > GAP ? total - GAP : 0;
 }
 
+/* The widest column that may be cut; the number of columns when there is none. */
+static size_t widest_of(const struct sheet *sheet, const size_t *widths)
+{
+	size_t widest = sheet->columns;
+
+	for (size_t i = 0; i < sheet->columns; i++) {
+		if (!sheet->used[i] || sheet->kept[i] || widths[i] <= WIDTH_LEAST)
+			continue;
+		if (widest == sheet->columns || widths[i] > widths[widest])
+			widest = i;
+	}
+	return widest;
+}
+
 static void fit(const struct sheet *sheet, size_t *widths, size_t width)
 {
 	while (total_width(sheet, widths) > width) {
-		size_t widest = 0;
+		size_t widest = widest_of(sheet, widths);
 
-		for (size_t i = 1; i < sheet->columns; i++)
-			if (sheet->used[i] && widths[i] > widths[widest])
-				widest = i;
-		if (widths[widest] <= WIDTH_LEAST)
+		if (widest == sheet->columns)
 			return;
 		widths[widest]--;
 	}

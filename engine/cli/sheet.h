@@ -13,10 +13,14 @@ struct sheet;
 struct sheet *sheet_new(const char *const *titles);
 void sheet_free(struct sheet *);
 
+/* Never cuts this column: part of an id or of a time is of no use. */
+void sheet_keep(struct sheet *, size_t column);
+
 /* Adds a row: one text a column, copied. */
 void sheet_add(struct sheet *, const char *const *texts);
 
-/* `width` 0 = as wide as it is; else the widest columns are cut ("…") until it fits. */
+/* `width` 0 = as wide as it is; else the widest columns are cut ("…") until it fits,
+ * as far as they may be. */
 void sheet_print(const struct sheet *, FILE *, size_t width);
 
 #endif

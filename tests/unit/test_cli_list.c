@@ -16,13 +16,13 @@ static const char *loud(char out[LIST_TEXT_SIZE], const json_t *row)
 }
 
 static const struct column columns[] = {
-    {"name", NULL, loud},
-    {NULL, "name", NULL},
-    {"labels", "labels", NULL},
-    {"tags", "tags", NULL},
-    {"code", "error.code", NULL},
-    {NULL, "port", NULL},
-    {NULL, "on", NULL},
+    {"name", NULL, loud, false},
+    {NULL, "name", NULL, false},
+    {"labels", "labels", NULL, false},
+    {"tags", "tags", NULL, false},
+    {"code", "error.code", NULL, false},
+    {NULL, "port", NULL, false},
+    {NULL, "on", NULL, false},
     {0},
 };
 
@@ -75,7 +75,7 @@ static void test_csv(void **state)
 static void test_a_formula_of_an_asset_is_text(void **state)
 {
 	static const struct column messages[] = {
-	    {NULL, "asset", NULL}, {NULL, "error.message", NULL}, {0}};
+	    {NULL, "asset", NULL, false}, {NULL, "error.message", NULL, false}, {0}};
 	json_t *list = json_pack("[{s:s, s:{s:s}}, {s:s, s:{s:s}}]", "asset", "=web", "error",
 	    "message", "=cmd|' /C calc'!A0", "asset", "web2", "error", "message", "no = here");
 	char *text = NULL;
@@ -111,6 +111,28 @@ static void test_a_narrow_table_is_cut(void **state)
 				 "web1!  nginx;…  a;b   lost\n");
 }
 
+/* Part of an id is of no use: what may be cut is cut further instead. */
+static void test_an_id_is_not_cut(void **state)
+{
+	static const struct column ids[] = {
+	    {"id", "id", NULL, true}, {"why", "why", NULL, false}, {0}};
+	json_t *list = json_pack("[{s:s, s:s}]", "id", "01M8DRN8C973KSPP0YRZZ086KH", "why",
+	    "the connection was refused");
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	list_write(out, 40, list, ids);
+	list_write(out, 10, list, ids);
+	fclose(out);
+	json_decref(list);
+	check(text, "id                          why\n"
+		    "01M8DRN8C973KSPP0YRZZ086KH  the connect…\n"
+		    "id                          why\n"
+		    "01M8DRN8C973KSPP0YRZZ086KH  the c…\n");
+}
+
 static void test_a_long_cell_is_whole_in_csv(void **state)
 {
 	json_t *list = json_pack("[{s:s, s:[]}]", "name", "x", "tags");
@@ -132,6 +154,7 @@ int main(void)
 	    cmocka_unit_test(test_a_formula_of_an_asset_is_text),
 	    cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_a_narrow_table_is_cut),
+	    cmocka_unit_test(test_an_id_is_not_cut),
 	    cmocka_unit_test(test_a_long_cell_is_whole_in_csv),
 	};
 
