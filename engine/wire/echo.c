@@ -42,17 +42,23 @@ void echo_free(struct echo *echo)
 	free(echo);
 }
 
-/* The nonce alone on a line: one that only repeats the command proves nothing. */
+/*
+ * The nonce ends a line. What stands before it there is what start-up files left unfinished; one
+ * that only repeats the command proves nothing.
+ */
 static bool echo_heard(struct echo *echo)
 {
+	static const char word[] = "echo ";
+	const size_t word_len = sizeof(word) - 1;
 	const char *text = buf_text(&echo->out);
 	const char *at = text;
 	size_t len = strlen(echo->nonce);
 
 	while ((at = strstr(at, echo->nonce)) != NULL) {
-		bool begins = at == text || at[-1] == '\n';
+		bool repeated =
+		    (size_t)(at - text) >= word_len && memcmp(at - word_len, word, word_len) == 0;
 
-		if (begins && (at[len] == '\n' || at[len] == '\r'))
+		if (!repeated && (at[len] == '\n' || at[len] == '\r'))
 			return true;
 		at += len;
 	}

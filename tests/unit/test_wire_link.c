@@ -40,6 +40,9 @@ static void logs_in_each_way(void **state)
 	assert_int_equal(link_failed_attempts(session.link), 0);
 	expect_echo(&session);
 	session_end(&session);
+	expect_login(&session, asset.port, "noisy", ASSET_PASSWORD, false);
+	expect_echo(&session);
+	session_end(&session);
 	expect_login(&session, asset.prompt_port, "plain", ASSET_PASSWORD, false);
 	assert_int_equal(link_failed_attempts(session.link), 0);
 	expect_echo(&session);
@@ -85,11 +88,11 @@ static void tells_an_account_that_can_do_nothing(void **state)
 	static const struct {
 		const char *user;
 		enum fault fault;
-	} cases[] = {{"old", FAULT_EXPIRED}, {"none", FAULT_NO_SHELL}};
+	} cases[] = {{"old", FAULT_EXPIRED}, {"none", FAULT_NO_SHELL}, {"mirror", FAULT_NO_SHELL}};
 
 	(void)state;
 	NEED_ASSET();
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct session session;
 		struct echo *echo;
 
