@@ -351,9 +351,9 @@ static enum err prompted_for(struct elevation *elevation, const char *who, struc
 	if (strlen(user) == len && memcmp(user, who, len) == 0)
 		return prompted(elevation, outcome);
 	return outcome_set(outcome, FAULT_BECOME_DENIED,
-	    "sudo asks for the password of %.64s and not of %s (rootpw, targetpw or runaspw in "
+	    "sudo asks for the password of %.*s and not of %s (rootpw, targetpw or runaspw in "
 	    "sudoers): nothing was sent; take that setting away for %s, or use become = \"su\"",
-	    who, user, user);
+	    (int)(len < 64 ? len : 64), who, user, user);
 }
 
 /* sudo's prompt is ours, with the name of whose password it asks for. */

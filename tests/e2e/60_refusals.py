@@ -89,12 +89,13 @@ def test_sudo_wants_another_password():
     )
     (record,) = failure(only([row(1)]))
     fleet.sh(1, "rm", "/etc/sudoers.d/other")
-    assert record["status"] == "failed" and record["error"]["code"] == "become_password", record
+    assert record["status"] == "failed" and record["error"]["code"] == "become_denied", record
+    assert "password of root and not of ops" in record["error"]["message"], record
 
 
 def test_a_password_sent_back_is_not_kept():
     """A sudo that quotes what it was told."""
-    fake = '#!/bin/sh\nprintf %s "$3" >&2; read -r p; echo "no: $p" >&2; exit 1\n'
+    fake = '#!/bin/sh\nprintf %s "$3" | sed s/%p/ops/ >&2; read -r p; echo "no: $p" >&2; exit 1\n'
     fleet.sh(1, "cp", "-p", "/usr/bin/sudo", "/root/sudo")
     fleet.sh(
         1,
