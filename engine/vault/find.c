@@ -56,8 +56,9 @@ enum err find_by_id(struct vault_txn *txn, enum table table, const char *what, c
 		    "there is no %s %.32s: an id has up to %d letters and digits", what, text,
 		    ID_TEXT_SIZE - 1);
 	if (!next_id(txn, table, STEP_AT, &low, &high))
-		return error_set(
-		    error, ERR_NOT_FOUND, "there is no %s whose id begins with %s", what, text);
+		return error_set(error, ERR_NOT_FOUND,
+		    "there is no %s whose id begins with %s: lockstep %s list shows them", what,
+		    text, what);
 	second = low;
 	if (next_id(txn, table, STEP_UP, &second, &high))
 		return several(txn, table, what, text, low, &high, error);

@@ -10,6 +10,7 @@ import crypt
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,70 @@ def opens(entry, secret):
     return crypt.crypt(secret, entry) == entry
 
 
+class Page:
+    """Keeps the error texts that a test sees, for tests/golden/errors, in the file ERRORS."""
+
+    VOLATILE = (
+        (r"SHA256:[A-Za-z0-9+/]{43}", "FINGERPRINT"),
+        (r"\b01[0-9A-HJKMNP-TV-Z]{3,24}\b", "ID"),
+        (r"\b(127|10)\.\d+\.\d+\.\d+(:\d+)?\b|(?<![\w:])::1\b", "ADDRESS"),
+        (r"\basset\d+\b", "ASSET"),
+        (r"\b\d+-\d\d-\d\dT[\d:.]+Z", "TIME"),
+        (r"\b\d+(\.\d+)?\b", "N"),
+    )
+
+    def __init__(self):
+        self.file = os.environ.get("ERRORS")
+        self.test = os.path.basename(sys.argv[0])
+        self.seen = set()
+
+    def mask(self, text, names=()):
+        text = text.replace(WORK, "DIR").replace(os.path.realpath(WORK), "DIR")
+        for name, word in names:
+            text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", word, text)
+        # What an asset said, and not a name.
+        text = re.sub(r'"((?:[^"\\]|\\.)*)"', self.quoted, text)
+        for pattern, word in self.VOLATILE:
+            text = re.sub(pattern, word, text)
+        return text
+
+    @staticmethod
+    def quoted(match):
+        return match[0] if re.fullmatch(r"[\w./@*-]+", match[1]) else '"…"'
+
+    def keep(self, section, text):
+        if (section, text) not in self.seen:
+            self.seen.add((section, text))
+            with open(self.file, "a") as file:
+                file.write(f"{self.test}\t{section}\t{text}\n")
+
+    def command(self, done):
+        """What a command that could not be carried out said."""
+        if self.file and done.returncode in (2, 3):
+            for line in str(done.stderr).splitlines():
+                if line.startswith("lockstep: "):
+                    self.keep("commands", self.mask(line))
+
+    def record(self, ops, record):
+        """A record that did not succeed, as `record show` tells of it."""
+        if not self.file or record["status"] in ("success", "planned", "staged"):
+            return
+        names = ((record["account"], "ACCOUNT"), (record["asset"], "ASSET"))
+        word = record["reason"] or (record["error"] or {}).get("code")
+        said = (record["error"] or {}).get("message") or record["detail"] or ""
+        known = record["status"], word, self.mask(said, names)
+        if known in self.seen:
+            return
+        self.seen.add(known)
+        shown = ops.run("record", "show", record["id"], expect=0).stdout
+        told = dict(line.split(None, 1) for line in shown.splitlines() if " " in line.strip())
+        parts = f"{record['status']} {word}", told.get("what", ""), told.get("next", "")
+        self.keep("records", " | ".join(self.mask(part, names).strip() for part in parts))
+
+
+page = Page()
+
+
 class Ops:
     """A policy directory with its vault, made by `init`."""
 
@@ -165,6 +230,7 @@ class Ops:
             timeout=timeout,
             env=dict(self.env, **(env or {})),
         )
+        page.command(done)
         if expect is not None and done.returncode != expect:
             raise AssertionError(
                 f"{' '.join(command)}: exit {done.returncode}, not {expect}\n"
@@ -202,7 +268,10 @@ class Ops:
         return self.json("account", "reveal", asset, account, *more)
 
     def records(self, execution):
-        return self.json("record", "list", "--execution", execution)
+        found = self.json("record", "list", "--execution", execution)
+        for record in found:
+            page.record(self, record)
+        return found
 
     def record(self, execution, asset, account):
         found = [
