@@ -59,7 +59,7 @@ static const struct advice {
     {"old_unknown", "the asset refused the new secret, and no old one is known",
 	"tell its secret: lockstep account add %A %U, then %R"},
     {"mismatch", "no secret that is kept opens it: someone else changed it",
-	"tell its secret: lockstep account add %A %U, or %R to set a new one"},
+	"tell its secret: lockstep account add %A %U; or rotate it: a task sets a new one"},
     {"accepted_does_not_open", "the asset said yes, and neither secret opens it",
 	"tell its secret: lockstep account add %A %U"},
     {"refused_neither_opens", "the asset said no, and neither secret opens it",
@@ -145,13 +145,24 @@ static const char *id_of(const json_t *record)
 	return shorter[0] != '\0' ? shorter : text_of(record, "id");
 }
 
+/* A verify sets nothing, and has no task. */
+static bool is_verify(const json_t *record)
+{
+	const char *task = json_string_value(json_object_get(record, "task"));
+
+	return task != NULL && task[0] == '\0';
+}
+
 /* A record that is not kept has no id: then its task is run. */
 static void retry_text(char *out, size_t size, const json_t *record)
 {
 	bool doubt = strcmp(text_of(record, "status"), "unverified") == 0;
 	const char *id = id_of(record);
 
-	if (id[0] == '\0')
+	if (is_verify(record))
+		snprintf(out, size, "lockstep account verify %s %s", text_of(record, "asset"),
+		    text_of(record, "account"));
+	else if (id[0] == '\0')
 		snprintf(out, size, "lockstep run %s", text_of(record, "task"));
 	else if (doubt)
 		snprintf(out, size, "the next run settles it (lockstep record show %s)", id);
@@ -162,7 +173,7 @@ static void retry_text(char *out, size_t size, const json_t *record)
 static void fill(char *out, size_t size, const char *pattern, const json_t *record)
 {
 	size_t used = 0;
-	char retry[192];
+	char retry[384];
 
 	retry_text(retry, sizeof(retry), record);
 	out[0] = '\0';

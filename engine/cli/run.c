@@ -53,6 +53,15 @@ static void print_summary(const json_t *result)
 	printf(", %s skipped\n", format_count(count, (uint64_t)number_of(result, "skipped")));
 }
 
+/* A verify has no task. */
+static void print_nothing(const char *task)
+{
+	if (task[0] != '\0')
+		printf("nothing to do: task \"%s\" selects no accounts\n", task);
+	else
+		printf("nothing to do: no account is declared there\n");
+}
+
 int run_print(struct cli *cli, enum service_end end, const json_t *result)
 {
 	if (end != SERVICE_OK && end != SERVICE_SOME)
@@ -60,7 +69,7 @@ int run_print(struct cli *cli, enum service_end end, const json_t *result)
 	if (cli->json)
 		return cli_print_json(result, end);
 	if (number_of(result, "total") == 0) {
-		printf("nothing to do: task \"%s\" selects no accounts\n", text_of(result, "task"));
+		print_nothing(text_of(result, "task"));
 		return end;
 	}
 	if (json_is_true(json_object_get(result, "dry_run"))) {

@@ -177,7 +177,7 @@ void troubles_print(
 		    format_count(more, count - table.count), execution);
 		print_causes(out, records);
 	}
-	if (count > 1)
+	if (count > 1 && text_of(table.rows[0], "task")[0] != '\0')
 		fprintf(out, "when the causes are mended: lockstep record retry --execution %s\n",
 		    execution);
 	free(table.rows);

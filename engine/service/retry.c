@@ -86,6 +86,12 @@ static bool retry_add(struct retry *retry, const struct record *record)
 
 /* ── By ids ──────────────────────────────────────────────────────────────────────────────── */
 
+/* Records of a verify are of no task. */
+static bool is_verify(const struct record *record)
+{
+	return record->task[0] == '\0';
+}
+
 static bool retry_id(struct retry *retry, const char *id)
 {
 	struct request *request = retry->request;
@@ -93,6 +99,12 @@ static bool retry_id(struct retry *retry, const char *id)
 
 	if (record_find(retry->txn, id, &record, request->error) != ERR_OK)
 		return false;
+	if (is_verify(&record)) {
+		request_fail(request, SERVICE_USAGE,
+		    "record %s is of a verify, which sets nothing: lockstep account verify %s %s",
+		    id, record.asset, record.account);
+		return false;
+	}
 	if (record.status == STATUS_SUCCESS) {
 		request_fail(
 		    request, SERVICE_USAGE, "record %s succeeded: there is nothing to retry", id);
@@ -128,7 +140,8 @@ static bool retry_pick(void *arg, const struct record *record)
 {
 	struct retry *retry = arg;
 
-	if (record->status == STATUS_SUCCESS || was_changed_since(retry, record))
+	if (record->status == STATUS_SUCCESS || is_verify(record) ||
+	    was_changed_since(retry, record))
 		return true;
 	retry->failed = !retry_add(retry, record);
 	return !retry->failed;

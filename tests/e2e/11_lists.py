@@ -286,11 +286,23 @@ def test_every_key_is_documented():
         "record list": ("record", "list"),
         "record show": ("record", "show", record),
         "run": ("run", "rotate"),
+        "account verify": ("account", "verify", "web1", "app"),
         "secret list": ("secret", "list"),
     }
     for title, command in shapes.items():
         missing = keys_of(ops.json(*command)) - documented(title)
         assert not missing, f"docs/json.md, {title}: no {', '.join(sorted(missing))}"
+
+
+def test_a_verify_is_no_task_s():
+    fleet.sh(1, "chpasswd", stdin="app:by-Hand.1\n")
+    done = ops.run("account", "verify", "web1", "app", expect=1)
+    assert "FAILED" in done.stdout and "lockstep account add web1 app" in done.stdout, done
+    assert "record retry" not in done.stdout, done
+    record = ops.json("record", "list", "--limit", "1")[0]
+    assert record["task"] == "" and record["asset"] == "web1", record
+    done = ops.run("record", "retry", record["short"], expect=2)
+    assert "lockstep account verify web1 app" in done.stderr, done
 
 
 def test_help_names_every_option():

@@ -75,6 +75,16 @@ static void test_what_is_not_kept_is_run(void **state)
 	    "unlock it there, then lockstep run linux-weekly");
 }
 
+static void test_a_verify_is_verified_again(void **state)
+{
+	json_t *about = record("failed", "", "connect", "");
+
+	(void)state;
+	json_object_set_new(about, "task", json_string(""));
+	check(about, "the connection was refused",
+	    "lockstep asset ping web1; when it answers, lockstep account verify web1 app");
+}
+
 static void test_unknown_words_stay(void **state)
 {
 	(void)state;
@@ -190,6 +200,7 @@ int main(void)
 	    cmocka_unit_test(test_reasons),
 	    cmocka_unit_test(test_doubts_settle_themselves),
 	    cmocka_unit_test(test_what_is_not_kept_is_run),
+	    cmocka_unit_test(test_a_verify_is_verified_again),
 	    cmocka_unit_test(test_unknown_words_stay),
 	    cmocka_unit_test(test_long_names_are_cut),
 	    cmocka_unit_test(test_every_word_has_advice),

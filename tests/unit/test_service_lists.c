@@ -16,7 +16,7 @@
 
 static char top[] = "/tmp/test-lists.XXXXXX";
 static char dir[64];
-static struct id executions[2], records[4];
+static struct id executions[2], records[5];
 static uint64_t now_ms;
 
 /* ── What is kept ────────────────────────────────────────────────────────────────────────── */
@@ -72,7 +72,7 @@ static enum err put(struct vault_txn *txn, int i, int execution, const char *acc
 	    .sends = status == STATUS_SKIPPED ? 0 : 2,
 	};
 
-	snprintf(record.task, sizeof(record.task), "linux-weekly");
+	snprintf(record.task, sizeof(record.task), "%s", i == 4 ? "" : "linux-weekly");
 	snprintf(record.asset, sizeof(record.asset), i == 2 ? "db1" : "web1");
 	snprintf(record.account, sizeof(record.account), "%s", account);
 	snprintf(record.reason, sizeof(record.reason), "%s", reason);
@@ -96,6 +96,8 @@ static enum err fill_old(struct vault_txn *txn, void *arg, struct error *error)
 		err = put(txn, 2, 1, "postgres", STATUS_SKIPPED, "locked", "");
 	if (err == ERR_OK)
 		err = put(txn, 3, 1, "app", STATUS_FAILED, "", "lost");
+	if (err == ERR_OK)
+		err = put(txn, 4, 1, "ops", STATUS_FAILED, "mismatch", "");
 	if (err == ERR_OK)
 		err =
 		    account_tell(txn, "web1", "app", SECRET_PASSWORD, first, NULL, &account, error);
@@ -152,7 +154,7 @@ static void fill(void)
 		fail_msg("%s", error.text);
 	for (int i = 0; i < 2; i++)
 		executions[i] = made_at(now_ms - (uint64_t)(10 - 9 * i) * DAY_MS);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		records[i] = made_at(now_ms + (uint64_t)i * 1000);
 	at.wall_ms = now_ms - 10 * DAY_MS;
 	assert_int_equal(vault_write(vault, fill_old, NULL, &error), ERR_OK);
@@ -251,17 +253,19 @@ static void test_records_by_filter(void **state)
 	char id[ID_TEXT_SIZE];
 
 	(void)state;
-	expect(ask("record.list", json_object()), "db1/postgres web1/app web1/app web1/deploy ");
-	expect(ask("record.list", json_pack("{s:s}", "status", "failed")), "web1/app web1/deploy ");
+	expect(ask("record.list", json_object()),
+	    "db1/postgres web1/app web1/ops web1/app web1/deploy ");
+	expect(ask("record.list", json_pack("{s:s}", "status", "failed")),
+	    "web1/app web1/ops web1/deploy ");
 	expect(ask("record.list", json_pack("{s:s, s:s}", "status", "failed", "since", "2d")),
-	    "web1/app ");
+	    "web1/app web1/ops ");
 	expect(ask("record.list", json_pack("{s:s}", "since", "2019-01-01 08:00")),
-	    "db1/postgres web1/app web1/app web1/deploy ");
+	    "db1/postgres web1/app web1/ops web1/app web1/deploy ");
 	expect(ask("record.list", json_pack("{s:s}", "since", "2219-01-01T08:00:00Z")), "");
 	expect(ask("record.list", json_pack("{s:s}", "reason", "locked")), "db1/postgres ");
 	expect(ask("record.list", json_pack("{s:s}", "reason", "auth")), "web1/deploy ");
 	expect(ask("record.list", json_pack("{s:s}", "asset", "w*1")),
-	    "web1/app web1/app web1/deploy ");
+	    "web1/app web1/ops web1/app web1/deploy ");
 	expect(ask("record.list", json_pack("{s:s}", "asset", "/prod/db")), "db1/postgres ");
 	expect(ask("record.list", json_pack("{s:s}", "account", "d*")), "web1/deploy ");
 	expect(ask("record.list", json_pack("{s:s}", "task", "other")), "");
@@ -384,6 +388,10 @@ static void test_nothing_to_retry(void **state)
 	refused("record.retry", json_object(), "--status failed");
 	refused(
 	    "record.retry", json_pack("{s:[s]}", "records", id_text(&records[0], id)), "succeeded");
+	/* A verify set nothing, and no task is its. */
+	refused("record.retry", json_pack("{s:s}", "reason", "mismatch"), "nothing to retry");
+	refused("record.retry", json_pack("{s:[s]}", "records", id_text(&records[4], id)),
+	    "lockstep account verify web1 ops");
 }
 
 int main(void)
