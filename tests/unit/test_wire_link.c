@@ -310,7 +310,7 @@ static void leaves_nothing_behind_within_the_handshake(void **state)
 		assert_int_equal(mem_used(), used);
 		assert_in_range(steps, 0, 1000);
 	}
-	assert_in_range(steps, 20, 1000);
+	assert_in_range(steps, 8, 1000);
 	rogue_stop(&server);
 }
 
