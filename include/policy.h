@@ -176,6 +176,7 @@ struct platform {
 
 	/* Which functions it has. */
 	bool change_password, change_key, read_hash, persist;
+	bool persist_keys_only; /* a password needs no persist: it is permanent at once */
 
 	const struct param *params; /* in order of name */
 	size_t param_count;

@@ -35,7 +35,6 @@ void task_later(struct loader *loader, const struct task_entry *entry)
 	const struct task *task = &entry->task;
 	const struct statement *statement = entry->statement;
 
-	later(loader, statement, "secret", task->source == SOURCE_SSH_KEY, "ssh_key");
 	later(loader, statement, "params", task->params != NULL, "params");
 }
 

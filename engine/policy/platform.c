@@ -82,6 +82,7 @@ static const struct field platform_fields[] = {
     {.name = "accounts", .type = FIELD_CHOICE, .offset = AT(accounts), .words = accounts_words},
     {.name = "extends", .type = FIELD_TEXT, .offset = AT(extends), .fault = name_fault},
     {.name = "answers_early", .type = FIELD_FLAG, .offset = PLATFORM(answers_early)},
+    {.name = "persist_keys_only", .type = FIELD_FLAG, .offset = PLATFORM(persist_keys_only)},
     {.name = "check", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
     {.name = "check_proof", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
     {.name = "change_password", .type = FIELD_OWN, .read = function_read},
@@ -140,7 +141,10 @@ static void inherit(
 	own->change_password = own->change_password || from->change_password;
 	own->change_key = own->change_key || from->change_key;
 	own->read_hash = own->read_hash || from->read_hash;
-	own->persist = own->persist || from->persist;
+	if (!own->persist) { /* what it is for goes with it */
+		own->persist = from->persist;
+		own->persist_keys_only = own->persist_keys_only || from->persist_keys_only;
+	}
 	params_inherit(arena, own, from);
 }
 

@@ -27,29 +27,43 @@ static void life_look_again(void *arg)
 	life->look_again(life);
 }
 
-bool life_secret(
-    struct life *life, uint32_t version, struct secret **secret, void (*look_again)(struct life *))
+void life_look_later(
+    struct life *life, enum err err, const struct error *error, void (*look_again)(struct life *))
 {
 	struct rotation *rotation = life->site->rotation;
-	struct vault_txn *txn = vault_read(rotation->config.vault);
+
+	if (err != ERR_FULL) {
+		rotation_break(rotation, error);
+		return;
+	}
+	life->look_again = look_again;
+	life->again.fn = life_look_again;
+	life->again.arg = life;
+	timer_start(rotation->config.clock, &life->again, HEAP_PAUSE_MS);
+}
+
+bool life_secret_pair(struct life *life, uint32_t version, struct secret **secret,
+    struct secret **passphrase, void (*look_again)(struct life *))
+{
+	struct vault_txn *txn = vault_read(life->site->rotation->config.vault);
 	struct error error = {.code = ERR_IO};
 	enum err err = ERR_IO;
 
 	*secret = NULL;
+	if (passphrase != NULL)
+		*passphrase = NULL;
 	if (txn != NULL)
-		err = version_open(txn, &life->account, version, secret, NULL, &error);
+		err = version_open(txn, &life->account, version, secret, passphrase, &error);
 	vault_read_end(txn);
-	if (err == ERR_OK)
-		return true;
-	if (err == ERR_FULL) {
-		life->look_again = look_again;
-		life->again.fn = life_look_again;
-		life->again.arg = life;
-		timer_start(rotation->config.clock, &life->again, HEAP_PAUSE_MS);
-	} else {
-		rotation_break(rotation, &error);
-	}
-	return false;
+	if (err != ERR_OK)
+		life_look_later(life, err, &error, look_again);
+	return err == ERR_OK;
+}
+
+bool life_secret(
+    struct life *life, uint32_t version, struct secret **secret, void (*look_again)(struct life *))
+{
+	return life_secret_pair(life, version, secret, NULL, look_again);
 }
 
 /* ── The session of a login proof ── */
@@ -78,6 +92,7 @@ static void attempt_ask_methods(void *arg, const struct wire_result *result)
 		.kind = WIRE_METHODS,
 		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
 		.account = life_account(life),
+		.secret_is_key = life_kind(life) == SECRET_KEY,
 	    },
 	    attempt_told_methods, life);
 }
@@ -151,9 +166,9 @@ static void attempt_connected(void *arg, const struct wire_result *result)
 
 static void attempt_make(struct life *life)
 {
-	struct secret *secret;
+	struct secret *secret, *passphrase;
 
-	if (!life_secret(life, life->attempt.version, &secret, attempt_make))
+	if (!life_secret_pair(life, life->attempt.version, &secret, &passphrase, attempt_make))
 		return;
 	CRASH_POINT("core.attempt_login");
 	wire_submit(life->attempt.session,
@@ -163,9 +178,11 @@ static void attempt_make(struct life *life)
 		.account = life_account(life),
 		.secret = secret,
 		.secret_is_key = life_kind(life) == SECRET_KEY,
+		.passphrase = passphrase,
 	    },
 	    attempt_answered, life);
 	secret_free(secret);
+	secret_free(passphrase);
 }
 
 static void attempt_login(struct life *life)

@@ -55,15 +55,39 @@ static void life_changed(void *arg, const struct wire_result *result)
 	}
 }
 
-void life_change(struct life *life)
+/* Of a key the asset is given its public line, and nothing of the old one. */
+static void life_change_key(struct life *life)
+{
+	struct rotation *rotation = life->site->rotation;
+	struct life_key key;
+
+	if (!life_key_pending(life, &key, life_change_key))
+		return;
+	life->subject->sends++;
+	life->subject->sent_ms = rotation_wall(rotation);
+	CRASH_POINT("core.sending");
+	wire_submit(life->site->visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_CHANGE,
+		.timeout_ms = rotation->settings->change_deadline_ms,
+		.snapshot = rotation->config.snapshot,
+		.platform = life->site->asset->platform,
+		.account = life_account(life),
+		.ssh_key = &key.wire,
+	    },
+	    life_changed, life);
+	CRASH_POINT("core.sent");
+}
+
+static void life_change_password(struct life *life)
 {
 	struct rotation *rotation = life->site->rotation;
 	struct secret *fresh, *old = NULL;
 
-	if (!life_secret(life, life->account.pending, &fresh, life_change))
+	if (!life_secret(life, life->account.pending, &fresh, life_change_password))
 		return;
 	if (life->account.current != 0 &&
-	    !life_secret(life, life->account.current, &old, life_change)) {
+	    !life_secret(life, life->account.current, &old, life_change_password)) {
 		secret_free(fresh);
 		return;
 	}
@@ -84,4 +108,12 @@ void life_change(struct life *life)
 	CRASH_POINT("core.sent");
 	secret_free(fresh);
 	secret_free(old);
+}
+
+void life_change(struct life *life)
+{
+	if (life_kind(life) == SECRET_KEY)
+		life_change_key(life);
+	else
+		life_change_password(life);
 }

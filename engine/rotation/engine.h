@@ -331,6 +331,27 @@ void rehearse_end(struct life *);
 /* Sends the pending version through the privileged session, and goes on by what its answer says. */
 void life_change(struct life *);
 
+/* ── key.c ── */
+
+/* What an asset is told of a key; `wire` points into it. */
+struct life_key {
+	struct wire_ssh_key wire;
+	char mark[64];
+	char line[WIRE_KEY_LINE_SIZE];
+};
+
+/* The key that is to be made: its mark, and what it will replace. */
+void life_key_open(const struct life *, struct life_key *);
+/* The pending one, with its line. False while it cannot be read: `look_again` is called later. */
+bool life_key_pending(struct life *, struct life_key *, void (*look_again)(struct life *));
+
+/* ── persist.c ── */
+
+/* Whether the platform has a step for the subject that makes a change permanent. */
+bool life_persists(const struct life *);
+/* The pending version was seen to work: makes it permanent, then settle_permanent. */
+void life_persist(struct life *);
+
 /* ── outcome.c ── */
 
 /* Writes subject and life->write durably (and clears it), then calls `then`. */
@@ -357,6 +378,8 @@ void settle_changed(struct life *);
 void settle_success(struct life *);
 void settle_put_back(struct life *);
 void settle_neither(struct life *);
+/* The pending version was seen to work and is there to stay: a success. */
+void settle_permanent(struct life *);
 
 /* ── attempt.c ── */
 
@@ -376,6 +399,12 @@ void attempt_close(struct attempt *);
  */
 bool life_secret(
     struct life *, uint32_t version, struct secret **, void (*look_again)(struct life *));
+/* The same with its passphrase, which is NULL where there is none. */
+bool life_secret_pair(struct life *, uint32_t version, struct secret **, struct secret **passphrase,
+    void (*look_again)(struct life *));
+/* A secret could not be read: later, when the heap was full; else the engine ends. */
+void life_look_later(
+    struct life *, enum err, const struct error *, void (*look_again)(struct life *));
 
 /* ── recover.c ── */
 

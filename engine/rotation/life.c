@@ -157,9 +157,13 @@ static void life_checked(void *arg, const struct wire_result *result)
 
 void life_check(struct life *life)
 {
+	bool is_key = life_kind(life) == SECRET_KEY;
+	struct life_key key;
 	struct rotation *rotation = life->site->rotation;
 	bool asks = life_asks_proof(life);
 
+	if (is_key)
+		life_key_open(life, &key);
 	wire_submit(life->site->visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_CHECK,
@@ -168,6 +172,7 @@ void life_check(struct life *life)
 		.platform = life->site->asset->platform,
 		.account = life_account(life),
 		.proof = asks ? life_method(life) : WIRE_PROOF_NONE,
+		.ssh_key = is_key ? &key.wire : NULL,
 	    },
 	    life_checked, life);
 }

@@ -15,7 +15,7 @@
 
 /* ── Verdicts ── */
 
-void settle_success(struct life *life)
+void settle_permanent(struct life *life)
 {
 	struct record *subject = life->subject;
 
@@ -25,6 +25,14 @@ void settle_success(struct life *life)
 	subject->proved_ms = rotation_wall(life->site->rotation);
 	life_error(life, "", "", "");
 	life_end(life, STATUS_SUCCESS, "");
+}
+
+void settle_success(struct life *life)
+{
+	if (life_persists(life))
+		life_persist(life);
+	else
+		settle_permanent(life);
 }
 
 /* Proven not the account's: the old one still is. */
@@ -149,7 +157,8 @@ static void settle_try(struct life *life)
 	/* Three attempts do not fit below a limit of three: send the same again first, then see. */
 	life->pending_tried = life_method(life) != WIRE_PROOF_HASH &&
 			      life->site->asset->lockout_limit <= LOCKOUT_TIGHT;
-	if (life_method(life) == WIRE_PROOF_LOGIN && !life->pending_tried)
+	/* What makes it permanent goes through a session that is older than the proof. */
+	if (life_method(life) == WIRE_PROOF_LOGIN && !life->pending_tried && !life_persists(life))
 		attempt_try(life, life->account.pending, settle_pending_tried);
 	else
 		life_visit(life);

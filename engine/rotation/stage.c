@@ -2,6 +2,7 @@
 #include "rotation/engine.h"
 
 #include "base/crash.h"
+#include "base/ssh_key.h"
 
 #define HEAP_PAUSE_MS 100
 
@@ -67,21 +68,42 @@ static enum err stage_earlier(struct life *life, struct error *error)
 	return err;
 }
 
+static enum err stage_key(struct life *life, struct error *error)
+{
+	const struct ssh_key *wanted = &life_task(life)->ssh_key;
+	enum ssh_key_type type;
+	const char *fault = ssh_key_words(key_type_name(wanted->type), wanted->bits, &type);
+
+	return fault == NULL ? ssh_key_make(type, &life->write.fresh, error)
+			     : error_set(error, ERR_INVALID, "%s", fault);
+}
+
 /* A fresh secret as the task says, into life->write. */
 static enum err stage_make(struct life *life, struct error *error)
 {
+	const struct task *task = life_task(life);
+
 	if (life->run->restore != 0)
 		return stage_earlier(life, error);
-	if (life_task(life)->source == SOURCE_SPECIFIED)
-		return stage_specified(life, error);
-	return rule_generate(life_task(life)->rule, life_account(life), &life->write.fresh, error);
+	switch (task->source) {
+	case SOURCE_SPECIFIED: return stage_specified(life, error);
+	case SOURCE_SSH_KEY: return stage_key(life, error);
+	case SOURCE_RANDOM: break;
+	}
+	return rule_generate(task->rule, life_account(life), &life->write.fresh, error);
 }
 
 static const char *stage_fault(const struct life *life)
 {
+	static const char *const words[] = {
+	    [SOURCE_RANDOM] = "rule",
+	    [SOURCE_SPECIFIED] = "specified",
+	    [SOURCE_SSH_KEY] = "key",
+	};
+
 	if (life->run->restore != 0)
 		return "restore";
-	return life_task(life)->source == SOURCE_SPECIFIED ? "specified" : "rule";
+	return words[life_task(life)->source];
 }
 
 void life_stage(struct life *life)

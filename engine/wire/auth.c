@@ -24,8 +24,10 @@ static bool auth_offers(const struct auth *auth, const char *method)
 	return names_have((struct names){methods, strlen(methods)}, method);
 }
 
-bool link_takes_password(const struct link *link)
+bool link_takes(const struct link *link, bool key)
 {
+	if (key)
+		return auth_offers(&link->auth, "publickey");
 	return auth_offers(&link->auth, "password") ||
 	       auth_offers(&link->auth, "keyboard-interactive");
 }
@@ -35,6 +37,13 @@ bool link_remembers(const struct link *link)
 	const struct greeting *greeting = &link->stream.greeting;
 
 	return memmem(greeting->first, greeting->first_len, "OpenSSH", strlen("OpenSSH")) == NULL;
+}
+
+void link_methods(const struct link *link, char *out, size_t size)
+{
+	const char *methods = link->auth.methods != NULL ? link->auth.methods : "";
+
+	text_escape(out, size, methods, strlen(methods));
 }
 
 uint32_t link_failed_attempts(const struct link *link)

@@ -65,7 +65,10 @@ enum err link_methods_step(struct link *, const char *user, struct outcome *) MU
 /* What was asked about a user is kept by the asset's server, and a change not seen: all but
  * OpenSSH's are held for such. */
 bool link_remembers(const struct link *);
-bool link_takes_password(const struct link *); /* by password or keyboard-interactive */
+/* A key; or a password, by `password` or keyboard-interactive. */
+bool link_takes(const struct link *, bool key);
+/* As the asset said, escaped. */
+void link_methods(const struct link *, char *out, size_t size);
 
 struct login {
 	const char *user;

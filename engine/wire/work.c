@@ -84,12 +84,24 @@ static enum err open_step(struct work *work, struct outcome *outcome)
 	return err;
 }
 
+static void methods_lack(struct work *work)
+{
+	struct wire_result *result = &work->result;
+	char offered[128];
+
+	link_methods(work->place->link, offered, sizeof(offered));
+	result->finding = FINDING_NO_PROOF;
+	snprintf(result->text, sizeof(result->text),
+	    "the asset lets nobody called %.64s in by %s, only by: %s", work->job->account,
+	    work->job->secret_is_key ? "key" : "password", offered);
+}
+
 static enum err methods_step(struct work *work, struct outcome *outcome)
 {
 	enum err err = link_methods_step(work->place->link, work->job->account, outcome);
 
-	if (err == ERR_OK && !link_takes_password(work->place->link))
-		work->result.finding = FINDING_NO_PROOF;
+	if (err == ERR_OK && !link_takes(work->place->link, work->job->secret_is_key))
+		methods_lack(work);
 	work->result.remembers = link_remembers(work->place->link);
 	return err;
 }

@@ -103,6 +103,9 @@ function skip(reason, text) end
 ---@field accounts? "posix"
 ---True: the asset answers before a change is in effect, so that its answer is no seen end.
 ---@field answers_early? boolean
+---True: a password is permanent as soon as it is in effect, so that `persist` is for keys alone. It
+---belongs to this platform's own `persist`, or to the one that it has from another.
+---@field persist_keys_only? boolean
 ---Is the account there, not locked, not expired, the proof possible? Returns when all is well, else
 ---calls `skip`. No secret is there yet. Without it every account is fine.
 ---@field check? fun(job: job)

@@ -475,6 +475,7 @@ end
 
 platform "unix" {
 	accounts = "posix",
+	persist_keys_only = true, -- a password is in the file that counts at once
 
 	check_proof = function(job)
 		if job.proof == "login" then

@@ -17,10 +17,13 @@ ACCOUNTS = ("app", "deploy")
 # Reached only while an earlier doubt is settled.
 SETTLING = {"core.settle_tried"}
 
-# Not of an ordinary account proven by login; 63_privileged.py has those of a change.
+# Not of an ordinary account's password proven by login; 63_privileged.py and 64_keys.py have them.
 ELSEWHERE = {
     "core.attempt_su",
     "core.verified",
+    "core.persisting",
+    "core.persisted",
+    "wire.persisted",
     "core.putting_back",
     "core.put_back_answered",
     "core.put_back_sent",

@@ -164,8 +164,11 @@ static void platforms_say_what_they_can(void **state)
 	    "platform 'a' { extends = 'linux', change_key = function() end,\n"
 	    "  params = { uid = 'text', home = 'text' } }\n");
 	fixture_write(&fixture, "p/b.lua",
-	    "platform 'b' { extends = 'a', persist = function() end, params = { uid = 'number' } "
-	    "}\n");
+	    "platform 'b' { extends = 'a', persist = function() end, persist_keys_only = true,\n"
+	    "  params = { uid = 'number' } }\n");
+	fixture_write(&fixture, "p/c.lua", "platform 'c' { extends = 'b' }\n");
+	fixture_write(
+	    &fixture, "p/d.lua", "platform 'd' { extends = 'b', persist = function() end }\n");
 	fixture_load_good(&fixture);
 	platform = policy_platform_find(fixture.policy, "a");
 	assert_true(platform->change_password && platform->change_key && platform->read_hash);
@@ -177,6 +180,11 @@ static void platforms_say_what_they_can(void **state)
 	assert_int_equal(platform->params[0].type, PARAM_TEXT);
 	assert_string_equal(platform->params[1].name, "uid");
 	assert_int_equal(platform->params[1].type, PARAM_NUMBER);
+	assert_true(platform->persist_keys_only);
+	platform = policy_platform_find(fixture.policy, "c");
+	assert_true(platform->persist && platform->persist_keys_only);
+	platform = policy_platform_find(fixture.policy, "d");
+	assert_true(platform->persist && !platform->persist_keys_only);
 	platform = policy_platform_find(fixture.policy, "linux");
 	assert_false(platform->change_key || platform->persist || platform->param_count > 0);
 	fixture_clear(&fixture);
