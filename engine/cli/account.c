@@ -22,7 +22,8 @@ enum {
 	KEY_OLDER,
 	KEY_KIND,
 	KEY_NUMBER,
-	KEY_RAW
+	KEY_RAW,
+	KEY_PUBLIC
 };
 
 static int list_run(struct cli *);
@@ -49,6 +50,7 @@ static const struct argp_option reveal_options[] = {
     {"kind", KEY_KIND, "KIND", 0, "password or key, of an account that has both", 0},
     {"version", KEY_NUMBER, "N", 0, "this version instead of the current one", 0},
     {"raw", KEY_RAW, NULL, 0, "the secret alone, without a newline", 0},
+    {"public", KEY_PUBLIC, NULL, 0, "of a key the public line, as it stands on the asset", 0},
     {0},
 };
 

@@ -83,20 +83,35 @@ static int print_reveal(const struct cli *cli, const json_t *result)
 	return several ? print_candidates(result) : print_one(result);
 }
 
+/* No secret: it may go anywhere. */
+static int print_public(const json_t *result)
+{
+	const char *line = text_of(result, "public");
+
+	if (line[0] == '\0')
+		return cli_usage("version %lld is a password: it has no public line",
+		    (long long)number_of(result, "version"));
+	printf("%s\n", line);
+	return SERVICE_OK;
+}
+
 int reveal_run(struct cli *cli)
 {
+	bool public = cli_flag(cli, "public");
 	json_t *params, *result;
 	int status;
 
-	if (!cli->json && !cli_flag(cli, "raw") && !terminal_is(STDOUT_FILENO))
+	if (!cli->json && !public && !cli_flag(cli, "raw") && !terminal_is(STDOUT_FILENO))
 		return cli_usage("stdout is no terminal: give --raw or --json to have the secret "
 				 "written there");
 	params = json_copy(cli->options);
 	json_object_set_new(params, "asset", json_text(cli->args[0]));
 	json_object_set_new(params, "account", json_text(cli->args[1]));
+	if (public)
+		json_object_set_new(params, "kind", json_string("key"));
 	status = cli_call(cli, "account.reveal", params, &result);
 	if (status == SERVICE_OK)
-		status = print_reveal(cli, result);
+		status = public && !cli->json ? print_public(result) : print_reveal(cli, result);
 	json_decref(result);
 	return status;
 }

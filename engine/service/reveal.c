@@ -1,9 +1,12 @@
 /* Revealing: an account's secret, on request. */
 #include "service/account_rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
+#include "base/ssh_key.h"
 #include "service/names.h"
 #include "service/shape.h"
 
@@ -20,7 +23,25 @@ static json_t *secret_shape(const struct secret *secret)
 	return secret == NULL ? json_null() : json_stringn(secret_data(secret), secret_len(secret));
 }
 
-/* {version, stage, kind, secret, passphrase} */
+/* What an asset has of a key: its public line, with our mark. Null of a password. */
+static json_t *public_shape(const struct reveal *reveal, const struct version *version,
+    const struct secret *secret, const struct secret *passphrase)
+{
+	char line[SSH_KEY_LINE_SIZE], id[ID_TEXT_SIZE];
+	struct error error;
+	json_t *shape;
+	char *text;
+
+	if (version->kind != SECRET_KEY ||
+	    ssh_key_public(secret, passphrase, line, &error) != ERR_OK)
+		return json_null();
+	text = xasprintf("%s lockstep:%s", line, id_text(&reveal->account.id, id));
+	shape = json_text(text);
+	free(text);
+	return shape;
+}
+
+/* {version, stage, kind, secret, passphrase, public} */
 static json_t *reveal_version(struct reveal *reveal, const struct version *version)
 {
 	struct secret *secret, *passphrase;
@@ -30,10 +51,10 @@ static json_t *reveal_version(struct reveal *reveal, const struct version *versi
 	if (version_open(reveal->txn, &reveal->account, version->number, &secret, &passphrase,
 		reveal->request->error) != ERR_OK)
 		return NULL;
-	shape = json_pack("{s:I, s:s, s:s, s:o, s:o}", "version", number, "stage",
+	shape = json_pack("{s:I, s:s, s:s, s:o, s:o, s:o}", "version", number, "stage",
 	    version_stage(&reveal->account, version->number), "kind",
 	    secret_kind_name(version->kind), "secret", secret_shape(secret), "passphrase",
-	    secret_shape(passphrase));
+	    secret_shape(passphrase), "public", public_shape(reveal, version, secret, passphrase));
 	secret_free(secret);
 	secret_free(passphrase);
 	if (shape == NULL)
