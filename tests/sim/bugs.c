@@ -27,6 +27,7 @@ const char *sim_bug_name(enum sim_bug bug)
 	    [BUG_PUT_BACK_HASTY] = "put back, no end seen, not waited out",
 	    [BUG_NO_LIFELINE] = "change without a lifeline",
 	    [BUG_NOT_LAST] = "privileged accounts not last",
+	    [BUG_PERSIST_UNSEEN] = "old keys removed before the proof",
 	    [BUG_ENTER_IN_DOUBT] = "work while the way in is in doubt",
 	};
 
@@ -192,4 +193,16 @@ enum err __wrap_rotation_recover(struct rotation *rotation, struct error *error)
 	if (sim_bug == BUG_DROP_PENDING)
 		err = vault_write(rotation->config.vault, doubts_forget, &doubts, error);
 	return err == ERR_OK ? __real_rotation_recover(rotation, error) : err;
+}
+
+/* What a key replaces is removed only after the new one was seen to work: here before. */
+void __real_settle_changed(struct life *);
+void __wrap_settle_changed(struct life *);
+
+void __wrap_settle_changed(struct life *life)
+{
+	if (sim_bug == BUG_PERSIST_UNSEEN && life_persists(life))
+		life_persist(life);
+	else
+		__real_settle_changed(life);
 }

@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "base/secret.h"
+#include "base/ssh_key.h"
 
 #define STEPS_MAX	 20000
 #define CALM_RUNS	 6
@@ -95,14 +96,20 @@ static void believe(struct sim *sim, const struct record *record)
 	    version_open(txn, &account, record->new_version, &secret, NULL, &error) != ERR_OK) {
 		sim_violation(sim, "a record's new version is not kept", "%s %s", record->asset,
 		    record->account);
+	} else if (record->status == STATUS_SUCCESS && record->kind == SECRET_KEY) {
+		keys_believe(sim, at, secret);
 	} else if (record->status == STATUS_SUCCESS) {
 		if (!at->dirty && strcmp(at->live, secret_data(secret)) != 0)
 			sim_violation(
 			    sim, "success, but it does not open", "%s %s", at->asset, at->name);
 		snprintf(at->believed, sizeof(at->believed), "%s", secret_data(secret));
-	} else if (record->status == STATUS_FAILED && sim->failed_count < 256) {
-		snprintf(
-		    sim->failed[sim->failed_count++], SIM_SECRET_SIZE, "%s", secret_data(secret));
+	} else if (sim->failed_count < 256) {
+		char *failed = sim->failed[sim->failed_count++];
+
+		if (record->kind == SECRET_KEY)
+			keys_line_of(secret, failed);
+		else
+			snprintf(failed, SIM_SECRET_SIZE, "%s", secret_data(secret));
 	}
 	secret_free(secret);
 	vault_read_end(txn);
@@ -126,6 +133,7 @@ static void count_record(struct sim_stats *stats, const struct record *record, b
 	stats->retried += record->attempts > 1 && success;
 	stats->not_asked += strcmp(record->reason, "not_asked") == 0;
 	stats->old_unknown += strcmp(record->reason, "old_unknown") == 0;
+	stats->not_persisted += strcmp(record->reason, "not_persisted") == 0;
 	stats->cut_off += strcmp(record->reason, "neither_opens") == 0;
 	stats->put_back_lost += strcmp(record->error_code, "put_back") == 0 && !failed;
 	stats->targeted += strcmp(record->reason, "no_lifeline") == 0;
@@ -153,7 +161,8 @@ static void check_mismatch(struct sim *sim, const struct record *record)
 	const struct sim_account *at = world_account(sim, record->asset, record->account);
 	struct vault_txn *txn = vault_read(sim->vault);
 
-	if (opens_with_current(txn, at))
+	if (record->kind == SECRET_KEY ? keys_open_with_current(txn, at)
+				       : opens_with_current(txn, at))
 		sim_violation(sim, "a mismatch, and it opens", "%s %s", at->asset, at->name);
 	vault_read_end(txn);
 	sim->stats->mismatches++;
@@ -186,6 +195,27 @@ struct told {
 	bool all;
 };
 
+/* A key that is ours already, so that the first rotation has one to replace. */
+static enum err tell_key(struct vault_txn *txn, struct sim_account *at, struct error *error)
+{
+	char line[SIM_SECRET_SIZE], mark[ID_TEXT_SIZE];
+	struct account account;
+	struct secret *key;
+	enum err err = ssh_key_make(SSH_KEY_ED25519, &key, error);
+
+	if (err == ERR_OK)
+		err =
+		    account_tell(txn, at->asset, at->name, SECRET_KEY, key, NULL, &account, error);
+	if (err == ERR_OK) {
+		keys_line_of(key, line);
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), " lockstep:%s",
+		    id_text(&account.id, mark));
+		keys_add(at, line);
+	}
+	secret_free(key);
+	return err;
+}
+
 static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct told *told = arg;
@@ -202,6 +232,8 @@ static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error
 		err = account_tell(
 		    txn, at->asset, at->name, SECRET_PASSWORD, secret, NULL, &account, error);
 		secret_free(secret);
+		if (err == ERR_OK && strcmp(at->name, "app") == 0)
+			err = tell_key(txn, at, error);
 		if (err != ERR_OK)
 			return err;
 	}
@@ -303,6 +335,8 @@ static const char *history_unsettled(const struct sim *sim, struct vault_txn *tx
 
 		if (!at->dirty && !opens_with_current(txn, at))
 			return "in the end, current does not open";
+		if (strcmp(at->name, "app") == 0 && !keys_open_with_current(txn, at))
+			return "in the end, the current key does not open";
 	}
 	return NULL;
 }
@@ -395,7 +429,8 @@ static void history_dir(struct sim *sim, const char *scratch)
 bool history(
     const struct sim_place *place, const struct beginning *beginning, struct sim_stats *stats)
 {
-	static const char *const tasks[] = {"login", "ordered", "hash", "unproved", "login"};
+	static const char *const tasks[] = {
+	    "login", "ordered", "hash", "unproved", "login", "keys"};
 	struct sim *sim = calloc(1, sizeof(*sim));
 	struct error error = {.text = ""};
 	struct told told = {.sim = sim};
@@ -417,7 +452,7 @@ bool history(
 	if (vault_write(sim->vault, tell_apply, &told, &error) != ERR_OK)
 		fail_msg("tell: %s", error.text);
 	for (uint32_t runs = 1 + sim_below(sim, 3); runs > 0 && sim->violation == NULL; runs--) {
-		history_run(sim, task != NULL ? task : tasks[sim_below(sim, 5)]);
+		history_run(sim, task != NULL ? task : tasks[sim_below(sim, 6)]);
 		history_steps(sim, crash_in > 0 ? crash_in : sim_below(sim, 120));
 		crash_in = 0;
 		task = NULL;

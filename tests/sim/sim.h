@@ -4,6 +4,7 @@
  *
  *   clock.c   virtual time and its timers
  *   world.c   assets: what each account's secret is, what may still arrive, who was locked out
+ *   keys.c    the SSH keys that open an account beside its password
  *   wires.c   the door of wire.h: sessions and jobs against the world, with every way to fail
  *   bugs.c    rules of rotation broken on purpose, one at a time
  *   history.c one history, and what is checked after each step
@@ -25,7 +26,8 @@
 #include "vault.h"
 #include "wire.h"
 
-#define SIM_SECRET_SIZE 64
+#define SIM_SECRET_SIZE 160 /* a key's line fits */
+#define SIM_LINES	12
 #define SIM_ACCOUNTS	24
 
 enum sim_bug {
@@ -42,6 +44,7 @@ enum sim_bug {
 	BUG_NO_LIFELINE,    /* a privileged account is changed where there is no lifeline */
 	BUG_NOT_LAST,	    /* privileged accounts do not wait for the others */
 	BUG_ENTER_IN_DOUBT, /* an asset is worked on while its way in is in doubt */
+	BUG_PERSIST_UNSEEN, /* old keys are removed before the new one was seen to work */
 	BUG_COUNT,
 };
 extern enum sim_bug sim_bug;
@@ -82,7 +85,12 @@ struct sim_account {
 	bool dirty; /* someone else changed it: the engine's word about it may be untrue */
 	char believed[SIM_SECRET_SIZE]; /* a success said that this opens it; "" = nothing was said
 					 */
-	uint64_t fails_ms[8];		/* refused logins, newest last */
+	/* What opens it beside the password, as authorized_keys has it. */
+	char lines[SIM_LINES][SIM_SECRET_SIZE];
+	size_t line_count;
+	char seen[SIM_SECRET_SIZE];	    /* the key that a login was last seen with */
+	char believed_key[SIM_SECRET_SIZE]; /* a success said that this key opens it */
+	uint64_t fails_ms[8];		    /* refused logins, newest last */
 	size_t fails;
 	struct lockout lockout;
 };
@@ -102,6 +110,7 @@ struct sim_stats {
 	    settled_mismatch;
 	uint64_t resent, refused, retried, not_asked, hash, old_unknown;
 	uint64_t looks, mismatches;
+	uint64_t keys, keys_removed, not_persisted;
 	uint64_t privileged, put_back, put_back_lost, cut_off, told, targeted, by_next_proof;
 };
 
@@ -147,6 +156,25 @@ void world_apply_later(struct sim *, struct sim_account *, const char *secret);
 bool world_login(struct sim *, struct sim_account *, const char *secret);
 /* What must hold after every step. */
 void world_check(struct sim *);
+
+/* ── Keys ── */
+
+/* True for the line of a key, false for a password. */
+bool keys_is_line(const char *secret);
+/* The public line of a private key, without a mark. */
+void keys_line_of(const struct secret *key, char out[SIM_SECRET_SIZE]);
+void keys_begin(struct sim_account *);
+void keys_add(struct sim_account *, const char *line);
+/* True when the account has this key's line, whatever its mark. */
+bool keys_open(const struct sim_account *, const char *key);
+/* Our lines but this one are to be removed; and are. */
+void keys_persisting(struct sim *, struct sim_account *, const char *line);
+void keys_persist(struct sim *, struct sim_account *, const char *line);
+/* A line that is ours is of a version that the vault keeps. */
+bool keys_kept(struct vault_txn *, const struct sim_account *, const char *line);
+bool keys_open_with_current(struct vault_txn *, const struct sim_account *);
+void keys_believe(struct sim *, struct sim_account *, const struct secret *);
+void keys_check(struct sim *, struct vault_txn *, const struct sim_account *);
 
 /* ── The wires ── */
 

@@ -99,6 +99,22 @@ static void test_crash_at_every_step_of_the_privileged(void **state)
 	assert_true(stats.privileged > 0 && stats.put_back > 0 && stats.cut_off > 0);
 }
 
+/* The same for keys, each time with one to replace. */
+static void test_crash_at_every_step_of_keys(void **state)
+{
+	struct sim_stats stats = {0};
+
+	(void)state;
+	sim_bug = BUG_NONE;
+	for (uint32_t step = 1; step <= 120; step++) {
+		struct beginning beginning = {
+		    .seed = 300000 + step % 3, .crash_in = step, .task = "keys"};
+
+		assert_true(history(&place, &beginning, &stats));
+	}
+	assert_true(stats.keys > 0 && stats.keys_removed > 0 && stats.not_persisted > 0);
+}
+
 static void test_bugs_are_caught(void **state)
 {
 	(void)state;
@@ -107,7 +123,9 @@ static void test_bugs_are_caught(void **state)
 		/* The last of them are about the accounts that assets are entered with. */
 		struct beginning beginning = {
 		    .seed = 1,
-		    .task = bug >= BUG_PUT_BACK_MUTE ? "entries" : NULL,
+		    .task = bug == BUG_PERSIST_UNSEEN  ? "keys"
+			    : bug >= BUG_PUT_BACK_MUTE ? "entries"
+						       : NULL,
 		};
 
 		sim_bug = bug;
@@ -188,6 +206,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_histories),
 	    cmocka_unit_test(test_crash_at_every_step),
 	    cmocka_unit_test(test_crash_at_every_step_of_the_privileged),
+	    cmocka_unit_test(test_crash_at_every_step_of_keys),
 	    cmocka_unit_test(test_bugs_are_caught),
 	};
 	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";

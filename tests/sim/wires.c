@@ -32,6 +32,17 @@ static void copy_secret(char *out, const struct secret *secret)
 		snprintf(out, SIM_SECRET_SIZE, "%s", secret_data(secret));
 }
 
+/* What the job is about: a password, the line of a key to be added, or of one to log in with. */
+static void copy_job_secret(char *out, const struct wire_job *job)
+{
+	if (job->ssh_key != NULL && job->ssh_key->line != NULL)
+		snprintf(out, SIM_SECRET_SIZE, "%.*s", SIM_SECRET_SIZE - 1, job->ssh_key->line);
+	else if (job->secret_is_key && job->secret != NULL)
+		keys_line_of(job->secret, out);
+	else
+		copy_secret(out, job->secret);
+}
+
 /* ── What each job comes to ── */
 
 static void job_lost(struct sim_session *session, struct wire_result *result)
@@ -113,7 +124,8 @@ static void job_change(
 	} else if (dice < 27) { /* accepts, and does not apply */
 	} else if (dice < (world_is_privileged(sim, account->asset, account->name) ? 40 : 31)) {
 		/* accepts, and applies something else */
-		world_apply(sim, account, "cut");
+		if (!keys_is_line(session->secret))
+			world_apply(sim, account, "cut");
 	} else if (dice < 42) { /* never left */
 		result->sent = result->ended = false;
 		job_lost(session, result);
@@ -122,9 +134,40 @@ static void job_change(
 	}
 }
 
+static void job_persist(
+    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+{
+	struct sim *sim = session->sim;
+	uint32_t dice = sim->calm ? 99 : sim_below(sim, 100);
+
+	result->ended = dice >= 10;
+	if (dice < 10)
+		job_lost(session, result);
+	else if (dice < 20)
+		result->fault = FAULT_REFUSED;
+	if (dice >= 20 || dice % 2 == 0)
+		keys_persist(sim, account, session->secret);
+}
+
+static void job_prove_key(
+    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+{
+	if (keys_open(account, session->secret)) {
+		result->verdict = VERDICT_MATCH;
+		snprintf(account->seen, sizeof(account->seen), "%s", session->secret);
+	} else {
+		result->verdict = VERDICT_MISMATCH;
+		result->fault = FAULT_AUTH;
+	}
+}
+
 static void job_prove(
     struct sim_session *session, struct sim_account *account, struct wire_result *result)
 {
+	if (keys_is_line(session->secret)) {
+		job_prove_key(session, account, result);
+		return;
+	}
 	if (session->kind == WIRE_PROVE && login_is_barred(session)) {
 		result->fault = FAULT_NO_METHOD;
 	} else if (world_login(session->sim, account, session->secret)) {
@@ -166,7 +209,7 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 		break;
 	case WIRE_PROVE:
 	case WIRE_SU: job_prove(session, account, result); break;
-	case WIRE_PERSIST: result->ended = true; break;
+	case WIRE_PERSIST: job_persist(session, account, result); break;
 	}
 	if (!sim->calm && (session->kind == WIRE_PROVE || session->kind == WIRE_ADMIN) &&
 	    sim_chance(sim, 5))
@@ -218,6 +261,29 @@ static bool version_is(
 
 	secret_free(secret);
 	return is;
+}
+
+/* Of a key the line that a wire is told to add is the committed pending version's, with its mark.
+ */
+static void check_durable_key(struct sim_session *session)
+{
+	struct sim *sim = session->sim;
+	struct vault_txn *txn = vault_read(sim->vault);
+	char key[SIM_SECRET_SIZE] = "", mark[ID_TEXT_SIZE];
+	struct secret *secret = NULL;
+	struct account account;
+	struct error error;
+
+	if (account_get(txn, session->asset, session->account, SECRET_KEY, &account) == ERR_OK &&
+	    account.pending != 0 &&
+	    version_open(txn, &account, account.pending, &secret, NULL, &error) == ERR_OK)
+		keys_line_of(secret, key);
+	secret_free(secret);
+	vault_read_end(txn);
+	if (key[0] == '\0' || strncmp(session->secret, key, strlen(key)) != 0 ||
+	    strstr(session->secret, id_text(&account.id, mark)) == NULL)
+		sim_violation(
+		    sim, "a key is sent before durable", "%s %s", session->asset, session->account);
 }
 
 /*
@@ -310,7 +376,7 @@ static void sim_submit(
 	session->account[0] = '\0';
 	if (job->account != NULL)
 		snprintf(session->account, sizeof(session->account), "%s", job->account);
-	copy_secret(session->secret, job->secret);
+	copy_job_secret(session->secret, job);
 	copy_secret(session->become, job->become_secret);
 	session->becoming = job->become;
 	session->proof = job->proof;
@@ -324,11 +390,18 @@ static void sim_submit(
 		if (sim->looks)
 			sim_violation(sim, "sent by what only looks", "%s %s", session->asset,
 			    session->account);
-		check_durable(session);
+		if (keys_is_line(session->secret))
+			check_durable_key(session);
+		else
+			check_durable(session);
 		check_order(session);
-		if (strcmp(account->believed, session->secret) != 0)
+		if (!keys_is_line(session->secret) &&
+		    strcmp(account->believed, session->secret) != 0)
 			account->believed[0] = '\0'; /* a new send: the old word is not the last */
 	}
+	if (job->kind == WIRE_PERSIST)
+		keys_persisting(
+		    sim, world_account(sim, session->asset, session->account), session->secret);
 	timer_start(&sim->clock.clock, &session->timer, 1 + sim_below(sim, 20));
 }
 
@@ -353,15 +426,21 @@ void sim_wires_init(struct sim *sim)
 	LIST_INIT(&sim->sessions);
 }
 
+static bool is_in_hand(const struct sim_session *session, enum wire_job_kind kind)
+{
+	return session->timer.impl != NULL && session->kind == kind;
+}
+
 void sim_wires_crash(struct sim *sim)
 {
 	struct sim_session *session;
 
 	LIST_FOREACH (session, &sim->sessions, entry) {
-		if (session->timer.impl == NULL || session->kind != WIRE_CHANGE ||
-		    sim_chance(sim, 30))
-			continue;
-		world_apply_later(
-		    sim, world_account(sim, session->asset, session->account), session->secret);
+		struct sim_account *account = world_account(sim, session->asset, session->account);
+
+		if (is_in_hand(session, WIRE_CHANGE) && !sim_chance(sim, 30))
+			world_apply_later(sim, account, session->secret);
+		else if (is_in_hand(session, WIRE_PERSIST) && sim_chance(sim, 50))
+			keys_persist(sim, account, session->secret);
 	}
 }

@@ -70,6 +70,7 @@ void world_init(struct sim *sim)
 			};
 			snprintf(
 			    account->live, sizeof(account->live), "first-%zu", sim->account_count);
+			keys_begin(account);
 		}
 	}
 }
@@ -136,6 +137,11 @@ void world_tell(struct sim *sim, struct sim_account *account)
 
 void world_apply(struct sim *sim, struct sim_account *account, const char *secret)
 {
+	if (keys_is_line(secret)) {
+		sim_trace(sim, "    %s %s has %s too", account->asset, account->name, secret);
+		keys_add(account, secret);
+		return;
+	}
 	sim_trace(sim, "    %s %s is now %s", account->asset, account->name, secret);
 	snprintf(account->live, sizeof(account->live), "%s", secret);
 	if (strcmp(account->believed, secret) != 0)
@@ -161,7 +167,7 @@ static void late_arrives(void *arg)
 
 	sim->stats->late++;
 	sim_trace(sim, "    LATE for %s %s", late->account->asset, late->account->name);
-	if (late->account->believed[0] != '\0' &&
+	if (!keys_is_line(late->secret) && late->account->believed[0] != '\0' &&
 	    strcmp(late->account->believed, late->secret) != 0)
 		sim_violation(sim, "a send arrives after its account was believed settled", "%s %s",
 		    late->account->asset, late->account->name);
@@ -181,7 +187,8 @@ void world_apply_later(struct sim *sim, struct sim_account *account, const char 
 	case 0: /* never */ return;
 	case 1: world_apply(sim, account, secret); return;
 	case 2: /* a cut line: the asset has what nobody knows, until the same is sent again */
-		world_apply(sim, account, "cut");
+		if (!keys_is_line(secret)) /* of a key it is a line that opens nothing */
+			world_apply(sim, account, "cut");
 		return;
 	default: break;
 	}
@@ -265,6 +272,8 @@ static bool world_is_kept(struct vault_txn *txn, const struct sim_account *at, c
 	struct account account;
 	struct kept kept = {.txn = txn, .account = &account, .wanted = secret};
 
+	if (keys_is_line(secret))
+		return keys_kept(txn, at, secret);
 	if (account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) != ERR_OK)
 		return false;
 	version_each(txn, &account, kept_version, &kept);
@@ -284,6 +293,7 @@ static void check_kept(struct sim *sim)
 		    !world_is_kept(txn, account, account->live))
 			sim_violation(sim, "the live secret is not kept", "%s %s", account->asset,
 			    account->name);
+		keys_check(sim, txn, account);
 	}
 	LIST_FOREACH (late, &sim->lates, entry)
 		if (!world_is_kept(txn, late->account, late->secret))

@@ -33,4 +33,5 @@ task "entries" {
 	accounts = { "root", "ops" }, nodes = { "/" }, secret = random "plain",
 	verify = { "login", "su" },
 }
+task "keys" { accounts = { "app", "svc" }, nodes = { "/" }, secret = ssh_key {} }
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }
