@@ -17,6 +17,8 @@ task "in-order" { accounts = { "app", "deploy", "svc" }, nodes = { "/" },
 	secret = random "plain", verify = { "login", "hash" } }
 task "by-su" { accounts = "app", nodes = { "/" }, secret = random "plain",
 	verify = { "login", "su" } }
+task "by-hash" { accounts = { "app", "deploy" }, nodes = { "/" }, secret = random "plain",
+	verify = "hash" }
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }
 """
 
@@ -93,6 +95,18 @@ def test_unasked_is_settled_by_the_next_methods():
     ops.json("run", "in-order", expect=1)
     settled = ops.json("record", "show", record["id"])
     assert settled["status"] == "success" and settled["proof"] == "hash", settled
+    ops.check_all_open(("app", "deploy"))
+
+
+def test_a_login_that_proves_nothing_gives_way_to_another_proof():
+    fleet.sh(1, "sh", "-c", "echo 'exit 3' >/home/deploy/.bashrc")
+    done = ops.json("run", "login", expect=1)
+    record = ops.record(done["execution"], "asset1", "deploy")
+    assert (record["status"], record["reason"]) == ("unverified", "no_shell"), record
+    done = ops.json("run", "by-hash")
+    assert done["success"] == done["total"] == 2, done
+    settled = ops.json("record", "show", record["id"])
+    assert (settled["status"], settled["proof"]) == ("success", "hash"), settled
     ops.check_all_open(("app", "deploy"))
 
 

@@ -42,7 +42,7 @@ chmod 755 /usr/sbin/chpasswd
 # Where a kill leaves the change of a privileged account, in the order of its life.
 CORE = "core.staged core.sent core.changed core.attempt_answered core.ending".split()
 WIRE = "wire.sending wire.sent wire.changed".split()
-PUT_BACK = "core.putting_back core.put_back_sent core.put_back_answered".split()
+PUT_BACK = "core.putting_back core.put_back_answered".split()
 
 fleet = ops = None
 

@@ -35,23 +35,6 @@ def verify(*args, expect=0):
 # ── A secret that the policy names ──
 
 
-def test_a_named_secret_that_is_missing_is_said():
-    done = ops.json("run", "named", "--dry-run", expect=1)
-    assert all(r["status"] == "failed" for r in done["records"]), done
-    done = ops.json("run", "named", expect=1)
-    record = ops.record(done["execution"], "asset1", "app")
-    assert record["status"] == "failed" and record["error"]["code"] == "secret", record
-    assert "secret set shared/app" in record["error"]["message"], record
-    assert record["sends"] == 0 and fleet.holds(1, "app", PASSWORD)
-
-
-def test_a_named_secret_must_fit_the_platform():
-    ops.run("secret", "set", "shared/app", stdin="x" * 600 + "\n", expect=0)
-    done = ops.json("run", "named", expect=1)
-    record = ops.record(done["execution"], "asset1", "app")
-    assert record["status"] == "failed" and "600 characters" in record["error"]["message"], record
-
-
 def test_a_named_secret_is_set():
     ops.run("secret", "set", "shared/app", stdin="One-For.Both=2\n", expect=0)
     done = ops.json("run", "named")
@@ -128,9 +111,21 @@ def test_what_is_found_is_the_reason():
     assert ops.json("account", "show", "asset2", "app")["state"] == "current"
 
 
-def test_a_barred_login_is_no_mismatch():
+def test_what_sshd_keeps_out_is_seen_otherwise():
     config = "printf 'DenyUsers app\\n' >>/etc/ssh/sshd_config; kill -HUP 1"
-    fleet.sh(2, "sh", "-c", config)
+    fleet.sh(1, "sh", "-c", config)
+    _, records = verify("asset1", "app")
+    assert records[0]["status"] == "success" and records[0]["proof"] == "su", records
+
+
+def test_a_barred_login_is_no_mismatch():
+    """PAM refuses it, whatever the password, and tells nobody."""
+    bar = (
+        "auth [success=1 default=ignore] pam_succeed_if.so quiet user != app\\n"
+        "auth requisite pam_deny.so\\n"
+    )
+    fleet.sh(2, "sh", "-c", f"printf '{bar}' >/etc/pam.d/new; cat /etc/pam.d/sshd >>/etc/pam.d/new")
+    fleet.sh(2, "mv", "/etc/pam.d/new", "/etc/pam.d/sshd")
     _, records = verify("asset2", "app", expect=1)
     assert (records[0]["status"], records[0]["reason"]) == ("unverified", "login_refused"), records
     assert ops.json("account", "show", "asset2", "app")["state"] == "current"
