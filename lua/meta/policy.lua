@@ -20,7 +20,9 @@
 ---@field versions? integer
 
 ---@class settings
----Leaves admins, `root` and `administrator` alone; default true.
+---Leaves admins, `root` and `administrator` alone; default true. With false they are rotated too:
+---the account that an asset is entered with as its last, and not without a proof. Where the new
+---secret does not open it, the old one is put back.
 ---@field secure_mode? boolean
 ---Accounts at once, from 1 to 20000; default 2000.
 ---@field in_flight? integer
