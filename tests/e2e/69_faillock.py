@@ -34,11 +34,13 @@ case $1 in
 3 | 6) printf '#!/bin/sh\ncat >/dev/null\n' >/usr/sbin/chpasswd ;;
 esac
 """
-NODES = f"""
-node "/" {{ lockout = {{ limit = {LIMIT}, window = "15m" }} }}
+NODES = """
+node "/" {{ lockout = {{ limit = 3, window = "15m" }} }}
 """ + "".join(
-    f"""task "group{g}" {{ accounts = "g{g}-*", nodes = {{ "/" }}, secret = random "plain" }}
+    """task "group%d" {{ accounts = "g%d-*", nodes = {{ "/" }}, secret = random "plain",
+	verify = "{verify}" }}
 """
+    % (g, g)
     for g in range(GROUPS)
 )
 
@@ -102,11 +104,11 @@ def setup():
     watch.start()
 
 
-def made(name):
+def made(name, become="sudo", verify="login"):
     """A vault of its own, whose window of attempts begins anew: so do the counts of the assets."""
     watch.forget()
     rows = [
-        (f"asset{n}", a, p, "ops", "sudo", ";".join(ACCOUNTS))
+        (f"asset{n}", a, p, "ops", become, ";".join(ACCOUNTS))
         for n, (a, p, _) in fleet.assets.items()
     ]
     new = Ops(fleet, name=name, rows=rows, deadline="300ms", retries=2, limit=LIMIT)
@@ -114,7 +116,7 @@ def made(name):
     with open(path) as file:
         text = file.read()
     start = text.index('node "/"')
-    new.write("lockstep.lua", text[:start] + NODES)
+    new.write("lockstep.lua", text[:start] + NODES.format(verify=verify))
     new.tell(("*", "ops", PASSWORD))
     for g in range(GROUPS):
         new.tell(("*", f"g{g}-right", PASSWORD), ("*", f"g{g}-wrong", "not-This-1."))
@@ -150,6 +152,26 @@ def test_the_admins_password_is_wrong():
     ops.tell(("*", "ops", "nor-That-1."))
     ops.run("run", "group0")
     ops.run("asset", "ping", "*")
+    watch.check()
+
+
+def test_roots_password_is_wrong():
+    """Where su elevates, it is root's password that is refused."""
+    ops = made("root", become="su")
+    ops.tell(("*", "root", "not-This-1."))
+    for _ in range(2):
+        for g in range(2):
+            ops.run("run", f"group{g}")
+        ops.run("asset", "ping", "*")
+    ops.tell(("*", "root", "nor-That-1."))
+    ops.run("run", "group0")
+    watch.check()
+
+
+def test_su_proves():
+    ops = made("su", verify="su")
+    for _ in range(3):
+        ops.run("run", "group0")
     watch.check()
 
 
