@@ -6,11 +6,13 @@ there already is tried."""
 
 import os
 import subprocess
+import time
 
 from harness import PASSWORD, Fleet, Ops, Skip, main, need_fleet, ssh_opens
 
 ROOT = os.path.join(os.path.dirname(os.environ["FLEET"]), "root")
 ACCOUNTS = ("app", "deploy", "svc")
+KEYS = 'task "keys" { accounts = "svc", nodes = { "/" }, secret = ssh_key {} }'
 
 
 def root(name):
@@ -29,7 +31,7 @@ class System:
     def __init__(self, fleet, name, become):
         self.fleet = fleet
         self.become = become
-        self.ops = Ops(self.fleet, name=name, rows=[self.row(1), self.row(2)], retries=0)
+        self.ops = Ops(self.fleet, name=name, rows=[self.row(1), self.row(2)], retries=0, more=KEYS)
         self.ops.tell_all(("root", "ops", *ACCOUNTS))
 
     def row(self, n):
@@ -74,6 +76,39 @@ class System:
             "svc": ("success", None),
         }, found
 
+    def rotates_keys(self):
+        """A key opens, the next one does, and then the first one does not."""
+        keys = {n: [] for n in self.fleet.assets}
+        for _ in range(2):
+            done = self.ops.json("run", "keys")
+            assert done["success"] == done["total"] == 2, self.ops.records(done["execution"])
+            for n in self.fleet.assets:
+                keys[n].append(self.key(n))
+        for n, (old, new) in keys.items():
+            assert self.key_opens(n, new) and not self.key_opens(n, old), n
+
+    def key(self, n):
+        shown = self.ops.run(
+            "account", "reveal", f"asset{n}", "svc", "--kind", "key", "--raw", expect=0
+        )
+        path = os.path.join(self.ops.dir, f"key-{n}-{time.monotonic_ns()}")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(shown.stdout)
+        return path
+
+    def key_opens(self, n, key):
+        address, port, _ = self.fleet.assets[n]
+        words = ["ssh", "-F", "none", "-i", key, "-p", str(port), "-o", "IdentitiesOnly=yes"]
+        words += ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
+        words += ["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+        done = subprocess.run(
+            [*words, f"svc@{address}", "echo in"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout == "in\n"
+
     def fails_where_it_refuses(self):
         self.sh(
             "p=$(command -v chpasswd); mv $p /root/chpasswd; "
@@ -91,6 +126,7 @@ def smoke(name, become="sudo", options=""):
         system = System(fleet, name, become)
         system.rotates()
         system.skips_what_is_locked_or_expired()
+        system.rotates_keys()
         system.fails_where_it_refuses()
         system.rotates()
     finally:

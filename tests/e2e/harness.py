@@ -315,6 +315,8 @@ class Ops:
         numbers = {}
         for record in self.records(execution):
             asset, account = record["asset"], record["account"]
+            if record["kind"] != "password":
+                continue
             if asset not in numbers:
                 numbers[asset] = self.number_of(asset)
             entry = after[numbers[asset]].get(account)
