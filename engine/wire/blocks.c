@@ -10,7 +10,9 @@ struct block_head {
 
 static bool blocks_fit(struct blocks *blocks, size_t size)
 {
-	if (size <= BLOCKS_SIZE_MAX - blocks->used)
+	size_t size_max = blocks->size_max != 0 ? blocks->size_max : BLOCKS_SIZE_MAX;
+
+	if (blocks->used <= size_max && size <= size_max - blocks->used)
 		return true;
 	blocks->over = true;
 	return false;

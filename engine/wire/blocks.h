@@ -19,8 +19,9 @@ struct block_head;
 struct blocks {
 	struct block_head *first, *last;
 	size_t used;
-	bool over;   /* the cap was reached */
-	bool ending; /* the session is being freed: libssh2 may then free a block twice */
+	size_t size_max; /* 0 = BLOCKS_SIZE_MAX */
+	bool over;	 /* the cap was reached */
+	bool ending;	 /* the session is being freed: libssh2 may then free a block twice */
 };
 
 void *blocks_alloc(struct blocks *, size_t size);

@@ -155,6 +155,15 @@ void contact_free(struct contact *contact)
 	free(contact);
 }
 
+/* What the other session has become by now. */
+static struct gateway *contact_gateway(void *arg)
+{
+	const struct contact *contact = arg;
+	const struct contact *via = table_get(contact->table, contact->opened.via);
+
+	return via != NULL ? via->place.gateway : NULL;
+}
+
 static bool job_is_scripted(const struct wire_job *job)
 {
 	return job->kind == WIRE_CHECK || job->kind == WIRE_CHANGE || job->kind == WIRE_HASH ||
@@ -167,6 +176,8 @@ enum err contact_start(struct contact *contact, struct message *message)
 	struct work_config config = {
 	    .dns = shared->dns,
 	    .hasher = shared->hasher,
+	    .base = shared->base,
+	    .turns = shared->turns,
 	    .wake = contact_on_wake,
 	    .arg = contact,
 	};
@@ -191,7 +202,8 @@ enum err contact_start(struct contact *contact, struct message *message)
 	if (job_is_scripted(&contact->message.job))
 		contact->scripts = shared->scripts(shared->arg, contact->message.job.snapshot);
 	config.scripts = contact->scripts;
-	config.through = contact->opened.via != 0;
+	if (contact->opened.via != 0)
+		config.gateway = contact_gateway;
 	contact->work = work_new(&config, &contact->place, &contact->target, &contact->message.job);
 	contact_ask(contact);
 	return ERR_OK;

@@ -17,6 +17,7 @@ static const struct {
     [FAULT_ALGORITHM] = {"algorithm", FAULT_CLASS_PERMANENT},
     [FAULT_HOST_KEY] = {"host_key", FAULT_CLASS_PERMANENT},
     [FAULT_HOST_UNKNOWN] = {"host_unknown", FAULT_CLASS_PERMANENT},
+    [FAULT_GATEWAY] = {"gateway", FAULT_CLASS_PERMANENT},
     [FAULT_AUTH] = {"auth", FAULT_CLASS_PERMANENT},
     [FAULT_NO_METHOD] = {"no_method", FAULT_CLASS_PERMANENT},
     [FAULT_EXPIRED] = {"expired", FAULT_CLASS_PERMANENT},
@@ -70,6 +71,7 @@ static enum err fault_code(enum fault fault)
 	case FAULT_BECOME_PASSWORD:
 	case FAULT_BECOME_DENIED:
 	case FAULT_HOST_KEY:
+	case FAULT_GATEWAY:
 	case FAULT_HOST_UNKNOWN: return ERR_DENIED;
 	case FAULT_REFUSED: return ERR_REFUSED;
 	default: return ERR_PROTOCOL;

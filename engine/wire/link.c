@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "wire/gateway.h"
 #include "wire/hostkey.h"
 
 /* ── What libssh2 calls ──────────────────────────────────────────────────────────────────── */
@@ -97,6 +98,9 @@ struct link *link_new(const struct link_config *config, const struct wire_target
 	}
 	link->net.fd = -1;
 	stream_init(&link->stream, -1);
+	if (config->gateway != NULL)
+		link->tunnel = tunnel_new(
+		    config->gateway, target->address, target->port, config->wake, config->arg);
 	return link;
 }
 
@@ -134,6 +138,7 @@ void link_free(struct link *link)
 	offer_clear(&link->offer);
 	stream_clear(&link->stream);
 	net_clear(&link->net);
+	tunnel_free(link->tunnel);
 	free(link->pins);
 	free(link->address);
 	free(link);
@@ -152,7 +157,23 @@ void link_leave(struct link *link)
 void link_hold(struct link *link, bool on)
 {
 	link->held = on;
-	net_hold(&link->net, on);
+	if (link->tunnel != NULL)
+		tunnel_hold(link->tunnel, on);
+	else
+		net_hold(&link->net, on);
+}
+
+bool link_drained(const struct link *link)
+{
+	return !stream_unsent(&link->stream) &&
+	       (link->tunnel != NULL ? tunnel_drained(link->tunnel) : net_drained(&link->net));
+}
+
+bool link_gateway_lost(const struct link *link)
+{
+	struct outcome ignored;
+
+	return link->tunnel != NULL && tunnel_lost(link->tunnel, &ignored);
 }
 
 void link_wait(const struct link *link, int *fd, short *events)
@@ -194,6 +215,8 @@ enum err link_fail(struct link *link, struct outcome *outcome, enum fault fault,
 	char shown[256];
 	int rc = libssh2_session_last_error(link->session, &message, NULL, 0);
 
+	if (link->tunnel != NULL && tunnel_lost(link->tunnel, outcome))
+		return ERR_LINK;
 	if (!stream->greeting.banner)
 		return link_no_banner(link, outcome);
 	if (stream->over)
@@ -228,9 +251,22 @@ static enum err link_begin(struct link *link, struct outcome *outcome)
 	return offer_make(&link->offer, link->session, link->pins, link->pin_count, outcome);
 }
 
+static enum err link_tunnel_step(struct link *link, struct outcome *outcome)
+{
+	struct net *net = &link->net;
+	enum err err = tunnel_step(link->tunnel, &net->fd, outcome);
+
+	/* A name stays a name: each session has it resolved again. */
+	if (err == ERR_OK && strlen(link->address) < sizeof(net->numeric))
+		memcpy(net->numeric, link->address, strlen(link->address) + 1);
+	return err;
+}
+
 static enum err link_connect_step(struct link *link, struct outcome *outcome)
 {
-	enum err err = net_step(&link->net, &link->config, link->address, link->port, outcome);
+	enum err err = link->tunnel != NULL ? link_tunnel_step(link, outcome)
+					    : net_step(&link->net, &link->config, link->address,
+						  link->port, outcome);
 
 	if (err != ERR_OK)
 		return err;

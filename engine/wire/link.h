@@ -23,6 +23,7 @@
 
 struct event_base;
 struct evdns_base;
+struct gateway;
 struct link;
 
 /* What went wrong, in the words of wire.h. */
@@ -36,9 +37,10 @@ enum err outcome_set(struct outcome *, enum fault, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 struct link_config {
-	struct evdns_base *dns; /* NULL: only numeric addresses */
+	struct evdns_base *dns;	 /* NULL: only numeric addresses */
+	struct gateway *gateway; /* through which it is connected; NULL = directly */
 	/* Called from the loop when a step should be tried though no descriptor says so (a name was
-	 * resolved). */
+	 * resolved, a gateway has connected). */
 	void (*wake)(void *arg);
 	void *arg;
 };
@@ -89,9 +91,16 @@ uint32_t link_failed_attempts(const struct link *);
 
 /*
  * From before a secret is sent until its end is seen: SO_LINGER {1,0}, so that what the dead had
- * not sent is never delivered. `on` false restores an orderly close.
+ * not sent is never delivered. `on` false restores an orderly close. Through a gateway the linger
+ * is that of the link that carries it, for as long as one needs it.
  */
 void link_hold(struct link *, bool on);
+
+/* Nothing that it was given to send is still on this machine. */
+bool link_drained(const struct link *);
+
+/* The gateway that it goes through broke, and that is why it is of no more use. */
+bool link_gateway_lost(const struct link *);
 
 /* ── Channels ────────────────────────────────────────────────────────────────────────────── */
 

@@ -3,10 +3,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -231,6 +233,13 @@ void net_hold(struct net *net, bool on)
 
 	if (net->fd >= 0)
 		(void)setsockopt(net->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+bool net_drained(const struct net *net)
+{
+	int waiting = 0;
+
+	return net->fd < 0 || (ioctl(net->fd, SIOCOUTQ, &waiting) == 0 && waiting == 0);
 }
 
 void net_clear(struct net *net)

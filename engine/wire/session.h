@@ -1,7 +1,7 @@
 /*
  * What the parts of a link share: the struct itself, and the frame around each call of libssh2.
  *
- * Private to link.c, auth.c and channel.c.
+ * Private to link.c, auth.c, channel.c, gateway.c and tunnel.c.
  */
 #ifndef WIRE_SESSION_H
 #define WIRE_SESSION_H
@@ -63,6 +63,7 @@ struct link {
 
 	enum link_phase phase;
 	struct net net;
+	struct tunnel *tunnel; /* through a gateway; NULL = directly */
 	struct stream stream;
 	struct blocks blocks;
 	struct offer offer;
@@ -72,6 +73,7 @@ struct link {
 	bool held;
 	struct auth auth;
 	struct channel *opening;
+	LIBSSH2_CHANNEL *idle; /* of a gateway: what it is listened to by */
 };
 
 /* Around every step that calls libssh2: budgets anew; what was gathered goes out. */

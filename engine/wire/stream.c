@@ -91,6 +91,8 @@ ssize_t stream_recv(struct stream *stream, void *out, size_t len)
 
 	if (stream->cut)
 		return stream_part(stream, out, len);
+	if (stream->interrupted)
+		return -ECANCELED;
 	if (stream->ahead_at < stream->ahead_len)
 		return stream_take_ahead(stream, out, len);
 	if (len >= sizeof(stream->ahead))
@@ -139,6 +141,11 @@ void stream_flush(struct stream *stream)
 			stream->error = errno;
 	}
 	buf_drop(&stream->out, stream->error != 0 ? stream->out.len : sent);
+}
+
+size_t stream_room(const struct stream *stream)
+{
+	return STREAM_OUT_MAX - stream->out.len;
 }
 
 bool stream_unsent(const struct stream *stream)

@@ -28,12 +28,13 @@ struct stream {
 	struct buf out; /* gathered, not sent yet */
 	size_t wake_left;
 	size_t early_left;
-	bool trusted; /* logged in: `early_left` does not count */
-	bool over;    /* it sent too much before the login */
-	bool end;     /* the peer closed */
-	int error;    /* errno of the socket; 0 = none */
-	bool mute;    /* nothing may leave any more */
-	bool cut;     /* see stream_cut */
+	bool trusted;	  /* logged in: `early_left` does not count */
+	bool over;	  /* it sent too much before the login */
+	bool end;	  /* the peer closed */
+	int error;	  /* errno of the socket; 0 = none */
+	bool mute;	  /* nothing may leave any more */
+	bool cut;	  /* see stream_cut */
+	bool interrupted; /* receiving fails, and the connection is as it was */
 	size_t parting_at;
 	struct greeting greeting;
 };
@@ -53,6 +54,9 @@ ssize_t stream_send(struct stream *, const void *bytes, size_t len);
 
 /* Hands to the socket what is gathered, as far as it takes it. */
 void stream_flush(struct stream *);
+
+/* How much may be gathered until the socket takes some. */
+size_t stream_room(const struct stream *);
 
 /* Something is gathered that the socket did not take. */
 bool stream_unsent(const struct stream *);

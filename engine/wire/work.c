@@ -27,6 +27,7 @@ struct work {
 void place_clear(struct place *place)
 {
 	shell_free(place->shell);
+	gateway_free(place->gateway);
 	link_free(place->link);
 	*place = (struct place){.link = NULL};
 }
@@ -58,6 +59,15 @@ void work_free(struct work *work)
 
 /* ── OPEN, METHODS ───────────────────────────────────────────────────────────────────────── */
 
+/* False where the gateway that it should go through is not there. */
+static bool work_through(const struct work *work, struct gateway **gateway)
+{
+	if (work->config.gateway == NULL)
+		return true;
+	*gateway = work->config.gateway(work->config.arg);
+	return *gateway != NULL && !gateway_broken(*gateway);
+}
+
 static enum err open_step(struct work *work, struct outcome *outcome)
 {
 	struct link_config config = {
@@ -70,7 +80,7 @@ static enum err open_step(struct work *work, struct outcome *outcome)
 
 	if (work->phase == 0) {
 		place_clear(work->place);
-		if (work->config.through) {
+		if (!work_through(work, &config.gateway)) {
 			result->via_lost = true;
 			return outcome_set(outcome, FAULT_LOST, "the gateway's session is closed");
 		}
@@ -135,15 +145,30 @@ static enum err login_step(struct work *work, struct outcome *outcome)
 	return err;
 }
 
-static enum err gateway_login_step(struct work *work, struct outcome *outcome)
+static enum err gateway_step(struct work *work, struct outcome *outcome)
 {
-	if (work->phase == 0) {
-		enum err err = login_begin(work, outcome);
+	struct place *place = work->place;
+	struct gateway_config config = {
+	    .base = work->config.base,
+	    .turns = work->config.turns,
+	    .asset = work->target->asset,
+	};
+	enum err err = ERR_OK;
 
-		if (err != ERR_OK)
-			return err;
+	if (work->phase == 0)
+		err = login_begin(work, outcome);
+	if (err == ERR_OK && work->phase == 1) {
+		err = login_step(work, outcome);
+		if (err == ERR_OK)
+			work->phase = 2;
 	}
-	return login_step(work, outcome);
+	if (err == ERR_OK)
+		err = gateway_ready_step(place->link, outcome);
+	if (err == ERR_OK) {
+		place->gateway = gateway_new(&config, place->link); /* transferred */
+		place->link = NULL;
+	}
+	return err;
 }
 
 static enum err admin_step(struct work *work, struct outcome *outcome)
@@ -342,7 +367,7 @@ enum err work_step(struct work *work, bool *busy, struct outcome *outcome)
 	case WIRE_PROVE: return prove_step(work, outcome);
 	case WIRE_PERSIST: return persist_step(work, busy, outcome);
 	case WIRE_SU: return su_job_step(work, outcome);
-	case WIRE_LOGIN: return gateway_login_step(work, outcome);
+	case WIRE_LOGIN: return gateway_step(work, outcome);
 	}
 	return outcome_set(outcome, FAULT_LIMIT, "no such job");
 }
@@ -414,6 +439,8 @@ void work_result(struct work *work, const struct outcome *outcome, struct wire_r
 	memcpy(result->text, outcome->text, sizeof(result->text));
 	work_add_said(work, result);
 	work_redact(work->job, result->text, sizeof(result->text));
+	if (result->fault != FAULT_NONE && place->link != NULL && link_gateway_lost(place->link))
+		result->via_lost = true;
 	/* Before what they borrowed goes. */
 	script_free(work->script);
 	work->script = NULL;

@@ -7,6 +7,7 @@
 #ifndef WIRE_WORK_H
 #define WIRE_WORK_H
 
+#include "wire/gateway.h"
 #include "wire/hasher.h"
 #include "wire/link.h"
 #include "wire/script.h"
@@ -18,7 +19,10 @@ struct work_config {
 	struct evdns_base *dns;
 	struct hasher *hasher;
 	struct scripts *scripts; /* of the job's snapshot; NULL where there are none */
-	bool through;		 /* OPEN: by a gateway */
+	/* OPEN: through which gateway. NULL = directly; else it may give NULL: there is none. */
+	struct gateway *(*gateway)(void *arg);
+	struct event_base *base; /* of a gateway to come: */
+	struct turns *turns;
 	/* Called from the loop when the job should be stepped though no descriptor says so. */
 	void (*wake)(void *arg);
 	void *arg;
@@ -26,9 +30,10 @@ struct work_config {
 
 /* What of a session outlives its jobs. */
 struct place {
-	struct link *link;   /* NULL until opened, and after it broke */
-	struct shell *shell; /* NULL until the privileged login */
-	bool login_made;     /* on this link: there is one for each, whatever came of it */
+	struct link *link;	 /* NULL until opened, and after it broke */
+	struct shell *shell;	 /* NULL until the privileged login */
+	struct gateway *gateway; /* NULL until WIRE_LOGIN; then it has the link */
+	bool login_made;	 /* on this link: there is one for each, whatever came of it */
 };
 
 void place_clear(struct place *);

@@ -80,7 +80,7 @@ static int begin(void **state)
 	assert_int_equal(evdns_base_nameserver_ip_add(world->dns, server), 0);
 	world->listener = bind_local(SOCK_STREAM, &world->port);
 	assert_int_equal(listen(world->listener, 4), 0);
-	world->config = (struct link_config){world->dns, count_wake, world};
+	world->config = (struct link_config){.dns = world->dns, .wake = count_wake, .arg = world};
 	world->net.fd = -1;
 	*state = world;
 	return 0;

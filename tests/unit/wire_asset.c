@@ -57,6 +57,7 @@ static const char script[] =
     "KbdInteractiveAuthentication yes\nPasswordAuthentication yes\n"
     "Match LocalPort $3\n  PasswordAuthentication no\n  MaxAuthTries 1\n"
     "Match LocalPort $4\n  PasswordAuthentication no\n  KbdInteractiveAuthentication no\n"
+    "Match User none\n  AllowTcpForwarding no\n"
     "Match LocalPort $5\n  AuthenticationMethods password,keyboard-interactive\n"
     "C\n"
     "exec /usr/sbin/sshd -D -e -f $d/config 2>$d/log\n";
