@@ -45,7 +45,9 @@ enum fault {
 	FAULT_ALGORITHM,    /* no common algorithm; the text names both lists */
 	FAULT_HOST_KEY,	    /* not the pinned one; the text has both fingerprints */
 	FAULT_HOST_UNKNOWN, /* none pinned, and only known ones are allowed */
-	FAULT_GATEWAY,	    /* its gateway carries no connection to it for this account */
+	/* Its gateway cannot be opened, or carries no connection to it. One word, two classes: */
+	FAULT_GATEWAY,	    /* as long as nobody changes something there */
+	FAULT_GATEWAY_AWAY, /* it may go another time */
 	/* Logging in. */
 	FAULT_AUTH,	 /* the secret was refused */
 	FAULT_NO_METHOD, /* the asset offers no way to log in that fits the secret */

@@ -283,7 +283,6 @@ static void asset_build(
 	accounts_join(builder->loader, asset, chain, depth);
 	labels_join(builder->loader, asset, chain, depth);
 	check_address(builder->loader, asset, decl);
-	asset_later(builder->loader, asset, decl->statement);
 	check_platform(builder->loader, asset, decl, traits.platform && !decl->traits.platform);
 }
 

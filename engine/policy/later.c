@@ -14,22 +14,6 @@ static void later(struct loader *loader, const struct statement *statement, cons
 		    loader->errors, statement, &path, NULL, "%s is not supported yet", what);
 }
 
-void settings_later(struct loader *loader)
-{
-	const struct settings *settings = &loader->policy->settings;
-
-	if (loader->settings == NULL)
-		return;
-	later(loader, loader->settings, "gateway_in_flight",
-	    settings->gateway_in_flight != GATEWAY_IN_FLIGHT_DEFAULT, "gateway_in_flight");
-}
-
-void asset_later(
-    struct loader *loader, const struct asset *asset, const struct statement *statement)
-{
-	later(loader, statement, "gateway", asset->gateway != NULL, "gateway");
-}
-
 void task_later(struct loader *loader, const struct task_entry *entry)
 {
 	const struct task *task = &entry->task;

@@ -219,8 +219,6 @@ void params_check(struct loader *, const struct task_entry *, const struct asset
 void policy_check(struct loader *);
 
 /* Refuse what the language says already and the engine cannot do yet. */
-void settings_later(struct loader *);
-void asset_later(struct loader *, const struct asset *, const struct statement *);
 void task_later(struct loader *, const struct task_entry *);
 void platform_later(struct loader *, const struct platform_decl *);
 

@@ -115,7 +115,6 @@ void settings_build(struct loader *loader)
 {
 	struct settings *settings = &loader->policy->settings;
 
-	settings_later(loader);
 	settings->vault = resolve(loader, settings->vault);
 	settings->master_key = resolve(loader, settings->master_key);
 }

@@ -97,12 +97,34 @@ static void attempt_ask_methods(void *arg, const struct wire_result *result)
 	    attempt_told_methods, life);
 }
 
-static void attempt_connect(struct life *life, wire_done_fn done)
+static void attempt_enter(struct life *);
+
+static void attempt_opened(void *arg, const struct wire_result *result)
 {
+	struct life *life = arg;
+	struct attempt *attempt = &life->attempt;
+
+	if (result->via_lost && !attempt->reentered) {
+		attempt->reentered = true;
+		attempt_close(attempt);
+		gate_lost(&life->site->visit->pass);
+		attempt_enter(life);
+		return;
+	}
+	attempt->connected(life, result);
+}
+
+static void attempt_entered(void *arg, const struct wire_result *blocked)
+{
+	struct life *life = arg;
 	struct rotation *rotation = life->site->rotation;
 	struct wire_key pins[HOST_KEYS_MAX];
 	struct wire_target target;
 
+	if (blocked != NULL) {
+		life->attempt.connected(life, blocked);
+		return;
+	}
 	visit_target(life->site->visit, &target, pins);
 	life->attempt.session = wire_session_new(rotation->config.wires, &target);
 	wire_submit(life->attempt.session,
@@ -111,7 +133,21 @@ static void attempt_connect(struct life *life, wire_done_fn done)
 		.timeout_ms =
 		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
 	    },
-	    done, life);
+	    attempt_opened, life);
+}
+
+static void attempt_enter(struct life *life)
+{
+	struct visit *visit = life->site->visit;
+
+	gate_enter(&visit->pass, visit->site, attempt_entered, life);
+}
+
+static void attempt_connect(struct life *life, wire_done_fn connected)
+{
+	life->attempt.connected = connected;
+	life->attempt.reentered = false;
+	attempt_enter(life);
 }
 
 void attempt_prepare(struct life *life, void (*next)(struct life *, const struct wire_result *))

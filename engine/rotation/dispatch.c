@@ -21,15 +21,17 @@ struct life *life_new(struct site *site)
 
 void life_free(struct life *life)
 {
-	struct rotation *rotation = life->site->rotation;
+	struct site *site = life->site;
+	struct rotation *rotation = site->rotation;
 
-	TAILQ_REMOVE(&life->site->lives, life, entry);
+	TAILQ_REMOVE(&site->lives, life, entry);
 	rotation->lives--;
 	attempt_close(&life->attempt);
 	keep_clear(&life->keep);
 	timer_stop(&life->again);
 	secret_free(life->write.fresh);
 	free(life);
+	gate_wake(site);
 }
 
 void life_queue(struct life *life, uint64_t delay_ms)
@@ -72,7 +74,11 @@ void site_wake(struct site *site)
 	}
 	timer_stop(&site->timer);
 	site->queued = true;
-	TAILQ_INSERT_TAIL(&rotation->queue, site, entry);
+	/* Those who wait for a gateway hold places in the window. */
+	if (gate_is_awaited(site))
+		TAILQ_INSERT_HEAD(&rotation->queue, site, entry);
+	else
+		TAILQ_INSERT_TAIL(&rotation->queue, site, entry);
 	dispatch_soon(rotation);
 }
 
@@ -123,10 +129,14 @@ static void dispatch_turn(void *arg)
 	uint32_t window = dispatch_window(rotation);
 	struct site *site;
 
-	while (rotation->visits < window && rotation->paused == 0 && !rotation->broken &&
+	while (rotation->paused == 0 && !rotation->broken &&
 	       (site = TAILQ_FIRST(&rotation->queue)) != NULL) {
+		if (rotation->visits >= window && !gate_is_awaited(site))
+			break;
 		TAILQ_REMOVE(&rotation->queue, site, entry);
 		site->queued = false;
+		if (!gate_admit(site))
+			continue;
 		rotation->visits++;
 		visit_start(site);
 	}
@@ -143,9 +153,10 @@ void dispatch_soon(struct rotation *rotation)
 
 void dispatch_clear(struct rotation *rotation)
 {
-	timer_stop(&rotation->turn);
 	for (size_t i = 0; i < rotation->site_count; i++)
 		site_clear(&rotation->sites[i]);
+	gates_clear(rotation);
+	timer_stop(&rotation->turn);
 }
 
 /* ── Draining ── */

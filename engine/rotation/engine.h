@@ -6,6 +6,7 @@
  *   run        one execution in work
  *   site       one asset with lives: at most one visit at a time
  *   visit      one stay at an asset: its privileged session
+ *   gate       the session of a gateway that the visits behind it share
  *   life       one account's record on its way, and the doubt that must be settled before it
  */
 #ifndef ROTATION_ENGINE_H
@@ -15,8 +16,10 @@
 
 #include "rotation.h"
 
+struct gate;
 struct life;
 struct site;
+struct stay;
 struct visit;
 
 /* A durable step under way (keep.c). One at a time for whoever embeds it. */
@@ -78,7 +81,19 @@ struct site {
 	bool queued;
 	struct timer timer; /* the next life becomes ready */
 	struct visit *visit;
+	struct gate *gate; /* of an asset that is a gateway, once it was needed */
 };
+
+/* What a visit needs to go through its asset's gateway (gate.c). Zeroed = outside. */
+struct gate_pass {
+	TAILQ_ENTRY(gate_pass) entry;
+	struct gate *gate;
+	struct stay *stay; /* let in */
+	bool waiting;
+	void (*ready)(void *arg, const struct wire_result *blocked);
+	void *arg;
+};
+TAILQ_HEAD(gate_passes, gate_pass);
 
 /* The methods by which a life may see a secret work, in order (proofs.c). */
 #define PROOFS_MAX 3
@@ -93,8 +108,10 @@ struct proofs {
 /* A proof of login in work (attempt.c): a session of its own, never the privileged one. */
 struct attempt {
 	struct wire_session *session;
-	bool open;   /* connected, nothing attempted on it */
-	bool second; /* this is the second connection for the same attempt */
+	bool open;	/* connected, nothing attempted on it */
+	bool second;	/* this is the second connection for the same attempt */
+	bool reentered; /* its gateway had broken, and was opened anew */
+	wire_done_fn connected;
 	uint32_t version;
 	void (*next)(struct life *, const struct wire_result *);
 };
@@ -194,6 +211,9 @@ struct visit {
 	bool by_pending; /* it is entered with a pending secret */
 	bool over;	 /* it broke: what is left needs another visit */
 	bool failed;	 /* it could not be opened, as `result` says */
+	bool carries;	 /* its session is a gateway's: no shell */
+	bool reentered;	 /* its own gateway had broken, and was opened anew */
+	struct gate_pass pass;
 	struct wire_result result;
 	uint64_t free_at_ms;  /* wall: when its login may be tried again */
 	const char *reason;   /* why it was not tried: a word; NULL = it was */
@@ -230,6 +250,35 @@ void visit_reopen(struct visit *, bool by_pending);
 /* A target for one more session with this asset: same address, same host key. Points into `visit`.
  */
 void visit_target(const struct visit *, struct wire_target *, struct wire_key *pins);
+
+/* ── gate.c ── */
+
+/* `blocked`: why the gateway cannot be opened; NULL: the way is open. */
+typedef void (*gate_fn)(void *arg, const struct wire_result *blocked);
+
+/* Calls `ready` when the site's asset can be reached: at once where it has no gateway. */
+void gate_enter(struct gate_pass *, struct site *, gate_fn ready, void *arg);
+void gate_leave(struct gate_pass *);
+/* A session through it said that the gateway's own had broken. */
+void gate_lost(struct gate_pass *);
+/* What a session through it names as `via`; NULL where there is no gateway. */
+struct wire_session *gate_session(const struct gate_pass *);
+
+/* Someone is inside, or waits to be let in. */
+bool gate_in_use(const struct site *);
+/* Someone waits: what goes on at the gateway itself comes before all else. */
+bool gate_is_awaited(const struct site *);
+/* The life is of a gateway's privileged account, and has to wait until nobody is inside. */
+bool gate_bars(const struct life *);
+/* Its turn has come. */
+void gate_make_way(struct life *);
+/* A life at this site ended, or was put off. */
+void gate_wake(struct site *);
+
+/* One more visit through the gateway; false where there are enough: it is queued again later. */
+bool gate_admit(struct site *);
+void gate_release(struct site *);
+void gates_clear(struct rotation *);
 
 /* ── life.c ── */
 

@@ -49,15 +49,21 @@ static void look_key(void *arg, const struct wire_result *result)
 	look_end(arg, result, NULL);
 }
 
-static void look_at_key(struct look_at *look)
+static void look_entered(void *arg, const struct wire_result *blocked)
 {
+	struct look_at *look = arg;
 	struct rotation *rotation = look->rotation;
 	struct wire_target target = {
 	    .asset = look->asset->name,
 	    .address = look->asset->address,
 	    .port = look->asset->port,
+	    .via = gate_session(&look->visit->pass),
 	};
 
+	if (blocked != NULL) {
+		look_end(look, blocked, NULL);
+		return;
+	}
 	look->visit->session = wire_session_new(rotation->config.wires, &target);
 	wire_submit(look->visit->session,
 	    &(struct wire_job){
@@ -91,7 +97,7 @@ void rotation_look(struct rotation *rotation, const struct asset *asset, enum lo
 	    .started_ms = rotation_now(rotation),
 	};
 	if (what == LOOK_KEY) {
-		look_at_key(look);
+		gate_enter(&look->visit->pass, site, look_entered, look);
 	} else if (site->visit != NULL) {
 		look->timer.fn = look_busy;
 		look->timer.arg = look;

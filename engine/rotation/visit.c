@@ -4,6 +4,7 @@
  */
 #include "rotation/engine.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@ void visit_free(struct visit *visit)
 	timer_stop(&visit->again);
 	keep_clear(&visit->keep);
 	wire_session_free(visit->session);
+	gate_leave(&visit->pass);
 	free(visit);
 }
 
@@ -54,6 +56,8 @@ void visit_target(const struct visit *visit, struct wire_target *target, struct 
 {
 	const struct asset *asset = visit->site->asset;
 
+	/* Never past a gateway: the same address elsewhere is another machine. */
+	assert(asset->gateway == NULL || gate_session(&visit->pass) != NULL);
 	for (size_t i = 0; i < visit->key_count; i++) {
 		snprintf(pins[i].type, sizeof(pins[i].type), "%s", visit->keys[i].type);
 		memcpy(pins[i].blob, visit->keys[i].blob, visit->keys[i].len);
@@ -66,6 +70,7 @@ void visit_target(const struct visit *visit, struct wire_target *target, struct 
 	    .pins = pins,
 	    .pin_count = visit->key_count,
 	    .known_only = visit->site->rotation->settings->host_keys == HOST_KEYS_KNOWN,
+	    .via = gate_session(&visit->pass),
 	};
 }
 
@@ -93,6 +98,8 @@ static void visit_end(struct visit *visit)
 	visit_free(visit);
 	site->visit = NULL;
 	rotation->visits--;
+	gate_release(site);
+	gate_wake(site);
 	site_wake(site);
 	dispatch_soon(rotation);
 }
@@ -108,6 +115,7 @@ static void visit_next(void *arg)
 	}
 	visit->life = life;
 	life->working = true;
+	gate_make_way(life);
 	life_begin(life);
 }
 
@@ -292,7 +300,7 @@ static void visit_login(void *arg)
 	CRASH_POINT("core.admin_login");
 	wire_submit(visit->session,
 	    &(struct wire_job){
-		.kind = WIRE_ADMIN,
+		.kind = visit->carries ? WIRE_LOGIN : WIRE_ADMIN,
 		.timeout_ms = rotation->settings->login_timeout_ms,
 		.account = asset->admin,
 		.secret = secrets.login,
@@ -375,7 +383,7 @@ static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error 
 		return error_set(
 		    error, ERR_NOT_FOUND, "%s on %s has no secret", asset->admin, asset->name);
 	visit->booked = 1;
-	visit->booked_root = asset->become == BECOME_SU ? 1 : 0;
+	visit->booked_root = asset->become == BECOME_SU && !visit->carries ? 1 : 0;
 	err = probe_book(
 	    txn, asset->name, asset->admin, &lockout, visit->booked, now_ms, &visit->free_at_ms);
 	if (err == ERR_OK && visit->booked_root > 0)
@@ -408,12 +416,19 @@ static void visit_booked(void *arg, enum err result, const struct error *error)
 		rotation_break(visit->site->rotation, error);
 }
 
+static void visit_enter(struct visit *);
+
 static void visit_connected(void *arg, const struct wire_result *result)
 {
 	struct visit *visit = arg;
 	struct rotation *rotation = visit->site->rotation;
 
 	CRASH_POINT("core.connected");
+	if (result->via_lost && !visit->reentered) {
+		visit->reentered = true;
+		visit_enter(visit);
+		return;
+	}
 	if (result->fault != FAULT_NONE) {
 		visit_fail(visit, result);
 		return;
@@ -447,6 +462,7 @@ void visit_reopen(struct visit *visit, bool by_pending)
 	visit->session = NULL;
 	visit->open = visit->failed = visit->targeted = false;
 	visit->reason = NULL;
+	visit->reentered = false;
 	visit->by_pending = by_pending;
 }
 
@@ -466,12 +482,40 @@ static bool visit_is_stopped(struct visit *visit)
 	return stopped;
 }
 
-void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
+static void visit_entered(void *arg, const struct wire_result *blocked)
 {
+	struct visit *visit = arg;
 	struct rotation *rotation = visit->site->rotation;
 	struct wire_key pins[HOST_KEYS_MAX];
 	struct wire_target target;
 
+	if (blocked != NULL) {
+		visit_fail(visit, blocked);
+		return;
+	}
+	visit_target(visit, &target, pins);
+	visit->session = wire_session_new(rotation->config.wires, &target);
+	wire_submit(visit->session,
+	    &(struct wire_job){
+		.kind = WIRE_OPEN,
+		.timeout_ms =
+		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
+	    },
+	    visit_connected, visit);
+}
+
+/* Through the gateway, which is opened anew where its session turned out to be broken. */
+static void visit_enter(struct visit *visit)
+{
+	wire_session_free(visit->session);
+	visit->session = NULL;
+	if (visit->reentered)
+		gate_lost(&visit->pass);
+	gate_enter(&visit->pass, visit->site, visit_entered, visit);
+}
+
+void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
+{
 	visit->ready = ready;
 	visit->arg = arg;
 	if (lifeline_bars(visit)) {
@@ -495,13 +539,5 @@ void visit_open(struct visit *visit, void (*ready)(void *arg), void *arg)
 		    "could lock it on all of them");
 		return;
 	}
-	visit_target(visit, &target, pins);
-	visit->session = wire_session_new(rotation->config.wires, &target);
-	wire_submit(visit->session,
-	    &(struct wire_job){
-		.kind = WIRE_OPEN,
-		.timeout_ms =
-		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
-	    },
-	    visit_connected, visit);
+	visit_enter(visit);
 }

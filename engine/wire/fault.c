@@ -18,6 +18,7 @@ static const struct {
     [FAULT_HOST_KEY] = {"host_key", FAULT_CLASS_PERMANENT},
     [FAULT_HOST_UNKNOWN] = {"host_unknown", FAULT_CLASS_PERMANENT},
     [FAULT_GATEWAY] = {"gateway", FAULT_CLASS_PERMANENT},
+    [FAULT_GATEWAY_AWAY] = {"gateway", FAULT_CLASS_RETRY},
     [FAULT_AUTH] = {"auth", FAULT_CLASS_PERMANENT},
     [FAULT_NO_METHOD] = {"no_method", FAULT_CLASS_PERMANENT},
     [FAULT_EXPIRED] = {"expired", FAULT_CLASS_PERMANENT},
@@ -63,6 +64,7 @@ static enum err fault_code(enum fault fault)
 	case FAULT_CONNECT:
 	case FAULT_TIMEOUT:
 	case FAULT_LOST:
+	case FAULT_GATEWAY_AWAY:
 	case FAULT_WIRE: return ERR_LINK;
 	case FAULT_LIMIT: return ERR_LIMIT;
 	case FAULT_SCRIPT:

@@ -4,19 +4,6 @@
  */
 #include "policy/loader.h"
 
-void settings_later(struct loader *loader)
-{
-	(void)loader;
-}
-
-void asset_later(
-    struct loader *loader, const struct asset *asset, const struct statement *statement)
-{
-	(void)loader;
-	(void)asset;
-	(void)statement;
-}
-
 void task_later(struct loader *loader, const struct task_entry *entry)
 {
 	(void)loader;
