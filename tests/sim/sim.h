@@ -108,6 +108,7 @@ struct sim_stats {
 	uint64_t histories, steps, crashes, late, locked;
 	uint64_t success, failed, unverified, skipped, settled_success, settled_failed,
 	    settled_mismatch;
+	uint64_t gateways_lost;
 	uint64_t resent, refused, retried, not_asked, hash, old_unknown;
 	uint64_t looks, mismatches;
 	uint64_t keys, keys_removed, not_persisted;

@@ -38,7 +38,7 @@ static void test_histories(void **state)
 	       "unverified %llu "
 	       "skipped %llu; settled: success %llu failed %llu mismatch %llu; resent %llu refused "
 	       "%llu retried "
-	       "%llu not asked %llu by hash %llu old unknown %llu\n",
+	       "%llu not asked %llu by hash %llu old unknown %llu gateways lost %llu\n",
 	    (unsigned long long)stats.histories, (unsigned long long)stats.steps,
 	    (unsigned long long)stats.crashes, (unsigned long long)stats.late,
 	    (unsigned long long)stats.success, (unsigned long long)stats.failed,
@@ -47,7 +47,7 @@ static void test_histories(void **state)
 	    (unsigned long long)stats.settled_mismatch, (unsigned long long)stats.resent,
 	    (unsigned long long)stats.refused, (unsigned long long)stats.retried,
 	    (unsigned long long)stats.not_asked, (unsigned long long)stats.hash,
-	    (unsigned long long)stats.old_unknown);
+	    (unsigned long long)stats.old_unknown, (unsigned long long)stats.gateways_lost);
 	printf("privileged %llu put back %llu of them lost %llu cut off %llu told %llu targeted "
 	       "%llu by the next proof %llu\n",
 	    (unsigned long long)stats.privileged, (unsigned long long)stats.put_back,
@@ -60,6 +60,7 @@ static void test_histories(void **state)
 	assert_true(
 	    stats.settled_success > 0 && stats.settled_failed > 0 && stats.settled_mismatch > 0);
 	assert_true(stats.resent > 0 && stats.refused > 0 && stats.retried > 0 && stats.late > 0);
+	assert_true(stats.gateways_lost > 0);
 	assert_true(stats.not_asked > 0 && stats.hash > 0 && stats.old_unknown > 0);
 	assert_true(stats.privileged > 0 && stats.put_back > 0 && stats.cut_off > 0);
 	assert_true(stats.targeted > 0 && stats.by_next_proof > 0);

@@ -11,6 +11,9 @@ struct sim_session {
 	struct sim *sim;
 	char asset[ASSET_NAME_SIZE];
 	bool broken;
+	bool carries;		 /* logged in as a gateway */
+	bool through;		 /* by a gateway: */
+	struct sim_session *via; /* NULL: it is gone */
 	/* the job in work */
 	struct timer timer;
 	enum wire_job_kind kind;
@@ -50,6 +53,31 @@ static void job_lost(struct sim_session *session, struct wire_result *result)
 	result->fault = sim_chance(session->sim, 20) ? FAULT_WIRE : FAULT_LOST;
 	snprintf(result->text, sizeof(result->text), "the link broke");
 	session->broken = true;
+}
+
+/* The gateway that it goes through broke, or that one's. */
+static bool gateway_is_gone(const struct sim_session *session)
+{
+	while (session->through) {
+		if (session->via == NULL || session->via->broken)
+			return true;
+		session = session->via;
+	}
+	return false;
+}
+
+/* What is under way is cut, and may have arrived. */
+static void job_gateway_lost(
+    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+{
+	result->fault = FAULT_LOST;
+	result->via_lost = true;
+	session->broken = true;
+	session->sim->stats->gateways_lost++;
+	if (session->kind != WIRE_CHANGE)
+		return;
+	result->sent = true;
+	world_apply_later(session->sim, account, session->secret);
 }
 
 static void job_open(struct sim_session *session, struct wire_result *result)
@@ -191,6 +219,12 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 	struct sim *sim = session->sim;
 	struct sim_account *account = world_account(sim, session->asset, session->account);
 
+	if (session->through && session->via != NULL && !sim->calm && sim_chance(sim, 2))
+		session->via->broken = true;
+	if (!session->broken && gateway_is_gone(session)) {
+		job_gateway_lost(session, account, result);
+		return;
+	}
 	if (session->broken || (session->kind != WIRE_CHANGE && !sim->calm && sim_chance(sim, 4))) {
 		job_lost(session, result);
 		return;
@@ -199,7 +233,10 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 	case WIRE_OPEN: job_open(session, result); break;
 	case WIRE_METHODS: job_methods(session, result); break;
 	case WIRE_ADMIN:
-	case WIRE_LOGIN: job_admin(session, account, result); break;
+	case WIRE_LOGIN:
+		job_admin(session, account, result);
+		session->carries = session->kind == WIRE_LOGIN && result->fault == FAULT_NONE;
+		break;
 	case WIRE_CHECK: job_check(session, result); break;
 	case WIRE_CHANGE: job_change(session, account, result); break;
 	case WIRE_HASH:
@@ -238,6 +275,24 @@ static void job_answer(void *arg)
 
 /* ── The door ── */
 
+/* The way that the policy says, through a session that is logged in, and never past it. */
+static void check_way(struct sim *sim, struct sim_session *session, const struct wire_session *via)
+{
+	const char *gateway = policy_asset_find(sim->policy, session->asset)->gateway;
+	struct sim_session *other = NULL;
+
+	if (via != NULL)
+		LIST_FOREACH (other, &sim->sessions, entry)
+			if (&other->session == via)
+				break;
+	if ((gateway == NULL) != (via == NULL) ||
+	    (via != NULL &&
+		(other == NULL || !other->carries || strcmp(other->asset, gateway) != 0)))
+		sim_violation(sim, "not by the asset's gateway", "%s", session->asset);
+	session->through = via != NULL;
+	session->via = other;
+}
+
 static struct wire_session *sim_session_new(struct wires *wires, const struct wire_target *target)
 {
 	struct sim *sim = (struct sim *)((char *)wires - offsetof(struct sim, wires));
@@ -246,6 +301,7 @@ static struct wire_session *sim_session_new(struct wires *wires, const struct wi
 	session->session.wires = wires;
 	session->sim = sim;
 	snprintf(session->asset, sizeof(session->asset), "%s", target->asset);
+	check_way(sim, session, target->via);
 	LIST_INSERT_HEAD(&sim->sessions, session, entry);
 	return &session->session;
 }
@@ -409,8 +465,13 @@ static void sim_session_free(struct wire_session *wire)
 {
 	struct sim_session *session = (struct sim_session *)wire;
 
+	struct sim_session *other;
+
 	timer_stop(&session->timer);
 	LIST_REMOVE(session, entry);
+	LIST_FOREACH (other, &session->sim->sessions, entry)
+		if (other->via == session)
+			other->via = NULL;
 	free(session);
 }
 

@@ -22,6 +22,15 @@ asset "targeted" {
 	address = "192.0.2.4", platform = "linux", admin = "ops", become = "sudo",
 	accounts = { "app" },
 }
+-- Behind another, and one behind that.
+asset "inner" {
+	address = "192.0.2.5", platform = "linux", admin = "root", gateway = "alpha",
+	accounts = { "app" },
+}
+asset "innermost" {
+	address = "192.0.2.6", platform = "linux", admin = "root", gateway = "inner",
+	accounts = { "app" },
+}
 
 task "login" { accounts = "*", nodes = { "/" }, secret = random "plain", verify = "login" }
 task "hash" { accounts = "*", nodes = { "/" }, secret = random "plain", verify = "hash" }
