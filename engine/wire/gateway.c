@@ -16,9 +16,8 @@
 #define PATIENCE_MS	500
 #define PATIENCE_MAX_MS 30000
 
-/* A gateway that says nothing this long is asked, and given up when it does not answer either. */
 #define ASK_MS	   5000
-#define SILENCE_MS 10000
+#define SILENCE_MS 6000
 
 #define TICK_MS 250
 
@@ -73,6 +72,10 @@ struct gateway *gateway_new(const struct gateway_config *config, struct link *li
 	struct gateway *gateway = xcalloc(1, sizeof(*gateway));
 
 	gateway->config = *config;
+	if (gateway->config.ask_ms == 0)
+		gateway->config.ask_ms = ASK_MS;
+	if (gateway->config.silence_ms == 0)
+		gateway->config.silence_ms = SILENCE_MS;
 	gateway->asset = xstrdup(config->asset);
 	gateway->link = link;
 	gateway->heard_ms = now_ms();
@@ -173,6 +176,14 @@ static LIBSSH2_CHANNEL *gateway_listener(struct gateway *gateway)
 	return NULL;
 }
 
+static void gateway_hear(struct gateway *gateway, size_t budget)
+{
+	if (gateway->link->stream.wake_left == budget)
+		return;
+	gateway->heard_ms = now_ms();
+	gateway->asked_ms = 0;
+}
+
 /*
  * Lets libssh2 sort what came, as much as a wake-up may take. From then on in this turn the socket
  * is dry: a call that waits for an answer finds it sorted or not at all.
@@ -189,12 +200,15 @@ static bool gateway_listen(struct gateway *gateway)
 		return true;
 	if (gateway_has_room(gateway))
 		rc = libssh2_channel_read_ex(listener, 0, &none, 0);
-	if (stream->wake_left < before) {
-		gateway->heard_ms = now_ms();
-		gateway->asked_ms = 0;
-	}
+	gateway_hear(gateway, before);
 	stream->wake_left = 0;
 	return rc >= 0 || rc == LIBSSH2_ERROR_EAGAIN;
+}
+
+void gateway_probe(struct gateway *gateway)
+{
+	if (gateway->asked_ms == 0)
+		gateway->asked_ms = now_ms();
 }
 
 /* A gateway that hangs is told from one that has nothing to say. */
@@ -206,15 +220,18 @@ static enum err gateway_mind(struct gateway *gateway, struct outcome *outcome)
 	if (gateway->count == 0) {
 		gateway->heard_ms = now;
 		gateway->asked_ms = 0;
-	} else if (gateway->asked_ms == 0 && now - gateway->heard_ms >= ASK_MS) {
-		if (gateway_has_room(gateway))
-			(void)libssh2_keepalive_send(gateway->link->session, &next);
-		gateway->asked_ms = now;
-	} else if (gateway->asked_ms != 0 && now - gateway->asked_ms >= SILENCE_MS) {
-		return outcome_set(outcome, FAULT_LOST,
-		    "the gateway %s: it has not answered for %d s", gateway->asset,
-		    (ASK_MS + SILENCE_MS) / 1000);
+	} else if (now - gateway->heard_ms >= gateway->config.ask_ms) {
+		gateway_probe(gateway);
 	}
+	if (gateway->asked_ms == 0)
+		return ERR_OK;
+	if (now - gateway->asked_ms >= gateway->config.silence_ms)
+		return outcome_set(outcome, FAULT_LOST,
+		    "the gateway %s: it has not answered for %.1f s", gateway->asset,
+		    (double)gateway->config.silence_ms / 1000);
+	/* Leaves every two seconds at most; the answer to one that has left will do. */
+	if (gateway_has_room(gateway))
+		(void)libssh2_keepalive_send(gateway->link->session, &next);
 	return ERR_OK;
 }
 
@@ -264,6 +281,7 @@ static void gateway_put_off(struct gateway *gateway, struct tunnel *tunnel)
 	tunnel->phase = TUNNEL_WAITING;
 	tunnel->tries++;
 	tunnel->order = ++gateway->last_order;
+	gateway_probe(gateway);
 	if (!tunnel->carried)
 		tunnel_leave(tunnel);
 }
@@ -334,6 +352,8 @@ static enum dial gateway_dial_step(struct gateway *gateway, struct tunnel *tunne
 
 static bool gateway_open_step(struct gateway *gateway)
 {
+	bool alone = gateway_listener(gateway) == NULL;
+
 	while (gateway_has_room(gateway)) {
 		enum dial dial;
 
@@ -345,6 +365,8 @@ static bool gateway_open_step(struct gateway *gateway)
 			return true;
 		gateway->opening->phase = TUNNEL_OPENING;
 		dial = gateway_dial_step(gateway, gateway->opening);
+		if (alone) /* it listens for itself */
+			gateway_hear(gateway, STREAM_WAKE_MAX);
 		if (dial != DIAL_DONE)
 			return dial == DIAL_WAITS;
 	}

@@ -25,6 +25,9 @@ struct gateway_config {
 	struct event_base *base;
 	struct turns *turns;
 	const char *asset; /* its name, for messages; copied */
+	/* One that says nothing this long is asked, and at once where something through it was not
+	 * answered; it is given up when it does not answer either. 0 = 5 s, 6 s. */
+	uint64_t ask_ms, silence_ms;
 };
 
 /* What a link needs before it can carry others, after its login. */

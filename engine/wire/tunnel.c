@@ -175,8 +175,10 @@ static void tunnel_cut(struct tunnel *tunnel)
 	struct outcome why;
 
 	tunnel_end(tunnel);
-	if (gateway_drained(gateway))
+	if (gateway_drained(gateway)) {
+		gateway_probe(gateway);
 		return;
+	}
 	(void)outcome_set(&why, FAULT_LOST,
 	    "the gateway %s: closed, since a change through it was cut and it had not taken all",
 	    gateway->asset);
@@ -318,6 +320,8 @@ static bool tunnel_push(struct tunnel *tunnel)
 		size_t len = tunnel->up.len < window ? tunnel->up.len : window;
 		ssize_t put;
 
+		if (len == 0 && !tunnel->carried) /* nobody waits for the asset to take it */
+			tunnel_end(tunnel);
 		if (len == 0)
 			return true;
 		put = libssh2_channel_write_ex(

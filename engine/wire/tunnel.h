@@ -84,6 +84,8 @@ void gateway_ask(struct gateway *);
 /* Nothing that it was given to send is still on this machine. */
 bool gateway_drained(const struct gateway *);
 void gateway_count_hold(struct gateway *, bool on);
+/* Does it still answer? */
+void gateway_probe(struct gateway *);
 /* It is of no use any more: every tunnel is told `outcome`. */
 void gateway_break(struct gateway *, const struct outcome *);
 

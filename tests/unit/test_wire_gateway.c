@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -171,6 +172,52 @@ static void does_not_deliver_what_was_cut(void **state)
 	gateway_free(gateway);
 }
 
+/* A gateway that hangs breaks too, soon after something through it was cut; one that is only quiet
+ * does not. */
+static void breaks_when_it_hangs(void **state)
+{
+	struct gateway_config config = {
+	    .base = base,
+	    .turns = turns,
+	    .asset = "gw",
+	    .ask_ms = 500,
+	    .silence_ms = 3000,
+	};
+	struct rogue_server relay;
+	struct gateway *gateway;
+	struct outcome outcome;
+	struct ends ends[2];
+	struct link *link;
+	uint64_t start_ms;
+	uint16_t port;
+	int fd;
+
+	(void)state;
+	NEED_ASSET();
+	rogue_relay(&relay, asset.port);
+	link = connected(NULL, relay.port);
+	log_in(link, "plain");
+	assert_int_equal(STEP(5000, gateway_ready_step(link, &outcome)), ERR_OK);
+	gateway = gateway_new(&config, link);
+	fd = listener(&port, 5);
+	for (int i = 0; i < 2; i++)
+		ends_open(&ends[i], gateway, fd, port);
+	assert_false(UNTIL(gateway_broken(gateway), 4500));
+	kill(relay.pid, SIGSTOP);
+	tunnel_hold(ends[0].tunnel, true);
+	ends_close(&ends[0]);
+	start_ms = mono_ms();
+	assert_true(UNTIL(gateway_broken(gateway), 10000));
+	assert_in_range(mono_ms() - start_ms, 2000, 6000);
+	assert_true(tunnel_lost(ends[1].tunnel, &outcome));
+	assert_non_null(strstr(outcome.text, "not answered"));
+	ends_close(&ends[1]);
+	close(fd);
+	gateway_free(gateway);
+	kill(relay.pid, SIGCONT);
+	rogue_stop(&relay);
+}
+
 static void breaks_with_its_machine(void **state)
 {
 	struct gateway *gateway;
@@ -209,6 +256,7 @@ int main(void)
 	    cmocka_unit_test(carries_a_privileged_shell),
 	    cmocka_unit_test(resets_the_outermost),
 	    cmocka_unit_test(does_not_deliver_what_was_cut),
+	    cmocka_unit_test(breaks_when_it_hangs),
 	    cmocka_unit_test(breaks_with_its_machine),
 	};
 
