@@ -1,4 +1,7 @@
-settings { change_deadline = "5s", secure_mode = false, retention = { versions = 4 } }
+settings {
+	change_deadline = "5s", secure_mode = false, gateway_in_flight = 1,
+	retention = { versions = 4 },
+}
 
 rule "plain" { length = 16, lower = 1, upper = 1, digit = 1, symbol = 0 }
 
@@ -27,8 +30,13 @@ asset "inner" {
 	address = "192.0.2.5", platform = "linux", admin = "root", gateway = "alpha",
 	accounts = { "app" },
 }
+asset "beside" {
+	address = "192.0.2.6", platform = "linux", admin = "root", gateway = "alpha",
+	lockout = { limit = 2 },
+	accounts = { "app" },
+}
 asset "innermost" {
-	address = "192.0.2.6", platform = "linux", admin = "root", gateway = "inner",
+	address = "192.0.2.7", platform = "linux", admin = "root", gateway = "inner",
 	accounts = { "app" },
 }
 
