@@ -8,6 +8,9 @@
 
 #include "base/random.h"
 
+/* Before a command's nonce: it waits for its input. */
+#define GO "go-"
+
 #define COMMAND_INPUT_MAX  (64 * 1024)
 #define COMMAND_SECRET_MAX (16 * 1024) /* leaves in one packet */
 
@@ -35,6 +38,12 @@ static const char await[] =
  */
 static const char gather[] = "while [ \"$n\" -gt 0 ]; do IFS= read -r l || exit 1; "
 			     "i=$i$l$e; n=$((n-1)); done; ";
+
+/* An asset that does not tell seconds has no such limit. */
+static const char mark_time[] = "d=$(date +%%s); printf \"%%s\\n\" " GO "%s; ";
+static const char check_time[] = "case $d in \"\"|*[!0-9]*) ;; "
+				 "*) [ $(($(date +%%s)-d)) -le %u ] || exit 1;; esac; ";
+
 static const char hand_over[] = "printf \"%s\" \"$i\" | ";
 
 char *nonce_make(char out[NONCE_SIZE])
@@ -159,6 +168,35 @@ enum err command_check(const struct command *command, struct outcome *outcome)
 	return ERR_OK;
 }
 
+bool command_waits(const struct command *command)
+{
+	return command->holds_secret && command->input.len > 0 && command->limit_ms > 0;
+}
+
+bool command_told(struct command *command)
+{
+	char mark[sizeof(GO) + NONCE_SIZE], rest[8];
+
+	snprintf(mark, sizeof(mark), GO "%s", command->nonce);
+	if (!mark_find(&command->out, mark, rest, sizeof(rest)))
+		return false;
+	buf_reset(&command->out);
+	return true;
+}
+
+/* Half of what the engine waits for its end: the other half is the command's own. */
+static uint32_t late_s(uint32_t limit_ms)
+{
+	return limit_ms < 2000 ? 1 : limit_ms / 2000;
+}
+
+static void gather_render(const struct command *command, struct buf *out)
+{
+	buf_add_text(out, gather);
+	if (command_waits(command))
+		buf_addf(out, check_time, late_s(command->limit_ms));
+}
+
 static size_t lines_count(const struct buf *input)
 {
 	size_t count = 0;
@@ -196,7 +234,7 @@ static void ends_render(const struct command *command, struct manner manner, str
 	bool fed = command->input.len > 0;
 
 	if (fed) {
-		buf_add_text(out, gather);
+		gather_render(command, out);
 		buf_add_text(out, hand_over);
 	}
 	process_render(command, manner, out);
@@ -214,7 +252,7 @@ static void halves_render(const struct command *command, struct manner manner, s
 	bool fed = command->input.len > 0;
 
 	if (fed)
-		buf_add_text(out, gather);
+		gather_render(command, out);
 	buf_add_text(out, "{ s=$( ");
 	if (fed)
 		buf_add_text(out, hand_over);
@@ -228,6 +266,8 @@ static void halves_render(const struct command *command, struct manner manner, s
 
 void command_render(const struct command *command, struct manner manner, struct buf *out)
 {
+	if (command_waits(command))
+		buf_addf(out, mark_time, command->nonce);
 	if (command->input.len > 0)
 		buf_addf(out, "i=; n=%zu; ", lines_count(&command->input));
 	if (manner.terminal)

@@ -53,8 +53,16 @@ struct manner {
 	bool timeout;  /* the asset has timeout(1) */
 };
 
-/* The one line for the shell; the input follows it. */
+/* The one line for the shell; the input follows it, where command_waits once it has said so. */
 void command_render(const struct command *, struct manner, struct buf *);
+
+/*
+ * The new secret follows only when the asset has told that it waits for it, and it takes it for so
+ * long by its own clock: what a hung asset or gateway delivers after that is not applied.
+ */
+bool command_waits(const struct command *);
+/* It has told; what it said until then is dropped. */
+bool command_told(struct command *);
 
 /*
  * When both outputs have shown the end: cuts the marks off, sets the status, and is true. False

@@ -13,7 +13,7 @@
 
 enum shell_phase { SHELL_OPENING, SHELL_READY, SHELL_BROKEN };
 
-enum command_phase { COMMAND_NEW, COMMAND_LINE, COMMAND_INPUT, COMMAND_READ };
+enum command_phase { COMMAND_NEW, COMMAND_LINE, COMMAND_TOLD, COMMAND_INPUT, COMMAND_READ };
 
 struct shell {
 	struct link *link;
@@ -110,11 +110,29 @@ static enum err command_line_step(
 
 	if (err == ERR_OK) {
 		command->written = 0;
-		command->phase = COMMAND_INPUT;
+		command->phase = command_waits(command) ? COMMAND_TOLD : COMMAND_INPUT;
 		if (command->holds_secret)
 			link_hold(shell->link, true);
 	}
 	return err;
+}
+
+static enum err command_told_step(
+    struct shell *shell, struct command *command, struct outcome *outcome)
+{
+	while (!command_told(command)) {
+		bool end = false;
+		enum err err =
+		    channel_read_step(shell->channel, &command->out, &command->err, &end, outcome);
+
+		if (err != ERR_OK)
+			return err;
+		if (end && !command_told(command))
+			return outcome_set(outcome, FAULT_LOST,
+			    "the privileged shell ended before it was given the secret");
+	}
+	command->phase = COMMAND_INPUT;
+	return ERR_OK;
 }
 
 static enum err command_input_step(
@@ -171,6 +189,8 @@ enum err shell_run_step(struct shell *shell, struct command *command, struct out
 		return err;
 	if (command->phase == COMMAND_LINE)
 		err = command_line_step(shell, command, outcome);
+	if (err == ERR_OK && command->phase == COMMAND_TOLD)
+		err = command_told_step(shell, command, outcome);
 	if (err == ERR_OK && command->phase == COMMAND_INPUT)
 		err = command_input_step(shell, command, outcome);
 	if (err == ERR_OK && command->phase == COMMAND_READ)
