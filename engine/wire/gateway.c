@@ -129,11 +129,6 @@ bool gateway_broken(const struct gateway *gateway)
 	return gateway->link == NULL;
 }
 
-bool gateway_drained(const struct gateway *gateway)
-{
-	return gateway->link == NULL || link_drained(gateway->link);
-}
-
 void gateway_ask(struct gateway *gateway)
 {
 	if (gateway->link != NULL)

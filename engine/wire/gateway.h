@@ -55,8 +55,8 @@ enum err tunnel_step(struct tunnel *, int *fd /* transferred */, struct outcome 
  */
 void tunnel_hold(struct tunnel *, bool on);
 
-/* Nothing that the link sent is still on this machine. */
-bool tunnel_drained(const struct tunnel *);
+/* As link_acked, of the link that it carries. */
+uint64_t tunnel_acked(struct tunnel *);
 
 /* The gateway broke, as `outcome` says; false while it stands. */
 bool tunnel_lost(const struct tunnel *, struct outcome *);

@@ -163,10 +163,13 @@ void link_hold(struct link *link, bool on)
 		net_hold(&link->net, on);
 }
 
-bool link_drained(const struct link *link)
+uint64_t link_acked(const struct link *link)
 {
-	return !stream_unsent(&link->stream) &&
-	       (link->tunnel != NULL ? tunnel_drained(link->tunnel) : net_drained(&link->net));
+	const struct stream *stream = &link->stream;
+
+	if (link->tunnel != NULL)
+		return tunnel_acked(link->tunnel);
+	return stream->total - stream->out.len - net_waiting(&link->net);
 }
 
 bool link_gateway_lost(const struct link *link)

@@ -96,8 +96,8 @@ uint32_t link_failed_attempts(const struct link *);
  */
 void link_hold(struct link *, bool on);
 
-/* Nothing that it was given to send is still on this machine. */
-bool link_drained(const struct link *);
+/* How much of all that it ever sent has left this machine for good. */
+uint64_t link_acked(const struct link *);
 
 /* The gateway that it goes through broke, and that is why it is of no more use. */
 bool link_gateway_lost(const struct link *);

@@ -235,11 +235,13 @@ void net_hold(struct net *net, bool on)
 		(void)setsockopt(net->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
-bool net_drained(const struct net *net)
+size_t net_waiting(const struct net *net)
 {
 	int waiting = 0;
 
-	return net->fd < 0 || (ioctl(net->fd, SIOCOUTQ, &waiting) == 0 && waiting == 0);
+	if (net->fd < 0 || ioctl(net->fd, SIOCOUTQ, &waiting) != 0)
+		return 0;
+	return (size_t)waiting;
 }
 
 void net_clear(struct net *net)

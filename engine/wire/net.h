@@ -40,8 +40,8 @@ enum err net_step(struct net *, const struct link_config *, const char *address,
 /* SO_LINGER {1,0} on or off. */
 void net_hold(struct net *, bool on);
 
-/* The machine at the other end has taken all that was sent. */
-bool net_drained(const struct net *);
+/* How much the machine at the other end has not taken yet of what was sent. */
+size_t net_waiting(const struct net *);
 
 void net_clear(struct net *);
 

@@ -122,6 +122,7 @@ ssize_t stream_send(struct stream *stream, const void *bytes, size_t len)
 		stream->error = ENOMEM;
 		return -ENOMEM;
 	}
+	stream->total += len;
 	return (ssize_t)len;
 }
 

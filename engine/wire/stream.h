@@ -26,6 +26,7 @@ struct stream {
 	uint8_t ahead[STREAM_AHEAD_SIZE];
 	size_t ahead_at, ahead_len;
 	struct buf out; /* gathered, not sent yet */
+	uint64_t total; /* ever given to be sent */
 	size_t wake_left;
 	size_t early_left;
 	bool trusted;	  /* logged in: `early_left` does not count */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -156,16 +155,33 @@ void tunnel_hold(struct tunnel *tunnel, bool on)
 	gateway_count_hold(tunnel->gateway, on);
 }
 
-bool tunnel_drained(const struct tunnel *tunnel)
+uint64_t tunnel_acked(struct tunnel *tunnel)
 {
-	int waiting = 0;
+	uint64_t acked;
+	size_t done = 0;
 
-	if (tunnel->gateway == NULL || tunnel->fd < 0)
-		return true;
-	/* Counted at the sender's end until it is read at ours. */
-	if (ioctl(tunnel->fd, FIONREAD, &waiting) != 0 || waiting > 0)
-		return false;
-	return tunnel->up.len == 0 && gateway_drained(tunnel->gateway);
+	if (tunnel->gateway == NULL)
+		return tunnel->handed;
+	acked = link_acked(tunnel->gateway->link);
+	while (done < tunnel->mark_count && tunnel->marks[done].carried <= acked)
+		tunnel->acked = tunnel->marks[done++].handed;
+	tunnel->mark_count -= done;
+	memmove(tunnel->marks, tunnel->marks + done, tunnel->mark_count * sizeof(struct mark));
+	return tunnel->acked;
+}
+
+/* Where there are too many marks the last one stands for what follows it too. */
+static void tunnel_mark(struct tunnel *tunnel, size_t len)
+{
+	tunnel->handed += len;
+	if (tunnel->mark_count == TUNNEL_MARKS)
+		(void)tunnel_acked(tunnel);
+	if (tunnel->mark_count == TUNNEL_MARKS)
+		tunnel->mark_count--;
+	tunnel->marks[tunnel->mark_count++] = (struct mark){
+	    .handed = tunnel->handed,
+	    .carried = tunnel->gateway->link->stream.total,
+	};
 }
 
 /* It was cut with a secret under way. What waits here is dropped; what was handed on cannot be. */
@@ -175,7 +191,7 @@ static void tunnel_cut(struct tunnel *tunnel)
 	struct outcome why;
 
 	tunnel_end(tunnel);
-	if (gateway_drained(gateway)) {
+	if (tunnel_acked(tunnel) == tunnel->handed) {
 		gateway_probe(gateway);
 		return;
 	}
@@ -330,6 +346,7 @@ static bool tunnel_push(struct tunnel *tunnel)
 			return true;
 		if (put < 0)
 			return false;
+		tunnel_mark(tunnel, (size_t)put);
 		buf_drop(&tunnel->up, (size_t)put);
 	}
 	if (tunnel->up.len == 0)

@@ -27,6 +27,13 @@
 
 struct event;
 
+/* Where in the carrying link's stream a piece of the carried one's ends. */
+struct mark {
+	uint64_t handed, carried;
+};
+
+#define TUNNEL_MARKS 16
+
 enum tunnel_phase {
 	TUNNEL_WAITING, /* for its turn to be opened: one at a time is */
 	TUNNEL_OPENING,
@@ -51,8 +58,12 @@ struct tunnel {
 	int other_fd; /* theirs, until it is taken */
 	struct event *event;
 	short armed;
-	struct buf up, down; /* what the other side has not taken yet */
-	bool up_end;	     /* the carried link closed its end */
+	struct buf up, down;		 /* what the other side has not taken yet */
+	bool up_end;			 /* the carried link closed its end */
+	uint64_t handed;		 /* of the carried link's stream to the carrying one */
+	uint64_t acked;			 /* and taken by the machine at its end */
+	struct mark marks[TUNNEL_MARKS]; /* of what is not known to be taken */
+	size_t mark_count;
 	struct outcome outcome;
 	void (*wake)(void *arg);
 	void *arg;
@@ -81,8 +92,6 @@ struct gateway {
 bool gateway_has_room(struct gateway *);
 /* Another turn, soon. */
 void gateway_ask(struct gateway *);
-/* Nothing that it was given to send is still on this machine. */
-bool gateway_drained(const struct gateway *);
 void gateway_count_hold(struct gateway *, bool on);
 /* Does it still answer? */
 void gateway_probe(struct gateway *);
