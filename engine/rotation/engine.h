@@ -211,6 +211,7 @@ struct visit {
 	bool by_pending; /* it is entered with a pending secret */
 	bool over;	 /* it broke: what is left needs another visit */
 	bool failed;	 /* it could not be opened, as `result` says */
+	bool opening;	 /* under way: one login at a time costs one attempt at most */
 	bool carries;	 /* its session is a gateway's: no shell */
 	bool reentered;	 /* its own gateway had broken, and was opened anew */
 	struct gate_pass pass;
@@ -247,6 +248,8 @@ void visit_go_on(struct visit *);
 void visit_open(struct visit *, void (*ready)(void *arg), void *arg);
 /* Closed, to be opened anew: by what is pending of the account in doubt, or by what is current. */
 void visit_reopen(struct visit *, bool by_pending);
+/* It may log in now. */
+void visit_enter(struct visit *);
 /* A target for one more session with this asset: same address, same host key. Points into `visit`.
  */
 void visit_target(const struct visit *, struct wire_target *, struct wire_key *pins);
@@ -272,8 +275,11 @@ bool gate_is_awaited(const struct site *);
 bool gate_bars(const struct life *);
 /* Its turn has come. */
 void gate_make_way(struct life *);
-/* A life at this site ended, or was put off. */
+/* A life at this site ended or was put off, or its visit was opened. */
 void gate_wake(struct site *);
+/* True while the gateway's own session is being opened: the site's visit is told when it may log in
+ * too. */
+bool gate_goes_first(struct visit *);
 
 /* One more visit through the gateway; false where there are enough: it is queued again later. */
 bool gate_admit(struct site *);

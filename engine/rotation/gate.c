@@ -34,6 +34,7 @@ struct gate {
 	struct site *site; /* the gateway's own */
 	struct stay *stay; /* NULL = closed */
 	bool open;	   /* the stay's session is logged in */
+	bool visit_waits;  /* the site's own, until it is */
 	struct gate_passes waiting;
 	struct wire_result failure;
 	uint64_t failed_until_ms; /* monotonic */
@@ -117,11 +118,15 @@ bool gate_bars(const struct life *life)
 	return !life->doubt && life_is_privileged(life) && gate_in_use(life->site);
 }
 
-/* The account that logs in there is in doubt, or being changed. */
+/* The account that logs in there is in doubt, or being changed, or logs in already: each login
+ * takes an attempt until it was seen to work. */
 static bool gate_is_held_up(const struct gate *gate)
 {
+	const struct visit *visit = gate->site->visit;
 	const struct life *life;
 
+	if (!gate->open && visit != NULL && visit->opening)
+		return true;
 	TAILQ_FOREACH (life, &gate->site->lives, entry)
 		if ((life->doubt || life->working) && life_is_privileged(life))
 			return true;
@@ -182,6 +187,27 @@ static void gate_turn_away(struct gate *gate, struct gate_pass *pass)
 	pass->ready(pass->arg, &failure);
 }
 
+bool gate_goes_first(struct visit *visit)
+{
+	struct gate *gate = visit->site->gate;
+
+	if (gate == NULL || gate->stay == NULL || gate->open || visit != visit->site->visit)
+		return false;
+	gate->visit_waits = true;
+	return true;
+}
+
+/* The gateway's session is open or is not: the visit of its asset goes on. */
+static void gate_let_visit(struct gate *gate)
+{
+	struct visit *visit = gate->site->visit;
+	bool waits = gate->visit_waits;
+
+	gate->visit_waits = false;
+	if (waits && visit != NULL)
+		visit_enter(visit);
+}
+
 static void gate_try(struct gate *gate);
 
 static void gate_tell(struct gate *gate)
@@ -211,6 +237,7 @@ static void gate_opened(void *arg)
 		gate_note_failure(gate, visit);
 		gate_close(gate);
 	}
+	gate_let_visit(gate);
 	gate_tell(gate);
 }
 

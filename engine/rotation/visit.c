@@ -137,6 +137,8 @@ void visit_start(struct site *site)
 
 static void visit_opened(struct visit *visit)
 {
+	visit->opening = false;
+	gate_wake(visit->site);
 	visit->ready(visit->arg);
 }
 
@@ -416,8 +418,6 @@ static void visit_booked(void *arg, enum err result, const struct error *error)
 		rotation_break(visit->site->rotation, error);
 }
 
-static void visit_enter(struct visit *);
-
 static void visit_connected(void *arg, const struct wire_result *result)
 {
 	struct visit *visit = arg;
@@ -505,8 +505,11 @@ static void visit_entered(void *arg, const struct wire_result *blocked)
 }
 
 /* Through the gateway, which is opened anew where its session turned out to be broken. */
-static void visit_enter(struct visit *visit)
+void visit_enter(struct visit *visit)
 {
+	if (gate_goes_first(visit))
+		return;
+	visit->opening = true;
 	wire_session_free(visit->session);
 	visit->session = NULL;
 	if (visit->reentered)

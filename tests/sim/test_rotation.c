@@ -19,7 +19,7 @@
 #include "sim.h"
 
 #define HISTORIES     400
-#define BUG_HISTORIES 800
+#define BUG_HISTORIES 400
 
 static char scratch[128];
 static struct sim_place place = {.scratch = scratch};
