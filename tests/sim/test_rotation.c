@@ -18,21 +18,36 @@
 #include "base/secret.h"
 #include "sim.h"
 
-#define HISTORIES     400
+#define HISTORIES     120
 #define BUG_HISTORIES 400
+#define STRIDE	      7 /* between the steps that a history is cut at; all of them with LONG=1 */
 
 static char scratch[128];
 static struct sim_place place = {.scratch = scratch};
 
 /* ── Tests ── */
 
+/* LONG=1: five times as many histories, and each step. */
+static bool is_long(void)
+{
+	const char *word = getenv("LONG");
+
+	return word != NULL && word[0] != '\0';
+}
+
+static uint32_t stride(void)
+{
+	return is_long() ? 1 : STRIDE;
+}
+
 static void test_histories(void **state)
 {
 	struct sim_stats stats = {0};
+	uint64_t count = is_long() ? 5 * HISTORIES : HISTORIES;
 
 	(void)state;
 	sim_bug = BUG_NONE;
-	for (uint64_t seed = 1; seed <= HISTORIES; seed++)
+	for (uint64_t seed = 1; seed <= count; seed++)
 		assert_true(history(&place, &(struct beginning){.seed = seed}, &stats));
 	printf("%llu histories, %llu steps, %llu crashes, %llu late; success %llu failed %llu "
 	       "unverified %llu "
@@ -72,7 +87,7 @@ static void test_crash_at_every_step(void **state)
 {
 	(void)state;
 	sim_bug = BUG_NONE;
-	for (uint32_t step = 1; step <= 100; step++) {
+	for (uint32_t step = 1; step <= 100; step += stride()) {
 		struct sim_stats stats = {0};
 		struct beginning beginning = {.seed = 100000 + step % 3, .crash_in = step};
 
@@ -88,7 +103,7 @@ static void test_crash_at_every_step_of_the_privileged(void **state)
 
 	(void)state;
 	sim_bug = BUG_NONE;
-	for (uint32_t step = 1; step <= 200; step++) {
+	for (uint32_t step = 1; step <= 200; step += stride()) {
 		struct beginning beginning = {
 		    .seed = 200000 + step % 5,
 		    .crash_in = 1 + step / 4,
@@ -107,7 +122,7 @@ static void test_crash_at_every_step_of_keys(void **state)
 
 	(void)state;
 	sim_bug = BUG_NONE;
-	for (uint32_t step = 1; step <= 120; step++) {
+	for (uint32_t step = 1; step <= 120; step += stride()) {
 		struct beginning beginning = {
 		    .seed = 300000 + step % 3, .crash_in = step, .task = "keys"};
 
