@@ -60,12 +60,14 @@ static void check_functions(struct loader *loader, const struct task_entry *task
 
 	if (key ? !platform->change_key : !platform->change_password)
 		statement_problem(loader->errors, task->statement, &secret, NULL,
-		    "platform \"%s\" cannot change %s (asset \"%s\")", platform->name,
+		    "platform \"%s\" has no %s, and cannot change %s (asset \"%s\")",
+		    platform->name, key ? "change_key" : "change_password",
 		    key ? "SSH keys" : "passwords", asset->name);
 	if (task->task.verify_count == 1 && task->task.verify[0] == VERIFY_HASH &&
 	    !platform->read_hash)
 		statement_problem(loader->errors, task->statement, &verify, NULL,
-		    "platform \"%s\" shows no hash that could prove anything (asset \"%s\")",
+		    "platform \"%s\" has no read_hash, and \"hash\" proves nothing there (asset "
+		    "\"%s\")",
 		    platform->name, asset->name);
 }
 
@@ -135,7 +137,8 @@ static void warn_scope(struct loader *loader, const struct task_entry *task)
 
 		if (!asset_named(policy, name))
 			statement_problem(loader->warnings, task->statement, &assets,
-			    policy_asset_nearest(policy, name), "there is no asset \"%s\"", name);
+			    meant_asset(policy, loader->warnings, name), "there is no asset \"%s\"",
+			    name);
 	}
 	for (size_t i = 0; i < task->scope.nodes.count; i++)
 		if (!node_used(policy, task->scope.nodes.items[i]))

@@ -11,6 +11,7 @@
 #define UNKNOWN	  UINT32_MAX
 #define ON_WAY	  (UINT32_MAX - 1)
 #define SHOWN_MAX 10 /* names of a loop */
+#define MEANT_MAX 50 /* problems that say what was meant */
 
 static const struct field_path field = {.name = "gateway"};
 
@@ -33,6 +34,12 @@ static bool gateway_index(const struct policy *policy, const struct asset *asset
 	return gateway != NULL;
 }
 
+const char *meant_asset(
+    const struct policy *policy, const struct problems *problems, const char *name)
+{
+	return problems->count < MEANT_MAX ? policy_asset_nearest(policy, name) : NULL;
+}
+
 /* ── Names ───────────────────────────────────────────────────────────────────────────────── */
 
 static void check_name(
@@ -41,7 +48,7 @@ static void check_name(
 	if (gateway && strcmp(gateway, GATEWAY_NONE) != 0 &&
 	    !policy_asset_find(loader->policy, gateway))
 		statement_problem(loader->errors, statement, &field,
-		    policy_asset_nearest(loader->policy, gateway),
+		    meant_asset(loader->policy, loader->errors, gateway),
 		    "there is no asset \"%s\" to be the gateway", gateway);
 }
 
@@ -70,8 +77,9 @@ static void report_loop(const struct ways *ways, size_t from)
 			used += (size_t)snprintf(
 			    names + used, sizeof(names) - used, "%s → ", assets[ways->way[i]].name);
 	statement_problem(ways->loader->errors, ways->decls[first]->statement, &field, NULL,
-	    "its gateway leads back to it: %s%s%s", names,
-	    ways->way_len - from > SHOWN_MAX ? "… → " : "", assets[first].name);
+	    "its gateway leads back to it: %s%s%s; gateway = false says of one that it is reached "
+	    "directly",
+	    names, ways->way_len - from > SHOWN_MAX ? "… → " : "", assets[first].name);
 }
 
 static void report_depth(const struct ways *ways, size_t index)

@@ -190,6 +190,12 @@ bool label_known(const struct labels *, const char *key);
 /* A statement of its own in the arena. */
 struct statement *statement_new(struct loader *, const char *kind, const char *name, size_t line);
 
+/*
+ * The asset that was probably meant, or NULL; NULL too behind the first problems: to look through
+ * all names takes a while.
+ */
+const char *meant_asset(const struct policy *, const struct problems *, const char *name);
+
 /* A field of a task: the values of parameters, as JSON into its task. */
 void params_read(struct reader *, const struct field_path *, void *task_decl);
 

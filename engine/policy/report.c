@@ -32,15 +32,19 @@ static bool problems_has(const struct problems *problems, const char *text)
 	return false;
 }
 
+/* Only counts one that would not be kept: a hundred thousand of them must not take minutes. */
+static bool problems_full(struct problems *problems)
+{
+	if (problems->count < POLICY_PROBLEMS_MAX)
+		return false;
+	problems->more++;
+	return true;
+}
+
 static void problems_push(
     struct problems *problems, const char *file, size_t line, char *text /* transferred */)
 {
 	if (problems_has(problems, text)) {
-		free(text);
-		return;
-	}
-	if (problems->count == POLICY_PROBLEMS_MAX) {
-		problems->more++;
 		free(text);
 		return;
 	}
@@ -155,6 +159,8 @@ void problem_add(struct problems *problems, const char *file, size_t line, const
 	char what[WHAT_SIZE];
 	va_list args;
 
+	if (problems_full(problems))
+		return;
 	va_start(args, fmt);
 	format(what, fmt, args);
 	va_end(args);
@@ -167,6 +173,8 @@ void problem_add_line(
 	char what[WHAT_SIZE], below[EXCERPT_SIZE];
 	va_list args;
 
+	if (problems_full(problems))
+		return;
 	va_start(args, fmt);
 	format(what, fmt, args);
 	va_end(args);
@@ -204,6 +212,8 @@ void statement_problem(struct problems *problems, const struct statement *statem
 	char *below;
 	va_list args;
 
+	if (problems_full(problems))
+		return;
 	va_start(args, fmt);
 	format(what, fmt, args);
 	va_end(args);
@@ -230,6 +240,8 @@ void statement_problem_why(struct problems *problems, const struct statement *st
 	char *below;
 	va_list args;
 
+	if (problems_full(problems))
+		return;
 	va_start(args, fmt);
 	format(what, fmt, args);
 	va_end(args);

@@ -296,6 +296,37 @@ static void hundred_thousand(void **state)
 	fixture_clear(&fixture);
 }
 
+/* A mistake in every row: what was meant is looked up for the first ones alone. */
+static void many_mistakes_end_soon(void **state)
+{
+	struct fixture fixture;
+	struct timespec start, end;
+	char *path;
+	FILE *file;
+
+	(void)state;
+	if (getenv("VALGRIND") != NULL)
+		skip();
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "lockstep.lua", "inventory \"a.csv\"\n");
+	path = xasprintf("%s/a.csv", fixture.dir);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("name,address,gateway\n", file);
+	for (int i = 0; i < MANY / 2; i++)
+		fprintf(file, "host%d,10.%d.%d.%d,hots%d\n", i, i >> 16, i >> 8 & 255, i & 255, i);
+	assert_int_equal(fclose(file), 0);
+	chmod(path, 0600);
+	free(path);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	assert_int_equal(fixture_load(&fixture), ERR_INVALID);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_int_equal(fixture.errors.count + fixture.errors.more, MANY / 2);
+	assert_non_null(strstr(fixture.errors.items[0].text, "did you mean \"host"));
+	assert_true(end.tv_sec - start.tv_sec < 60);
+	fixture_clear(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +338,7 @@ int main(void)
 	    cmocka_unit_test(long_line_is_refused),
 	    cmocka_unit_test(pipe_is_refused),
 	    cmocka_unit_test(hundred_thousand),
+	    cmocka_unit_test(many_mistakes_end_soon),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
