@@ -224,8 +224,4 @@ void params_check(struct loader *, const struct task_entry *, const struct asset
 /* Selects for every task: what platforms refuse, and what deserves a warning. */
 void policy_check(struct loader *);
 
-/* Refuse what the language says already and the engine cannot do yet. */
-void task_later(struct loader *, const struct task_entry *);
-void platform_later(struct loader *, const struct platform_decl *);
-
 #endif

@@ -85,6 +85,7 @@ static const struct field platform_fields[] = {
     {.name = "persist_keys_only", .type = FIELD_FLAG, .offset = PLATFORM(persist_keys_only)},
     {.name = "check", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
     {.name = "check_proof", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
+    {.name = "prepare", .type = FIELD_FUNCTION, .offset = FIELD_NOT_KEPT},
     {.name = "change_password", .type = FIELD_OWN, .read = function_read},
     {.name = "change_key", .type = FIELD_OWN, .read = function_read},
     {.name = "read_hash", .type = FIELD_OWN, .read = function_read},
@@ -236,7 +237,6 @@ void platforms_build(struct loader *loader)
 		}
 		resolve(loader, decl);
 		check_limits(loader, decl);
-		platform_later(loader, decl);
 		policy->platforms[count++] = decl->entry;
 	}
 	policy->platform_count = count;

@@ -233,7 +233,6 @@ void tasks_build(struct loader *loader)
 	STAILQ_FOREACH (decl, &loader->tasks, link) {
 		secret_build(loader, decl);
 		check_proofs(loader, &decl->entry);
-		task_later(loader, &decl->entry);
 		policy->tasks[policy->task_count++] = decl->entry;
 	}
 	qsort(policy->tasks, policy->task_count, sizeof(policy->tasks[0]), entry_compare);

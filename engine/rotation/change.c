@@ -74,6 +74,7 @@ static void life_change_key(struct life *life)
 		.platform = life->site->asset->platform,
 		.account = life_account(life),
 		.ssh_key = &key.wire,
+		.params = life_params(life),
 	    },
 	    life_changed, life);
 	CRASH_POINT("core.sent");
@@ -103,6 +104,7 @@ static void life_change_password(struct life *life)
 		.account = life_account(life),
 		.secret = fresh,
 		.old = old,
+		.params = life_params(life),
 	    },
 	    life_changed, life);
 	CRASH_POINT("core.sent");

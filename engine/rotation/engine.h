@@ -300,6 +300,8 @@ void life_fault(struct life *, const struct wire_result *);
 const char *life_account(const struct life *);
 enum secret_kind life_kind(const struct life *); /* of the secret that is worked on now */
 const struct task *life_task(const struct life *);
+/* What the subject's task asks for beside the secret; NULL = nothing. */
+const char *life_params(const struct life *);
 /* The privileged session could not be opened, as the visit says: ends the turn, or tries again
  * later. */
 void life_not_visited(struct life *);

@@ -25,6 +25,16 @@ const struct task *life_task(const struct life *life)
 	return life->run != NULL ? life->run->task : NULL;
 }
 
+const char *life_params(const struct life *life)
+{
+	const struct policy *policy = life->site->rotation->config.policy;
+	const struct task *task = life_task(life);
+
+	if (task == NULL || life->subject != &life->record)
+		task = policy_task_find(policy, life->subject->task);
+	return task != NULL ? task->params : NULL;
+}
+
 /* ── Its turn ── */
 
 void life_begin(struct life *life)
@@ -124,6 +134,15 @@ static void life_no_proof(struct life *life, const struct wire_result *result)
 	life_found(life, &none);
 }
 
+/* A server looks an account up once for each connection: one that is yet to be made ready needs
+ * another. */
+static void life_prepared_well(struct life *life)
+{
+	if (life_params(life) != NULL)
+		attempt_close(&life->attempt);
+	life_go_on(life);
+}
+
 static void life_prepared(struct life *life, const struct wire_result *result)
 {
 	if (result->fault != FAULT_NONE)
@@ -131,7 +150,7 @@ static void life_prepared(struct life *life, const struct wire_result *result)
 	else if (result->finding != FINDING_OK)
 		life_no_proof(life, result);
 	else
-		life_go_on(life);
+		life_prepared_well(life);
 }
 
 static void life_checked(void *arg, const struct wire_result *result)
@@ -173,6 +192,7 @@ void life_check(struct life *life)
 		.account = life_account(life),
 		.proof = asks ? life_method(life) : WIRE_PROOF_NONE,
 		.ssh_key = is_key ? &key.wire : NULL,
+		.params = life_params(life),
 	    },
 	    life_checked, life);
 }

@@ -192,8 +192,8 @@ static int take_hash(lua_State *lua, struct script *script)
 	return 0;
 }
 
-/* The arguments of what the coroutine runs. */
-enum { BODY_FUNCTION = 1, BODY_JOB, BODY_FOLLOWED };
+/* The arguments of what the coroutine runs: two functions of the platform, the first may be nil. */
+enum { BODY_FIRST = 1, BODY_JOB, BODY_SECOND };
 
 /* The platform's function has returned; its one result is on top. */
 static int body_returned(lua_State *lua, int status, lua_KContext context)
@@ -211,29 +211,25 @@ static int body_returned(lua_State *lua, int status, lua_KContext context)
 	return 0;
 }
 
-/* After a check comes what the platform, or the one that it extends, says of the proof. */
 static int body_followed(lua_State *lua, int status, lua_KContext context)
 {
-	lua_settop(lua, BODY_FOLLOWED);
-	if (lua_isnil(lua, BODY_FOLLOWED))
+	lua_settop(lua, BODY_SECOND);
+	if (lua_isnil(lua, BODY_SECOND))
 		return body_returned(lua, status, context);
 	lua_pushvalue(lua, BODY_JOB);
 	lua_callk(lua, 1, 1, 0, body_returned);
 	return body_returned(lua, status, context);
 }
 
-/* What the coroutine runs: the platform's function, with the job. */
+/* What the coroutine runs. */
 static int body(lua_State *lua)
 {
-	lua_KFunction next =
-	    script_running(lua)->call == SCRIPT_CHECK ? body_followed : body_returned;
-
-	if (lua_isnil(lua, BODY_FUNCTION))
-		return next(lua, LUA_OK, 0);
-	lua_pushvalue(lua, BODY_FUNCTION);
+	if (lua_isnil(lua, BODY_FIRST))
+		return body_followed(lua, LUA_OK, 0);
+	lua_pushvalue(lua, BODY_FIRST);
 	lua_pushvalue(lua, BODY_JOB);
-	lua_callk(lua, 1, 1, 0, next);
-	return next(lua, LUA_OK, 0);
+	lua_callk(lua, 1, 0, 0, body_followed);
+	return body_followed(lua, LUA_OK, 0);
 }
 
 static const char *call_name(enum script_call call)
@@ -302,6 +298,23 @@ static bool may_lack(enum script_call call)
 	return call == SCRIPT_CHECK || call == SCRIPT_PERSIST;
 }
 
+/* A check is followed by what is said of the proof; before a change all is made ready. */
+static void push_functions(
+    lua_State *lua, const struct script *script, const struct script_config *config)
+{
+	const char *platform = config->platform, *name = call_name(config->call);
+
+	switch (config->call) {
+	case SCRIPT_CHECK: push_function(lua, platform, name); break;
+	case SCRIPT_CHANGE:
+	case SCRIPT_CHANGE_KEY: push_function(lua, platform, "prepare"); break;
+	case SCRIPT_READ_HASH:
+	case SCRIPT_PERSIST: lua_pushnil(lua); break;
+	}
+	binding_job_push(lua, script, config);
+	push_function(lua, platform, config->call == SCRIPT_CHECK ? "check_proof" : name);
+}
+
 static int begin(lua_State *lua)
 {
 	const struct beginning *beginning = lua_touserdata(lua, 1);
@@ -321,9 +334,9 @@ static int begin(lua_State *lua)
 	if (lua_isnil(lua, -1) && !may_lack(config->call))
 		return luaL_error(
 		    lua, "platform \"%s\" has no %s", config->platform, call_name(config->call));
+	lua_pop(lua, 1);
 	lua_pushcfunction(script->lua, body);
-	binding_job_push(lua, script, config);
-	push_function(lua, config->platform, "check_proof");
+	push_functions(lua, script, config);
 	lua_xmove(lua, script->lua, 3);
 	script->args = 3;
 	return 0;

@@ -58,9 +58,10 @@ static int platform_declare(lua_State *lua)
 	lua_rawgetp(lua, LUA_REGISTRYINDEX, &platforms_key);
 	if (lua_getfield(lua, 2, loading->platform) != LUA_TNIL)
 		return luaL_error(lua, "platform \"%s\" is declared twice", loading->platform);
-	lua_createtable(lua, 0, 7);
+	lua_createtable(lua, 0, 8);
 	take_field(lua, "check", LUA_TFUNCTION);
 	take_field(lua, "check_proof", LUA_TFUNCTION);
+	take_field(lua, "prepare", LUA_TFUNCTION);
 	take_field(lua, "change_password", LUA_TFUNCTION);
 	take_field(lua, "change_key", LUA_TFUNCTION);
 	take_field(lua, "persist", LUA_TFUNCTION);

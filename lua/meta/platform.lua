@@ -112,6 +112,9 @@ function skip(reason, text) end
 ---Called after `check`: can the new secret be seen to work as `job.proof` says, and, with
 ---`job.key`, can the account's keys be changed? Calls `skip` where not.
 ---@field check_proof? fun(job: job)
+---Called before `change_password` and `change_key`: does what the task asks for beside the secret
+---(`job.params`). The secret has not been sent yet, so that `refused` here leaves no doubt.
+---@field prepare? fun(job: job)
 ---Sets `job.new` as the account's password. Returns when the asset took it, and calls `refused`
 ---when it did not; to return without having sent it is an error. The engine verifies afterwards.
 ---@field change_password? fun(job: job)

@@ -183,6 +183,55 @@ static void test_persist(void **state)
 	assert_int_equal(ending.outcome.fault, FAULT_REFUSED);
 }
 
+/* ── What comes before and after ─────────────────────────────────────────────────────────── */
+
+static void test_prepare(void **state)
+{
+	static const struct script_config change = {.call = SCRIPT_CHANGE_KEY, .key = &key};
+	static const struct script_config hash = {.call = SCRIPT_READ_HASH};
+	struct ending ending = run(
+	    "platform 'p' { prepare = function(job) job.admin:exec { 'x' } end, "
+	    "change_key = function(job) job.admin:exec({ 'y' }, { stdin = { job.key.line, '\\n' }})"
+	    " end }",
+	    &change, ok);
+
+	(void)state;
+	assert_int_equal(ending.err, ERR_OK);
+	assert_int_equal(ending.shell.next, 2);
+	assert_true(ending.result.sent);
+	ending =
+	    run("platform 'p' { prepare = function(job) job.admin:exec { 'x' } refused 'no' end, "
+		"change_key = function(job) end }",
+		&change, ok);
+	assert_int_equal(ending.outcome.fault, FAULT_REFUSED);
+	assert_int_equal(ending.shell.next, 1);
+	assert_false(ending.result.sent);
+	ending =
+	    run("platform 'p' { prepare = function() error 'no' end, read_hash = function() end }",
+		&hash, ok);
+	assert_int_equal(ending.err, ERR_OK);
+}
+
+static void test_check_proof(void **state)
+{
+	static const struct script_config check = {.call = SCRIPT_CHECK};
+	struct ending ending =
+	    run("platform 'p' { check = function(job) job.admin:exec { 'x' } end, "
+		"check_proof = function(job) job.admin:exec { 'y' } skip('no_proof', 'so') end }",
+		&check, ok);
+
+	(void)state;
+	assert_int_equal(ending.result.finding, FINDING_NO_PROOF);
+	assert_int_equal(ending.shell.next, 2);
+	ending = run(
+	    "platform 'p' { check_proof = function(job) skip('no_proof', 'so') end }", &check, ok);
+	assert_string_equal(ending.outcome.text, "so");
+	ending = run("platform 'p' { check = function(job) skip('absent', 'first') end, "
+		     "check_proof = function(job) skip('no_proof', 'so') end }",
+	    &check, ok);
+	assert_string_equal(ending.outcome.text, "first");
+}
+
 /* ── Parameters ──────────────────────────────────────────────────────────────────────────── */
 
 static void assert_params(const char *json, const char *body, const char *text)
@@ -236,6 +285,8 @@ int main(void)
 	    cmocka_unit_test(test_lacks),
 	    cmocka_unit_test(test_nothing_to_persist),
 	    cmocka_unit_test(test_persist),
+	    cmocka_unit_test(test_prepare),
+	    cmocka_unit_test(test_check_proof),
 	    cmocka_unit_test(test_params),
 	    cmocka_unit_test(test_bad_params),
 	};
