@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/dialogue.h"
 #include "wire/script.h"
 
 /* Outputs that one script keeps as secrets. */
@@ -50,7 +51,8 @@ struct script {
 	size_t memory_bytes; /* what the state grew by while it ran */
 	size_t memory_mark;  /* what the state held at the last look */
 
-	struct command command; /* in work, or the last one */
+	struct command command;	   /* in work, or the last one */
+	struct dialogue *dialogue; /* of that command; NULL until there is one */
 	bool command_opaque;
 	struct secret *outputs[SCRIPT_OUTPUTS_MAX];
 	size_t output_count;
@@ -94,6 +96,23 @@ void *script_verdict_mark(void);
 /* Each fills a state with its functions. They raise. */
 void binding_job_open(lua_State *);
 void binding_shell_open(lua_State *);
+
+/* job.admin:dialogue */
+int binding_dialogue(lua_State *);
+
+/* A new command of the script, with the words that stand at an index. Raises. */
+void binding_command_begin(lua_State *, struct script *, int words);
+
+/* Appends a text or secret at an index to what a command reads; true when it holds the new secret.
+ * A text may end in a newline where `lines` says so, nothing else may hold one. Raises. */
+bool binding_part_take(lua_State *, struct script *, struct buf *out, int index, const char *what,
+    lua_Integer number, bool lines);
+
+/* Pushes what a command said, without the job's secrets. Raises. */
+void binding_output_push(lua_State *, struct script *, struct buf *output);
+
+/* What is certain of a command that runs is known here, whatever the script makes of it. */
+void binding_command_note(struct script *, enum err);
 
 /* Pushes the job's handle. Raises. */
 void binding_job_push(lua_State *, const struct script *, const struct script_config *);

@@ -1,5 +1,5 @@
 /*
- * job.admin:exec, the one function that waits: a command on the privileged shell.
+ * job.admin:exec, a function that waits: a command on the privileged shell.
  *
  * Words and input are taken from Lua into the command before anything is sent, so that a mistake of
  * the script is an error that left nothing behind.
@@ -54,44 +54,46 @@ static void take_words(lua_State *lua, struct script *script, int table)
  * A value within a line must not end it: the rest would be another line, or be cut. Only the
  * script's own text may end one.
  */
-static void check_part(lua_State *lua, const char *bytes, size_t len, lua_Integer number)
+static void check_part(
+    lua_State *lua, const char *bytes, size_t len, const char *what, lua_Integer number)
 {
 	if (memchr(bytes, '\0', len) != NULL || memchr(bytes, '\n', len) != NULL)
 		luaL_error(lua,
-		    "part %I of stdin has a NUL, or a newline that is not the end of a text of the "
+		    "part %I of %s has a NUL, or a newline that is not the end of a text of the "
 		    "script",
-		    number);
+		    number, what);
 }
 
-static void take_secret(
-    lua_State *lua, struct script *script, const struct handle *handle, lua_Integer number)
+static bool take_secret(lua_State *lua, struct script *script, struct buf *out,
+    const struct handle *handle, const char *what, lua_Integer number)
 {
 	size_t len = secret_len(handle->secret);
 
 	if (len == 0)
-		luaL_error(lua, "part %I of stdin is a secret without a byte", number);
-	check_part(lua, secret_data(handle->secret), len, number);
-	buf_add(&script->command.input, secret_data(handle->secret), len);
-	script->command.holds_secret |= handle->holds_new;
+		luaL_error(lua, "part %I of %s is a secret without a byte", number, what);
+	check_part(lua, secret_data(handle->secret), len, what, number);
+	buf_add(out, secret_data(handle->secret), len);
 	script->gave_secret = true;
+	return handle->holds_new;
 }
 
-static void take_part(lua_State *lua, struct script *script, int index, lua_Integer number)
+bool binding_part_take(lua_State *lua, struct script *script, struct buf *out, int index,
+    const char *what, lua_Integer number, bool lines)
 {
 	const struct handle *handle = handle_test(lua, index, HANDLE_SECRET);
 	const char *text;
 	size_t len;
 
-	if (handle != NULL) {
-		take_secret(lua, script, handle, number);
-		return;
-	}
+	if (handle != NULL)
+		return take_secret(lua, script, out, handle, what, number);
 	if (lua_type(lua, index) != LUA_TSTRING)
-		luaL_error(lua, "part %I of stdin must be a text or a secret, not %s", number,
+		luaL_error(lua, "part %I of %s must be a text or a secret, not %s", number, what,
 		    luaL_typename(lua, index));
 	text = lua_tolstring(lua, index, &len);
-	check_part(lua, text, len > 0 && text[len - 1] == '\n' ? len - 1 : len, number);
-	buf_add(&script->command.input, text, len);
+	check_part(
+	    lua, text, lines && len > 0 && text[len - 1] == '\n' ? len - 1 : len, what, number);
+	buf_add(out, text, len);
+	return false;
 }
 
 static void take_input(lua_State *lua, struct script *script, int table)
@@ -104,7 +106,8 @@ static void take_input(lua_State *lua, struct script *script, int table)
 	count = (lua_Integer)lua_rawlen(lua, table);
 	for (lua_Integer i = 1; i <= count && !buf_failed(input); i++) {
 		lua_rawgeti(lua, table, i);
-		take_part(lua, script, lua_gettop(lua), i);
+		script->command.holds_secret |=
+		    binding_part_take(lua, script, input, lua_gettop(lua), "stdin", i, true);
 		lua_pop(lua, 1);
 	}
 	if (buf_failed(input))
@@ -178,7 +181,7 @@ static bool push_opaque(lua_State *lua, struct script *script)
 	return true;
 }
 
-static void push_output(lua_State *lua, struct script *script, struct buf *output)
+void binding_output_push(lua_State *lua, struct script *script, struct buf *output)
 {
 	if (script->gave_secret)
 		script_redact(script, output);
@@ -192,10 +195,10 @@ static int push_result(lua_State *lua, struct script *script)
 	lua_createtable(lua, 0, 3);
 	lua_pushinteger(lua, command->status);
 	lua_setfield(lua, -2, "status");
-	push_output(lua, script, &command->err);
+	binding_output_push(lua, script, &command->err);
 	lua_setfield(lua, -2, "stderr");
 	if (!script->command_opaque)
-		push_output(lua, script, &command->out);
+		binding_output_push(lua, script, &command->out);
 	else if (!push_opaque(lua, script))
 		return script_fail(lua, script, FAULT_LIMIT,
 		    "no room for an output of %zu bytes as a secret", command->out.len);
@@ -206,8 +209,7 @@ static int push_result(lua_State *lua, struct script *script)
 
 /* ── Waiting ─────────────────────────────────────────────────────────────────────────────── */
 
-/* What is certain is known here, whatever the script makes of it. */
-static void note_command(struct script *script, enum err err)
+void binding_command_note(struct script *script, enum err err)
 {
 	const struct command *command = &script->command;
 
@@ -226,7 +228,7 @@ static int exec_run(lua_State *lua, int status, lua_KContext context)
 
 	(void)status;
 	(void)context;
-	note_command(script, err);
+	binding_command_note(script, err);
 	if (err == ERR_AGAIN)
 		return lua_yieldk(lua, 0, 0, exec_run);
 	if (err != ERR_OK)
@@ -234,20 +236,25 @@ static int exec_run(lua_State *lua, int status, lua_KContext context)
 	return push_result(lua, script);
 }
 
-static int admin_exec(lua_State *lua)
+void binding_command_begin(lua_State *lua, struct script *script, int words)
 {
-	struct script *script = handle_script(lua, 1, HANDLE_ADMIN);
-
 	if (!lua_isyieldable(lua))
-		return luaL_error(lua,
-		    "exec waits: it cannot be called from a function that was given to sort, gsub "
-		    "or the like");
-	lua_settop(lua, 3);
+		luaL_error(lua,
+		    "a command waits: it cannot be run from a function that was given to sort, "
+		    "gsub or the like");
 	command_clear(&script->command);
 	command_init(&script->command);
 	script->command.limit_ms = script->limit_ms;
 	script->command_opaque = false;
-	take_words(lua, script, 2);
+	take_words(lua, script, words);
+}
+
+static int admin_exec(lua_State *lua)
+{
+	struct script *script = handle_script(lua, 1, HANDLE_ADMIN);
+
+	lua_settop(lua, 3);
+	binding_command_begin(lua, script, 2);
 	take_options(lua, script, 3);
 	if (script->command_opaque && script->output_count == SCRIPT_OUTPUTS_MAX)
 		return luaL_error(
@@ -258,9 +265,11 @@ static int admin_exec(lua_State *lua)
 void binding_shell_open(lua_State *lua)
 {
 	handle_metatable(lua, HANDLE_ADMIN);
-	lua_createtable(lua, 0, 1);
+	lua_createtable(lua, 0, 2);
 	lua_pushcfunction(lua, admin_exec);
 	lua_setfield(lua, -2, "exec");
+	lua_pushcfunction(lua, binding_dialogue);
+	lua_setfield(lua, -2, "dialogue");
 	lua_setfield(lua, -2, "__index");
 	lua_pop(lua, 1);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "wire/dialogue.h"
 
 /* Before a command's nonce: it waits for its input. */
 #define GO "go-"
@@ -332,5 +333,47 @@ bool command_finish(struct command *command, struct manner manner)
 		buf_cut(&command->err, err_mark);
 	}
 	buf_cut(&command->out, out_mark);
+	return true;
+}
+
+/* ── Dialogues ───────────────────────────────────────────────────────────────────────────── */
+
+void dialogue_clear(struct dialogue *dialogue)
+{
+	for (size_t i = 0; i < dialogue->step_count; i++)
+		buf_clear(&dialogue->steps[i].send);
+	*dialogue = (struct dialogue){.step_count = 0};
+}
+
+/* Lines go through builtins alone; one without its end goes nowhere. */
+static const char relay[] = "{ trap \"\" PIPE; while IFS= read -r l && [ \"$l\" != %s ]; do "
+			    "printf \"%%s\\n\" \"$l\"; done; } 2>/dev/null | ";
+
+/* What the command left unread on the terminal is no line for the shell. */
+static const char skip[] =
+    "; l=; until [ \"$l\" = %s ]; do IFS= read -r l || exit 1; done; unset l";
+
+void dialogue_render(
+    const struct command *command, struct manner manner, const char *stop, struct buf *out)
+{
+	if (!manner.terminal)
+		buf_addf(out, relay, stop);
+	buf_add_text(out, "{ ");
+	process_render(command, manner, out);
+	buf_addf(out, " 2>&1; printf \"%%s %%s\\n\" %s \"$?\"; }", command->nonce);
+	if (manner.terminal)
+		buf_addf(out, skip, stop);
+	buf_add_text(out, "\n");
+}
+
+bool dialogue_finish(struct command *command)
+{
+	const uint8_t *mark;
+	char text[16];
+
+	if (!mark_read(&command->out, command->nonce, &mark, text, sizeof(text)) ||
+	    !status_read(text, &command->status))
+		return false;
+	buf_cut(&command->out, mark);
 	return true;
 }

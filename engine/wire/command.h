@@ -70,6 +70,15 @@ bool command_told(struct command *);
  */
 bool command_finish(struct command *, struct manner);
 
+/*
+ * The line for a command that asks: both its outputs come as one, with the end's mark behind. What
+ * is written meanwhile it reads, until the line `stop`, which may come before its end or after.
+ */
+void dialogue_render(const struct command *, struct manner, const char *stop, struct buf *);
+
+/* As command_finish. */
+bool dialogue_finish(struct command *);
+
 /* Appends a text between single quotes, as sh takes it. */
 void quote_add(struct buf *, const char *bytes, size_t len);
 

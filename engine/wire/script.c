@@ -378,6 +378,9 @@ void script_free(struct script *script)
 		lua_rawsetp(script->scripts->lua, LUA_REGISTRYINDEX, script);
 	}
 	command_clear(&script->command);
+	if (script->dialogue != NULL)
+		dialogue_clear(script->dialogue);
+	free(script->dialogue);
 	for (size_t i = 0; i < script->output_count; i++)
 		secret_free(script->outputs[i]);
 	secret_free(script->hash);

@@ -7,22 +7,12 @@
 #include "base/mem.h"
 #include "wire/command.h"
 #include "wire/elevate.h"
+#include "wire/shell_state.h"
 
 /* What is put around a command. */
 #define OPENING_MAX 1024
 
-enum shell_phase { SHELL_OPENING, SHELL_READY, SHELL_BROKEN };
-
 enum command_phase { COMMAND_NEW, COMMAND_LINE, COMMAND_TOLD, COMMAND_INPUT, COMMAND_READ };
-
-struct shell {
-	struct link *link;
-	struct elevation *elevation;
-	enum shell_phase phase;
-	struct channel *channel; /* NULL until it is ready */
-	struct manner manner;
-	struct buf text; /* the command's line */
-};
 
 struct shell *shell_new(struct link *link, const struct shell_config *config)
 {

@@ -51,6 +51,34 @@ local admin = {}
 ---@return exec_result
 function admin:exec(words, options) end
 
+---One answer of a dialogue, and the questions that it is for.
+---@class dialogue_step
+---How the question ends; one text, or several of which one will do. Blanks behind it do not count.
+---@field expect string|string[]
+---The answer, joined from its parts and sent as one line. No part holds a newline or a NUL.
+---@field send string|secret|(string|secret)[]
+
+---@class dialogue_result
+---@field status integer the command's exit status
+---Both its outputs, in their order; each of the job's secrets is replaced by "[secret]".
+---@field stdout string
+---@field answered integer how many of the steps it asked for
+---It asked for something else: it was not answered, and its input ended there.
+---@field unanswered boolean
+
+---Runs a command that asks, with the privileges of the session, and answers it: each step once, in
+---their order. An answer that it does not read reaches nothing else. It has no terminal unless
+---the session has one. A question that no step is for ends its input; on a terminal, which has no
+---end, it ends the script.
+---
+---When the link breaks or the time is up, the script ends here; `pcall` does not survive it.
+---
+---*Waits.*
+---@param words string[] as for `exec`
+---@param steps dialogue_step[] at most 8
+---@return dialogue_result
+function admin:dialogue(words, steps) end
+
 ---The SSH key that is to be an account's. Its private part never leaves the engine.
 ---@class job_key
 ---The line for `authorized_keys`: type, key, mark, no newline. It is public; that a script

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "fake_shell.h"
+#include "wire/dialogue.h"
 
 static void note(char *out, size_t size, const struct buf *buf)
 {
@@ -51,6 +52,28 @@ enum err shell_run_step(struct shell *shell, struct command *command, struct out
 	command->status = way->status;
 	command->ended = !way->unended;
 	return ERR_OK;
+}
+
+/* It asks for as many answers as it is told, in order, and takes them as one input. */
+enum err shell_dialogue_step(struct shell *shell, struct command *command,
+    struct dialogue *dialogue, struct outcome *outcome)
+{
+	const struct fake_command *way = &shell->commands[shell->next];
+	bool holds_new = false;
+	enum err err;
+
+	buf_reset(&command->input);
+	for (size_t i = 0; i < dialogue->step_count && i < way->answers; i++) {
+		const struct dialogue_step *step = &dialogue->steps[i];
+
+		buf_add(&command->input, step->send.data, step->send.len);
+		holds_new |= step->holds_new;
+	}
+	err = shell_run_step(shell, command, outcome);
+	command->sent = command->sent && holds_new;
+	dialogue->answered = way->answers;
+	dialogue->unanswered = way->unanswered;
+	return err;
 }
 
 bool shell_targeted(const struct shell *shell)

@@ -18,6 +18,8 @@ struct fake_command {
 	const char *text;
 	const char *out, *err;
 	int status;
+	size_t answers;	 /* of a dialogue: so many of its steps are answered */
+	bool unanswered; /* likewise: it asks for more */
 };
 
 /* What the test sees of it. */

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "wire/dialogue.h"
 #include "wire/script.h"
 
 /* Days since 1970 that were long ago, and that are far off. */
@@ -114,6 +115,15 @@ static int run_here(struct shell *shell, struct command *command)
 		buf_add(&command->out, chunk, len);
 	buf_clear(&line);
 	return WEXITSTATUS(pclose(pipe));
+}
+
+enum err shell_dialogue_step(struct shell *shell, struct command *command,
+    struct dialogue *dialogue, struct outcome *outcome)
+{
+	(void)shell;
+	(void)command;
+	(void)dialogue;
+	return outcome_set(outcome, FAULT_SCRIPT, "nothing here asks");
 }
 
 bool shell_targeted(const struct shell *shell)

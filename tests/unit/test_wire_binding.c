@@ -92,8 +92,9 @@ static void test_bad_words(void **state)
 	assert_error("job.admin:exec { 'a\\0b' }", "word 1 of the command has a NUL or a newline");
 	assert_error("job.admin:exec { ('x'):rep(40000) }", "the command is too long");
 	assert_error("job.admin.exec(job, { 'x' })", "admin expected, got job");
-	assert_error("table.sort({ 1, 2 }, function() job.admin:exec { 'x' } end)", "exec waits");
-	assert_error("('x'):gsub('.', function() job.admin:exec { 'x' } end)", "exec waits");
+	assert_error(
+	    "table.sort({ 1, 2 }, function() job.admin:exec { 'x' } end)", "a command waits");
+	assert_error("('x'):gsub('.', function() job.admin:exec { 'x' } end)", "a command waits");
 }
 
 static void test_parts(void **state)
@@ -357,6 +358,64 @@ static void test_too_large_to_keep(void **state)
 	assert_int_equal(ending.outcome.fault, FAULT_LIMIT);
 }
 
+/* ── dialogue ────────────────────────────────────────────────────────────────────────────── */
+
+#define ASKS                                                                                       \
+	"local r = job.admin:dialogue({ 'passwd', job.account }, {"                                \
+	" { expect = { 'New: ', 'Other: ' }, send = job.new },"                                    \
+	" { expect = 'Again: ', send = { job.new, 'x' } } }) "
+
+static void test_dialogue(void **state)
+{
+	static const struct fake_command ways[] = {
+	    {.waits = 2, .answers = 2, .out = "New: Again: New+secret.1", .status = 3}, {0}, {0}};
+	struct ending ending = run(SCRIPT_CHANGE,
+	    ASKS "refused(r.status .. r.stdout .. r.answered .. tostring(r.unanswered))", ways);
+
+	(void)state;
+	assert_string_equal(ending.shell.line, "'passwd' 'app'");
+	assert_string_equal(ending.shell.input, "New+secret.1\nNew+secret.1x\n");
+	assert_string_equal(ending.outcome.text, "3New: Again: [secret]2false");
+	assert_true(ending.result.sent);
+	assert_true(ending.result.ended);
+}
+
+static void test_dialogue_unanswered(void **state)
+{
+	static const struct fake_command before[] = {{.unanswered = true}, {0}, {0}};
+	static const struct fake_command after[] = {{.answers = 1, .unended = true}, {0}, {0}};
+	struct ending ending =
+	    run(SCRIPT_CHANGE, ASKS "refused(r.answered .. tostring(r.unanswered))", before);
+
+	(void)state;
+	assert_string_equal(ending.outcome.text, "0true");
+	assert_false(ending.result.sent);
+	ending = run(SCRIPT_CHANGE, ASKS "refused 'no'", after);
+	assert_true(ending.result.sent);
+	assert_false(ending.result.ended);
+}
+
+static void test_bad_dialogue(void **state)
+{
+	(void)state;
+	assert_error("job.admin:dialogue({ 'x' })", "the steps of a dialogue are an array");
+	assert_error("job.admin:dialogue({ 'x' }, { 1 })", "a step of a dialogue is a table");
+	assert_error(
+	    "job.admin:dialogue({ 'x' }, { { send = 'x' } })", "what a step expects is a text");
+	assert_error(
+	    "job.admin:dialogue({ 'x' }, { { expect = {}, send = 'x' } })", "expects something");
+	assert_error("job.admin:dialogue({ 'x' }, { { expect = ' ', send = 'x' } })",
+	    "what a step expects has 1 to 63 bytes");
+	assert_error("job.admin:dialogue({ 'x' }, { { expect = 'x', send = 'a\\n' } })",
+	    "part 1 of an answer has a NUL, or a newline");
+	assert_error("job.admin:dialogue({ 'x' }, { { expect = 'x' } })",
+	    "part 1 of an answer must be a text or a secret, not nil");
+	assert_error(
+	    "job.admin:dialogue({ 'x', job.new }, {})", "word 2 of the command is a secret");
+	assert_error("table.sort({ 1, 2 }, function() job.admin:dialogue({ 'x' }, {}) end)",
+	    "a command waits");
+}
+
 /* The proof "hash" needs a read_hash, whatever a check says. */
 static void test_no_hash_no_proof(void **state)
 {
@@ -403,6 +462,9 @@ int main(void)
 	    cmocka_unit_test(test_no_hash),
 	    cmocka_unit_test(test_echoed_secret),
 	    cmocka_unit_test(test_too_large_to_keep),
+	    cmocka_unit_test(test_dialogue),
+	    cmocka_unit_test(test_dialogue_unanswered),
+	    cmocka_unit_test(test_bad_dialogue),
 	    cmocka_unit_test(test_no_hash_no_proof),
 	};
 
