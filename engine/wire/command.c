@@ -358,6 +358,9 @@ void dialogue_render(
 {
 	if (!manner.terminal)
 		buf_addf(out, relay, stop);
+	/* It puts what it runs behind the terminal's back, where reading stops a process. */
+	if (manner.terminal)
+		manner.timeout = false;
 	buf_add_text(out, "{ ");
 	process_render(command, manner, out);
 	buf_addf(out, " 2>&1; printf \"%%s %%s\\n\" %s \"$?\"; }", command->nonce);

@@ -50,6 +50,10 @@ local FIND = one_line [[
 		set -- $shadow;
 		hash=$2; changed=$3; longest=$5; inactive=$7; expires=$8;
 		[ -n "$shadow" ] || hash=none;
+	elif [ "$hash" = '*' ] && [ -r /etc/master.passwd ]; then
+		set -- $(entry </etc/master.passwd);
+		hash=$2;
+		[ "${7:-0}" = 0 ] || expires=$(($7 / 86400));
 	fi;
 	case $hash in
 		'') state=empty;;

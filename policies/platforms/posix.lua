@@ -12,6 +12,25 @@ local AGAIN = { "Retype password:", "Retype new password:", "Retype New Password
 -- passwd does not always end in an error when it changed nothing.
 local UNCHANGED = { "unchanged", "not changed", "do not match", "don't match", "mismatch" }
 
+-- A passwd that insists on a terminal is given one by script(1): that of util-linux, or a BSD's.
+local function on_terminal(job)
+	local command = "passwd " .. job.account
+	local test = { "script", "-q", "-e", "-c", "true", "/dev/null" }
+
+	if job.admin:exec(test).status == 0 then
+		return { "script", "-q", "-e", "-c", command, "/dev/null" }
+	elseif job.admin:exec({ "script", "-q", "/dev/null", "true" }).status == 0 then
+		return { "script", "-q", "/dev/null", "passwd", job.account }
+	end
+end
+
+local function ask(job, words)
+	return job.admin:dialogue(words, {
+		{ expect = NEW, send = job.new },
+		{ expect = AGAIN, send = job.new },
+	})
+end
+
 local function changed(result)
 	local said = result.stdout:sub(-1024):lower()
 
@@ -34,10 +53,12 @@ platform "posix" {
 		if #job.account > 32 or not job.account:match("^[%a_][%w._-]*%$?$") then
 			refused("no local account can have this name")
 		end
-		local result = job.admin:dialogue({ "passwd", job.account }, {
-			{ expect = NEW, send = job.new },
-			{ expect = AGAIN, send = job.new },
-		})
+		local result = ask(job, { "passwd", job.account })
+		-- It asked for nothing: then nothing was sent.
+		if result.status ~= 0 and result.answered == 0 and not result.unanswered then
+			local words = not job.targeted and on_terminal(job)
+			result = words and ask(job, words) or result
+		end
 		if not changed(result) then
 			local said = result.stdout:sub(-800)
 			refused(("passwd did not take it (status %d): %s"):format(

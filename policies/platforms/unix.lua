@@ -159,9 +159,9 @@ local WHERE = one_line [[
 		dir=${path%/*};
 	};
 	make() {
-		cd -P "$home" && rm -rf .ssh.lockstep && mkdir -m 700 .ssh.lockstep &&
-			chown "$uid:$gid" .ssh.lockstep && mv .ssh.lockstep .ssh ||
-			no "$dir cannot be made";
+		cd -P "$home" && { ! [ -e .ssh.lockstep ] || rmdir .ssh.lockstep; } &&
+			mkdir -m 700 .ssh.lockstep && chown "$uid:$gid" .ssh.lockstep &&
+			mv .ssh.lockstep .ssh || no "$dir cannot be made";
 		restorecon .ssh 2>/dev/null;
 		cd /;
 	};

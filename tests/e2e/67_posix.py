@@ -21,8 +21,8 @@ def busybox():
 def setup():
     global fleet
     root = busybox()
-    others = [f"3:root,rootfs={root},dropbear"] if root else []
-    fleet = Fleet("1", "2:root", *others)
+    others = [f"4:root,rootfs={root},dropbear"] if root else []
+    fleet = Fleet("1", "2:root", "3", *others)
     for number in fleet.assets:
         # Nothing but passwd, as far as platforms can see.
         fleet.sh(
@@ -35,7 +35,7 @@ def ops(verify="login", **more):
     fresh = "".join(f"{account}:{PASSWORD}\n" for account in ("app", "deploy", "svc"))
     for number, (address, port, _) in sorted(fleet.assets.items()):
         fleet.sh(number, "/root/chpasswd", stdin=fresh)
-        admin, become = ("ops", "sudo") if number == 1 else ("root", "none")
+        admin, become = {1: ("ops", "sudo"), 3: ("ops", "su")}.get(number, ("root", "none"))
         rows.append((f"asset{number}", address, port, admin, become, "app;deploy;svc"))
     made = Ops(fleet, rows=rows, verify=verify, **more)
     # The column says linux for all of them.
@@ -57,6 +57,26 @@ def test_passwd():
 def test_by_hash():
     done = ops(verify="hash").judged("run", "rotate")
     assert done["success"] == 3 * len(fleet.assets), done
+
+
+def test_insists_on_a_terminal():
+    """passwd is run on a terminal of its own where it will not ask without one."""
+    script = """#!/bin/sh
+        [ -t 0 ] || { echo 'not a terminal' >&2; exit 1; }
+        exec /usr/bin/passwd "$@"
+        """
+    for number in (1, 2, 3):
+        fleet.sh(
+            number,
+            "sh",
+            "-c",
+            "cat >/usr/local/bin/passwd; chmod 755 /usr/local/bin/passwd",
+            stdin=script,
+        )
+    done = ops(name="terminal").judged("run", "rotate", expect=0)
+    assert done["success"] == 3 * len(fleet.assets), done
+    for number in (1, 2, 3):
+        fleet.sh(number, "rm", "/usr/local/bin/passwd")
 
 
 def test_refused_by_quality():

@@ -47,7 +47,15 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "default:x:1:1::/:\n"
 			     "noshadow:x:1:1::/:/bin/sh\n"
 			     "classic:aaaaaaaaaaaaa:1:1::/:/bin/sh\n"
+			     "bsd:*:1:1::/:/bin/sh\n"
+			     "bsdgone:*:1:1::/:/bin/sh\n"
+			     "bsdlocked:*:1:1::/:/bin/sh\n"
 			     "last:x:1:1::/:/bin/sh";
+
+/* The BSDs' own, with times in seconds. */
+static const char master[] = "bsd:" HASH ":1:1::0:0::/:/bin/sh\n"
+			     "bsdgone:" HASH ":1:1::0:1000000000::/:/bin/sh\n"
+			     "bsdlocked:*LOCKED*" HASH ":1:1::0:0::/:/bin/sh\n";
 
 static const char shadow[] = "root:" HASH ":" PAST ":0:99999:7:::\n"
 			     "app:" HASH ":" PAST ":0:99999:7:::\n"
@@ -248,6 +256,9 @@ static void check_all(struct shell *shell)
 	    {"dir", FINDING_NO_PROOF, FINDING_OK, "cannot be run"},
 	    {"default", FINDING_OK, FINDING_OK, ""},
 	    {"classic", FINDING_OK, FINDING_OK, ""},
+	    {"bsd", FINDING_OK, FINDING_OK, ""},
+	    {"bsdgone", FINDING_EXPIRED, FINDING_EXPIRED, "the account has expired"},
+	    {"bsdlocked", FINDING_LOCKED, FINDING_LOCKED, "locked"},
 	    {"last", FINDING_OK, FINDING_OK, ""},
 	};
 
@@ -267,6 +278,8 @@ static void read_all(struct shell *shell)
 	} cases[] = {
 	    {"app", HASH},
 	    {"last", HASH},
+	    {"bsd", HASH},
+	    {"bsdlocked", NULL},
 	    {"classic", "aaaaaaaaaaaaa"},
 	    {"locked", NULL},
 	    {"empty", NULL},
@@ -415,6 +428,7 @@ static int setup(void **state)
 		return -1;
 	put(shell.dir, "passwd", passwd, 0644);
 	put(shell.dir, "shadow", shadow, 0600);
+	put(shell.dir, "master.passwd", master, 0600);
 	put(shell.dir, "getent",
 	    "#!/bin/sh\n[ \"$1 $2\" = 'passwd directory' ] && echo "
 	    "'directory:x:9000:9000::/:/bin/sh'\n",
@@ -426,7 +440,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"passwd", "shadow", "getent", "err"};
+	static const char *const names[] = {"passwd", "shadow", "master.passwd", "getent", "err"};
 	struct shell *shell = *state;
 	char path[128];
 
