@@ -66,6 +66,21 @@ void opening_render(struct buf *out, const struct opening *opening)
 	buf_addf(out, "%s'", repeat);
 }
 
+bool nonce_heard(const char *text, const char *nonce)
+{
+	static const char word[] = "echo ";
+	size_t len = strlen(nonce), word_len = sizeof(word) - 1;
+
+	for (const char *at = text; (at = strstr(at, nonce)) != NULL; at += len) {
+		bool repeated =
+		    (size_t)(at - text) >= word_len && memcmp(at - word_len, word, word_len) == 0;
+
+		if (!repeated && (at[len] == '\n' || at[len] == '\r'))
+			return true;
+	}
+	return false;
+}
+
 /* Where `word` begins in the buffer; NULL when it does not stand there. */
 static uint8_t *buf_find(const struct buf *buf, const char *word)
 {

@@ -31,6 +31,12 @@ struct opening {
  */
 void opening_render(struct buf *out, const struct opening *);
 
+/*
+ * True when `echo NONCE` was run: the nonce ends a line, and what stands before it is not the
+ * command, which some only repeat. It may be what rc files print without an end.
+ */
+bool nonce_heard(const char *text, const char *nonce);
+
 /* The text between a nonce and the end of its line; false while it is not there. */
 bool mark_find(const struct buf *, const char *nonce, char *text, size_t size);
 

@@ -42,29 +42,6 @@ void echo_free(struct echo *echo)
 	free(echo);
 }
 
-/*
- * The nonce ends a line. What stands before it there is what start-up files left unfinished; one
- * that only repeats the command proves nothing.
- */
-static bool echo_heard(struct echo *echo)
-{
-	static const char word[] = "echo ";
-	const size_t word_len = sizeof(word) - 1;
-	const char *text = buf_text(&echo->out);
-	const char *at = text;
-	size_t len = strlen(echo->nonce);
-
-	while ((at = strstr(at, echo->nonce)) != NULL) {
-		bool repeated =
-		    (size_t)(at - text) >= word_len && memcmp(at - word_len, word, word_len) == 0;
-
-		if (!repeated && (at[len] == '\n' || at[len] == '\r'))
-			return true;
-		at += len;
-	}
-	return false;
-}
-
 static enum err echo_silent(struct echo *echo, struct outcome *outcome)
 {
 	enum fault fault = said_hint(&echo->err, &echo->out, hint_login);
@@ -85,7 +62,7 @@ enum err echo_step(struct echo *echo, struct outcome *outcome)
 		bool end = false;
 
 		err = channel_read_step(echo->channel, &echo->out, &echo->err, &end, outcome);
-		if (err == ERR_OK && echo_heard(echo))
+		if (err == ERR_OK && nonce_heard(buf_text(&echo->out), echo->nonce))
 			return ERR_OK;
 		if (err == ERR_OK && end)
 			return echo_silent(echo, outcome);

@@ -86,19 +86,9 @@ static void put_su(struct su *su)
 
 /* ── What it says ────────────────────────────────────────────────────────────────────────── */
 
-/* On a line of its own: su may repeat its arguments in a message. */
 static bool heard_inside(struct su *su)
 {
-	const char *text = buf_text(&su->talk.out);
-	size_t len = strlen(su->inside);
-
-	for (const char *at = text; (at = strstr(at, su->inside)) != NULL; at += len) {
-		bool begins = at == text || at[-1] == '\n';
-
-		if (begins && (at[len] == '\n' || at[len] == '\r'))
-			return true;
-	}
-	return false;
+	return nonce_heard(buf_text(&su->talk.out), su->inside);
 }
 
 static enum err no_verdict(const struct su *su, enum fault fault, struct outcome *outcome)

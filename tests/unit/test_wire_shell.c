@@ -399,6 +399,21 @@ static void limits_only_what_it_can_end(void **state)
 	command_clear(&command);
 }
 
+static void hears_what_was_run_and_not_repeated(void **state)
+{
+	(void)state;
+	assert_true(nonce_heard("NONCE\n", "NONCE"));
+	assert_true(nonce_heard("motd\nNONCE\r\n", "NONCE"));
+	assert_true(nonce_heard("[sudo] password for ops: NONCE\n", "NONCE"));
+	assert_true(nonce_heard("+ echo NONCE\nNONCE\n", "NONCE"));
+	assert_false(nonce_heard("NONCE", "NONCE"));
+	assert_false(nonce_heard("echo NONCE\n", "NONCE"));
+	assert_false(nonce_heard("not allowed: echo NONCE\n", "NONCE"));
+	assert_false(nonce_heard("not allowed: 'echo NONCE'\n", "NONCE"));
+	assert_false(nonce_heard("su: 'echo NONCE': no such file\n", "NONCE"));
+	assert_false(nonce_heard("", "NONCE"));
+}
+
 static void reads_what_the_shell_can_do(void **state)
 {
 	struct ready ready;
@@ -542,6 +557,7 @@ int main(void)
 	    cmocka_unit_test(a_line_cut_on_a_terminal_reaches_no_command),
 	    cmocka_unit_test(begins_at_its_own_word),
 	    cmocka_unit_test(limits_only_what_it_can_end),
+	    cmocka_unit_test(hears_what_was_run_and_not_repeated),
 	    cmocka_unit_test(reads_what_the_shell_can_do),
 	    cmocka_unit_test(understands_sudo),
 	    cmocka_unit_test(understands_su_and_doas),
