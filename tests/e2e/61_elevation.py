@@ -56,13 +56,19 @@ def setup():
     script = os.path.join(WORK, "setup.sh")
     with open(script, "w") as file:
         file.write(SETUP.format(cases=textwrap.indent("\n".join(cases), "\t")))
-    fleet = Fleet(f"1-14:setup={script}", f"15-16:setup={script},dropbear")
+    rsa = os.path.join(WORK, "rsa")
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", rsa], check=True)
+    fleet = Fleet(
+        f"1-14:setup={script}", f"15-16:setup={script},dropbear", f"17:key={rsa}.pub,nopasswd"
+    )
     rows = []
     for n, (address, port, _) in sorted(fleet.assets.items()):
         become = "su" if n in SU else "doas" if n in DOAS else "sudo"
         rows.append((f"asset{n}", address, port, "ops", become, "app;deploy"))
     ops = Ops(fleet, rows=rows)
     ops.tell_all(("ops", "app"))
+    row = f"asset,account,key_file\nasset17,ops,{rsa}\n"
+    ops.run("account", "import", "-", stdin=row, expect=0)
     ops.tell(*[(f"asset{n}", "root", ROOT_PASSWORD) for n in (10, 16)])
     told = ops.json("run", "rotate", expect=1)
     for record in ops.records(told["execution"]):
@@ -125,6 +131,10 @@ def test_doas():
 def test_a_server_that_keeps_what_it_read():
     """dropbear reads an account's hash once a connection: the proof needs one of its own."""
     expect_success(15, 16)
+
+
+def test_an_rsa_key_is_refused_with_a_reason():
+    expect_untouched(17, "failed", "auth", "SHA-1 alone")
 
 
 def test_single_commands_by_hash():
