@@ -138,6 +138,26 @@ static void test_all_of_it_follows(void **state)
 	vault_close(vault);
 }
 
+/* A password and an SSH key are two rows of one account. */
+static void test_both_kinds_follow(void **state)
+{
+	struct place *place = *state;
+	struct vault *vault = must_create(place);
+	struct account password, key;
+
+	assert_int_equal(tell_kind(place, vault, "web1", "ops", SECRET_PASSWORD, "one"), ERR_OK);
+	assert_int_equal(tell_kind(place, vault, "web1", "ops", SECRET_KEY, "PEM"), ERR_OK);
+	assert_int_equal(rename_asset(place, vault, "web1", "web2"), ERR_OK);
+	password = account_kind_now(vault, "web2", "ops", SECRET_PASSWORD);
+	key = account_kind_now(vault, "web2", "ops", SECRET_KEY);
+	assert_true(id_equal(&password.id, &key.id));
+	assert_int_equal(password.current, 1);
+	assert_int_equal(key.current, 2);
+	assert_int_equal(stage_kind(place, vault, "web2", "ops", SECRET_KEY, "PEM2"), ERR_OK);
+	assert_int_equal(rename_asset(place, vault, "web2", "web3"), ERR_BUSY);
+	vault_close(vault);
+}
+
 static void test_refusals_move_nothing(void **state)
 {
 	struct place *place = *state;
@@ -203,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_all_of_it_follows, place_begin, place_end),
+	    cmocka_unit_test_setup_teardown(test_both_kinds_follow, place_begin, place_end),
 	    cmocka_unit_test_setup_teardown(test_refusals_move_nothing, place_begin, place_end),
 	    cmocka_unit_test_setup_teardown(test_host_keys_must_agree, place_begin, place_end),
 	    cmocka_unit_test_setup_teardown(test_attempts_add_up, place_begin, place_end),
