@@ -27,6 +27,7 @@ ELSEWHERE = {
     "core.putting_back",
     "core.put_back_answered",
     "core.put_back_sent",
+    "wire.gateway_in",
 }
 
 fleet = ops = None
