@@ -210,7 +210,7 @@ static void make_accounts(const char *dir)
 static bool unshare_all(void)
 {
 	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("home", "/home", "tmpfs", 0, "mode=755") == 0;
 }
 
