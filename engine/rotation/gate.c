@@ -85,11 +85,6 @@ static void gate_close(struct gate *gate)
 		stay_free(stay);
 }
 
-static void gate_on_idle(void *arg)
-{
-	gate_close(arg);
-}
-
 bool gate_in_use(const struct site *site)
 {
 	const struct gate *gate = site->gate;
@@ -98,6 +93,14 @@ bool gate_in_use(const struct site *site)
 		return false;
 	return !TAILQ_EMPTY(&gate->waiting) ||
 	       (gate->stay != NULL && (!gate->open || gate->stay->passes > 0));
+}
+
+static void gate_on_idle(void *arg)
+{
+	struct gate *gate = arg;
+
+	if (!gate_in_use(gate->site))
+		gate_close(gate);
 }
 
 /* The last one left: the gateway's own account may have its turn. */
@@ -245,6 +248,7 @@ static void gate_try(struct gate *gate)
 {
 	if (gate->stay != NULL || TAILQ_EMPTY(&gate->waiting) || gate_is_held_up(gate))
 		return;
+	timer_stop(&gate->idle); /* of the session before */
 	gate->stay = xcalloc(1, sizeof(*gate->stay));
 	gate->stay->visit = visit_new(gate->site);
 	gate->stay->visit->carries = true;
@@ -277,6 +281,16 @@ void gate_make_way(struct life *life)
 
 /* ── Going in and out ── */
 
+/* What the gateway itself has to do first must not wait behind those who wait for it. */
+static void gate_hurry(struct rotation *rotation, struct site *site)
+{
+	if (!site->queued)
+		return;
+	TAILQ_REMOVE(&rotation->queue, site, entry);
+	TAILQ_INSERT_HEAD(&rotation->queue, site, entry);
+	dispatch_soon(rotation);
+}
+
 void gate_enter(struct gate_pass *pass, struct site *site, gate_fn ready, void *arg)
 {
 	struct gate *gate;
@@ -299,6 +313,7 @@ void gate_enter(struct gate_pass *pass, struct site *site, gate_fn ready, void *
 	} else {
 		pass->waiting = true;
 		TAILQ_INSERT_TAIL(&gate->waiting, pass, entry);
+		gate_hurry(site->rotation, gate->site);
 		gate_try(gate);
 	}
 }

@@ -9,13 +9,14 @@ import time
 from harness import Fleet, Ops, main, wait_for
 
 INNER = range(2, 10)
+INSIDE = 'task "inside" { accounts = "app", nodes = "/", exclude = { assets = "asset1" } }'
 fleet = ops = None
 
 
 def setup():
     global fleet, ops
     fleet = Fleet("1", *[f"{n}:behind=1" for n in INNER], net="veth")
-    ops = Ops(fleet, settings='connect_timeout = "2s", login_timeout = "8s"')
+    ops = Ops(fleet, settings='connect_timeout = "2s", login_timeout = "8s"', more=INSIDE)
     lines = ["name,address,port,platform,admin,become,accounts,gateway"]
     for n, (address, port, _) in sorted(fleet.assets.items()):
         gateway = "asset1" if n in INNER else ""
@@ -62,6 +63,17 @@ def test_it_dies():
         settled(done["execution"])
         # A session for its own accounts, one as a gateway, and one as that again.
         assert logged(1, "Accepted password for ops") - before >= 3
+
+
+def test_it_answers_late():
+    """Longer than an idle gateway is kept, after an opening that failed: nobody waits for ever."""
+    fleet.do("pause", 1)
+    run = ops.start("run", "inside", "--json")
+    time.sleep(17)
+    fleet.do("resume", 1)
+    out, err = run.communicate(timeout=40)
+    done = json.loads(out)
+    assert done["total"] == done["success"] == len(INNER), (done, err)
 
 
 def test_it_hangs_and_wakes_up_too_late():
