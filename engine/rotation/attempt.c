@@ -99,6 +99,15 @@ static void attempt_ask_methods(void *arg, const struct wire_result *result)
 
 static void attempt_enter(struct life *);
 
+/* Without a visit before it, an attempt may be the first to see the host key. */
+static void attempt_pinned(struct life *life)
+{
+	static const struct wire_result fine = {.fault = FAULT_NONE};
+
+	visit_pinned(life->site->visit);
+	life->attempt.connected(life, &fine);
+}
+
 static void attempt_opened(void *arg, const struct wire_result *result)
 {
 	struct life *life = arg;
@@ -109,6 +118,11 @@ static void attempt_opened(void *arg, const struct wire_result *result)
 		attempt_close(attempt);
 		gate_lost(&life->site->visit->pass);
 		attempt_enter(life);
+		return;
+	}
+	if (result->fault == FAULT_NONE && visit_see_key(life->site->visit, result)) {
+		life->write.pin = true;
+		life_write(life, attempt_pinned);
 		return;
 	}
 	attempt->connected(life, result);

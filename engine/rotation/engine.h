@@ -118,6 +118,7 @@ struct attempt {
 
 /* What the next durable step of a life changes besides its record. */
 struct life_write {
+	bool pin;	      /* the host key that its session was shown first */
 	bool book;	      /* one attempt, before it is made */
 	struct secret *fresh; /* becomes the pending version */
 	bool promote;	      /* pending was seen to work */
@@ -253,6 +254,11 @@ void visit_enter(struct visit *);
 /* A target for one more session with this asset: same address, same host key. Points into `visit`.
  */
 void visit_target(const struct visit *, struct wire_target *, struct wire_key *pins);
+/* A session was opened: true when its host key is the first that is seen, and is to be pinned
+ * (visit_pin, then visit_pinned) before any secret goes there. */
+bool visit_see_key(struct visit *, const struct wire_result *);
+enum err visit_pin(struct vault_txn *, const struct visit *, struct error *error) MUST_CHECK;
+void visit_pinned(struct visit *);
 
 /* ── gate.c ── */
 

@@ -42,7 +42,9 @@ static enum err life_apply_version(struct vault_txn *txn, struct life *life, str
 	struct account *account = &life->account;
 	enum err err = ERR_OK;
 
-	if (write->prove_old)
+	if (write->pin)
+		err = visit_pin(txn, life->site->visit, error);
+	if (err == ERR_OK && write->prove_old)
 		err = account_prove(txn, asset, name, kind, write->method, error);
 	if (err == ERR_OK && write->mismatch)
 		err = account_mismatch(txn, asset, name, kind, error);

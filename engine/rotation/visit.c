@@ -144,6 +144,7 @@ static void visit_opened(struct visit *visit)
 
 static void visit_fail(struct visit *visit, const struct wire_result *result)
 {
+	visit->open = false;
 	visit->failed = true;
 	visit->result = *result;
 	wire_session_free(visit->session);
@@ -362,6 +363,39 @@ static bool visit_find_admin(struct visit *visit, struct vault_txn *txn)
 	return visit_admin(txn, asset, &visit->admin);
 }
 
+bool visit_see_key(struct visit *visit, const struct wire_result *result)
+{
+	struct host_key *key = &visit->first_seen;
+
+	visit->has_first_seen = result->host_key_new && visit->key_count < HOST_KEYS_MAX;
+	if (!visit->has_first_seen)
+		return false;
+	*key = (struct host_key){
+	    .seen_ms = rotation_wall(visit->site->rotation),
+	    .how = "first_use",
+	    .len = result->host_key.len,
+	};
+	snprintf(key->type, sizeof(key->type), "%s", result->host_key.type);
+	memcpy(key->blob, result->host_key.blob, result->host_key.len);
+	return true;
+}
+
+enum err visit_pin(struct vault_txn *txn, const struct visit *visit, struct error *error)
+{
+	const char *asset = visit->site->asset->name;
+	enum err err = host_key_pin(txn, asset, &visit->first_seen);
+
+	return err == ERR_OK ? ERR_OK
+			     : error_set(error, err, "the host key of %s cannot be pinned", asset);
+}
+
+void visit_pinned(struct visit *visit)
+{
+	if (visit->has_first_seen)
+		visit->keys[visit->key_count++] = visit->first_seen;
+	visit->has_first_seen = false;
+}
+
 /*
  * Before the privileged password leaves: a first-seen host key is pinned and the attempts are
  * booked, in one commit. One attempt: where the login is refused, sudo is not asked. With su one
@@ -376,10 +410,9 @@ static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error 
 	enum err err;
 
 	if (visit->has_first_seen) {
-		err = host_key_pin(txn, asset->name, &visit->first_seen);
+		err = visit_pin(txn, visit, error);
 		if (err != ERR_OK)
-			return error_set(
-			    error, err, "the host key of %s cannot be pinned", asset->name);
+			return err;
 	}
 	if (!visit_find_admin(visit, txn))
 		return error_set(
@@ -401,11 +434,8 @@ static void visit_booked(void *arg, enum err result, const struct error *error)
 	struct visit *visit = arg;
 
 	CRASH_POINT("core.host_key_pinned");
-	if (visit->has_first_seen && result == ERR_OK) {
-		visit->keys[visit->key_count++] = visit->first_seen;
-		visit->has_first_seen = false;
-	}
 	if (result == ERR_OK) {
+		visit_pinned(visit);
 		visit_login(visit);
 		return;
 	}
@@ -434,15 +464,7 @@ static void visit_connected(void *arg, const struct wire_result *result)
 		return;
 	}
 	snprintf(visit->address, sizeof(visit->address), "%s", result->address);
-	visit->has_first_seen = result->host_key_new && visit->key_count < HOST_KEYS_MAX;
-	if (visit->has_first_seen) {
-		struct host_key *key = &visit->first_seen;
-
-		*key = (struct host_key){.seen_ms = rotation_wall(rotation), .how = "first_use"};
-		snprintf(key->type, sizeof(key->type), "%s", result->host_key.type);
-		memcpy(key->blob, result->host_key.blob, result->host_key.len);
-		key->len = result->host_key.len;
-	}
+	visit_see_key(visit, result);
 	keep_write(&visit->keep, rotation, visit_book_apply, visit_booked, visit);
 }
 

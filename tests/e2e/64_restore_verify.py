@@ -137,6 +137,17 @@ def test_what_is_away_is_unreachable():
     assert (records[0]["status"], records[0]["reason"]) == ("unverified", "unreachable"), records
 
 
+def test_the_first_look_pins_the_host_key():
+    """Nothing of the asset is known yet: no password may go to another host key afterwards."""
+    fresh = Ops(fleet, name="fresh")
+    fresh.tell(("asset1", "ops", PASSWORD))
+    assert fresh.json("account", "verify", "asset1", "ops")["success"] == 1
+    fleet.do("rekey", 1)
+    done = fresh.json("account", "verify", "asset1", "ops", expect=1)
+    record = fresh.records(done["execution"])[0]
+    assert (record["status"], record["reason"]) == ("unverified", "host_key"), record
+
+
 def test_only_what_is_declared():
     done = ops.run("account", "verify", "asset1", "nobody", expect=2)
     assert "declares an account" in done.stderr, done.stderr
