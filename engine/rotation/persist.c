@@ -82,8 +82,12 @@ void life_persist(struct life *life)
 		    "permanent");
 		return;
 	}
+	if (visit->open && !visit->failed) {
+		persist_send(life);
+		return;
+	}
 	/* By what was just seen to work: of the way in nothing else is known to. */
-	if (!visit->open && life_is_privileged(life))
+	if (life_is_privileged(life))
 		visit_reopen(visit, true);
 	visit_open(visit, persist_visited, life);
 }
