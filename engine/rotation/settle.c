@@ -61,6 +61,18 @@ static void settle_no_verdict(struct life *life)
 	    life->refused ? "refused_neither_opens" : "accepted_does_not_open");
 }
 
+/* The old key works, which says nothing of the new one: its line stands beside it, and the asset
+ * may come to take it. */
+static void settle_line_left(struct life *life)
+{
+	life->write.retire = true;
+	life->write.end = VERSION_NO_VERDICT;
+	life_error(life, "uncertain", "mismatch",
+	    "the new key was added and does not open the account (does the asset take keys of its "
+	    "type?); its line was left, the old key still works");
+	life_end(life, STATUS_UNVERIFIED, "accepted_does_not_open");
+}
+
 /* The old one was put back, its end was seen, and so was that it works. */
 void settle_put_back(struct life *life)
 {
@@ -102,7 +114,9 @@ static void settle_old_unknown(struct life *life)
 
 static void settle_old_tried(struct life *life, const struct wire_result *result)
 {
-	if (result->verdict == VERDICT_MATCH)
+	if (result->verdict == VERDICT_MATCH && life_kind(life) == SECRET_KEY && !life->refused)
+		settle_line_left(life);
+	else if (result->verdict == VERDICT_MATCH)
 		settle_not_live(life);
 	else if (result->verdict == VERDICT_MISMATCH)
 		settle_no_verdict(life);

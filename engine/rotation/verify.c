@@ -78,8 +78,11 @@ static void verify_tried(struct life *life, const struct wire_result *result)
 		verify_match(life);
 	} else if (result->verdict != VERDICT_MISMATCH) {
 		verify_unknown(life, result);
-	} else if (life->checked &&
-		   (life_kind(life) == SECRET_KEY || life_method(life) == WIRE_PROOF_HASH)) {
+	} else if (life_kind(life) == SECRET_KEY) {
+		verify_refused(life,
+		    "the asset refused the login with this key: its line may be gone, or logins "
+		    "be forbidden for a time");
+	} else if (life->checked && life_method(life) == WIRE_PROOF_HASH) {
 		verify_mismatch(life);
 	} else if (life->checked) {
 		proofs_only(life, WIRE_PROOF_HASH);

@@ -256,10 +256,21 @@ def test_the_key_that_an_asset_is_entered_with():
     ops.write("lockstep.lua", text.replace("settings {", "settings { secure_mode = false,", 1))
     for _ in range(2):
         assert key_opens(2, "ops", admin)
-        rotated("entry")
+        done = rotated("entry")
+        # At once, through the session that was open before: not by settling.
+        for record in ops.records(done["execution"]):
+            assert record["attempts"] == record["sends"] == 1, record
         assert not key_opens(2, "ops", admin), "the old key still opens"
         admin = revealed(2, "ops")
     assert [a["status"] for a in ops.json("asset", "ping", "*")] == ["ok", "ok"]
+
+
+def test_a_refused_key_is_no_mismatch():
+    """Nobody can tell whether its line is gone or logins are forbidden for a time."""
+    fleet.sh(1, "sh", "-c", ': >"$1"', "sh", keys_file(1, "app"))
+    done = ops.json("account", "verify", "asset1", "app", expect=1)
+    found = {r["kind"]: (r["status"], r["reason"]) for r in ops.records(done["execution"])}
+    assert found["key"] == ("unverified", "login_refused"), found
 
 
 def one_opens(n, account, crashing):
