@@ -26,7 +26,7 @@ static bool rehearse_has_budget(const struct life *life)
 		booked = probe_count(
 		    txn, asset->name, life_account(life), &lockout, rotation_wall(rotation));
 	vault_read_end(txn);
-	return booked + 1 < lockout.limit;
+	return booked < lockout.limit - 1;
 }
 
 void rehearse_end(struct life *life)

@@ -101,6 +101,18 @@ const struct task *need_task(struct request *request, const char *name)
 	return task;
 }
 
+const struct task *need_active_task(struct request *request, const char *name)
+{
+	const struct task *task = need_task(request, name);
+
+	if (task == NULL || task->active)
+		return task;
+	request_fail(request, SERVICE_USAGE,
+	    "task \"%s\" is not active (%s:%zu): take active = false out to run it", name,
+	    task->file, task->line);
+	return NULL;
+}
+
 const struct asset *need_asset(struct request *request, const char *name)
 {
 	const struct policy *policy = request->service->policy;

@@ -17,6 +17,7 @@ bool param_count(struct request *, const char *key, uint64_t otherwise, uint64_t
 
 /* One name of the policy, or NULL and the request fails with the nearest one. */
 const struct task *need_task(struct request *, const char *name);
+const struct task *need_active_task(struct request *, const char *name);
 const struct asset *need_asset(struct request *, const char *name);
 bool need_account(struct request *, const struct asset *, const char *account);
 

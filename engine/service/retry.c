@@ -39,7 +39,7 @@ static bool retry_task(struct retry *retry, const struct record *record)
 	}
 	if (retry->task != NULL)
 		return true;
-	retry->task = need_task(request, record->task);
+	retry->task = need_active_task(request, record->task);
 	if (retry->task == NULL || policy_select(request->service->policy, retry->task,
 				       &retry->selection, request->error) != ERR_OK)
 		return false;

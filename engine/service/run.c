@@ -241,16 +241,12 @@ enum service_end run_order(struct request *request, const struct rotation_order 
 enum service_end run_task(struct request *request)
 {
 	const char *name = param_need(request, "task");
-	const struct task *task = name == NULL ? NULL : need_task(request, name);
+	const struct task *task = name == NULL ? NULL : need_active_task(request, name);
 	struct selection selection;
 	enum service_end end;
 
 	if (task == NULL)
 		return SERVICE_USAGE;
-	if (!task->active)
-		return request_fail(request, SERVICE_USAGE,
-		    "task \"%s\" is not active (%s:%zu): take active = false out to run it", name,
-		    task->file, task->line);
 	if (policy_select(request->service->policy, task, &selection, request->error) != ERR_OK)
 		return SERVICE_USAGE;
 	end = run_order(request,
