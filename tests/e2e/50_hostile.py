@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """An asset that floods, one that is silent and one that is black-holed do not delay the others."""
 # time limit: 240
+# alone
 
 import json
 import socket
