@@ -10,7 +10,7 @@ import time
 
 from harness import Fleet, Ops, main
 
-ROUNDS = 50
+ROUNDS = 50 if os.environ.get("LONG") else 20
 ACCOUNTS = ("app", "deploy")
 fleet = ops = None
 
