@@ -78,6 +78,10 @@ static int print_reveal(const struct cli *cli, const json_t *result)
 
 	if (cli->json)
 		return cli_print_json(result, SERVICE_OK);
+	if (cli_flag(cli, "raw") && several)
+		return cli_usage("it is not known which of the %zu versions that are kept opens "
+				 "the account: --version N shows one, --json all",
+		    json_array_size(json_object_get(result, "candidates")));
 	if (cli_flag(cli, "raw"))
 		return write_secret(text_of(result, "secret"));
 	return several ? print_candidates(result) : print_one(result);

@@ -89,6 +89,9 @@ def test_unasked_is_settled_by_the_next_methods():
     done = ops.json("run", "unproved")
     record = ops.record(done["execution"], "asset1", "app")
     assert (record["status"], record["reason"]) == ("unverified", "not_asked"), record
+    # Neither is known to open: none is given for the one.
+    done = ops.run("account", "reveal", record["asset"], record["account"], "--raw", expect=2)
+    assert done.stdout == "" and "--version" in done.stderr, done
     assert record["proof"] is None and record["method"] is None
     foreseen = by_account(ops.json("run", "in-order", "--dry-run", expect=1)["records"])
     assert foreseen["app"]["reason"] == "in_doubt", foreseen
