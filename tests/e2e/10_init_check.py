@@ -287,6 +287,7 @@ def test_told_and_revealed():
         "kind": "password",
         "secret": secret,
         "passphrase": None,
+        "public": None,
         "in_doubt": False,
         "candidates": [],
     }, shown
