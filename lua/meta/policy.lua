@@ -98,10 +98,10 @@ function inventory(file) end
 ---    ops ALL=(root) NOPASSWD: /usr/sbin/chpasswd, /usr/bin/getent shadow *
 ---
 ---That a shell was refused stands in the asset's log for each visit, which asks for one first.
----Without NOPASSWD sudo must keep a ticket for a few minutes (`timestamp_timeout`, by default it
----does). The one who may run chpasswd can set root's password: such a line keeps away mistakes, not
----an intruder. A change is then not bounded by the asset's own `timeout`, and the admin's own
----password cannot be rotated, for want of a lifeline.
+---Without NOPASSWD sudo must keep a ticket for a few minutes, as it does by default
+---(`timestamp_timeout`). The one who may run chpasswd can set root's password: such a line keeps
+---away mistakes, not an intruder. A change is then not bounded by the asset's own `timeout`, and
+---the admin's own password cannot be rotated, for want of a lifeline.
 ---@field become? "none"|"sudo"|"su"|"doas"
 ---Default 22.
 ---@field port? integer
