@@ -35,24 +35,6 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
 	return visit_lack(txn, asset) == NULL ? NULL : "no_admin";
 }
 
-/* Of an account that is to be verified: which of its secrets is held? */
-static const char *plan_verify(
-    struct record *record, const struct life *other, struct vault_txn *txn)
-{
-	struct account account;
-
-	if (other != NULL)
-		return "busy";
-	for (int kind = 0; kind < SECRET_KIND_COUNT; kind++) {
-		record->kind = (enum secret_kind)kind;
-		if (account_get(txn, record->asset, record->account, record->kind, &account) ==
-			ERR_OK &&
-		    account.current != 0)
-			return NULL;
-	}
-	return "no_secret";
-}
-
 static void plan_record(
     struct record *record, const struct run *run, const struct selected *item, uint64_t now_ms)
 {
@@ -79,15 +61,18 @@ static void record_skip(
 		    id_text(&other->subject->id, id));
 }
 
-/* The life that will carry the record: one that settles the account's doubt first, or a new one. */
-static struct life *plan_carrier(
-    struct rotation *rotation, struct vault_txn *txn, const struct record *record)
+/*
+ * The life that will carry the record: one that settles the account's doubt first, or a new one.
+ * Verifying has a life for each secret of an account, and began with no doubt.
+ */
+static struct life *plan_carrier(struct rotation *rotation, struct vault_txn *txn,
+    const struct record *record, bool verifies)
 {
 	struct site *site = rotation_site(rotation, record->asset);
-	struct life *life = site_life_of(site, record->account);
+	struct life *life = verifies ? NULL : site_life_of(site, record->account);
 	struct account account;
 
-	if (life == NULL &&
+	if (life == NULL && !verifies &&
 	    account_get_in_doubt(txn, record->asset, record->account, &account) == ERR_OK)
 		life = life_new_doubt(rotation, txn, &account);
 	if (life == NULL) {
@@ -99,7 +84,8 @@ static struct life *plan_carrier(
 
 static void plan_life(struct run *run, struct vault_txn *txn, const struct record *record)
 {
-	struct life *life = plan_carrier(run->rotation, txn, record);
+	struct life *life =
+	    plan_carrier(run->rotation, txn, record, run->kind == ROTATION_VERIFY);
 
 	life->run = run;
 	life->record = *record;
@@ -110,6 +96,7 @@ struct plan {
 	struct run *run;
 	const struct rotation_order *order;
 	struct record *records;
+	size_t count; /* of records: verifying makes one for each secret of an account */
 	size_t from, to;
 	bool ended; /* all were skipped */
 };
@@ -141,11 +128,49 @@ static void plan_leave_doubt(struct record *record, struct vault_txn *txn, uint6
 	    "an earlier change of it is in doubt: a run settles that first");
 }
 
+/* The next record; `reason` NULL or why nothing is done for it. */
+static void plan_add(struct plan *plan, struct vault_txn *txn, const struct selected *item,
+    const enum secret_kind *kind, const char *reason, const struct life *other)
+{
+	struct run *run = plan->run;
+	uint64_t now_ms = rotation_wall(run->rotation);
+	struct record *record = &plan->records[plan->count++];
+
+	plan_record(record, run, item, now_ms);
+	if (kind != NULL)
+		record->kind = *kind;
+	if (run->kind != ROTATION_CHANGE)
+		plan_leave_doubt(record, txn, now_ms);
+	if (reason != NULL && record->status == STATUS_PLANNED)
+		record_skip(record, reason, other, now_ms);
+	if (strcmp(record->reason, "no_admin") == 0)
+		snprintf(record->error_message, sizeof(record->error_message), "%s",
+		    visit_lack(txn, item->asset));
+}
+
+/* Of an account that is to be verified: each of its secrets that is held. */
+static void plan_verify(struct plan *plan, struct vault_txn *txn, const struct selected *item,
+    const struct life *other)
+{
+	const char *asset = item->asset->name;
+	size_t before = plan->count;
+	struct account account;
+
+	for (int i = 0; i < SECRET_KIND_COUNT; i++) {
+		enum secret_kind kind = (enum secret_kind)i;
+
+		if (account_get(txn, asset, item->account, kind, &account) == ERR_OK &&
+		    account.current != 0)
+			plan_add(plan, txn, item, &kind, other != NULL ? "busy" : NULL, other);
+	}
+	if (plan->count == before)
+		plan_add(plan, txn, item, NULL, "no_secret", other);
+}
+
 static enum err plan_decide(struct plan *plan, struct error *error)
 {
 	struct rotation *rotation = plan->run->rotation;
 	struct vault_txn *txn = vault_read(rotation->config.vault);
-	uint64_t now_ms = rotation_wall(rotation);
 
 	if (txn == NULL)
 		return error_set(error, ERR_IO, "the vault cannot be read any more");
@@ -154,19 +179,12 @@ static enum err plan_decide(struct plan *plan, struct error *error)
 		const struct selected *item = &plan->order->items[i];
 		struct site *site = rotation_site(rotation, item->asset->name);
 		const struct life *other = site_life_of(site, item->account);
-		struct record *record = &plan->records[i];
-		const char *reason;
 
-		plan_record(record, plan->run, item, now_ms);
-		reason = plan->run->kind == ROTATION_VERIFY ? plan_verify(record, other, txn)
-							    : plan_skip(rotation, item, other, txn);
-		if (plan->run->kind != ROTATION_CHANGE)
-			plan_leave_doubt(record, txn, now_ms);
-		if (reason != NULL && record->status == STATUS_PLANNED)
-			record_skip(record, reason, other, now_ms);
-		if (strcmp(record->reason, "no_admin") == 0)
-			snprintf(record->error_message, sizeof(record->error_message), "%s",
-			    visit_lack(txn, item->asset));
+		if (plan->run->kind == ROTATION_VERIFY)
+			plan_verify(plan, txn, item, other);
+		else
+			plan_add(
+			    plan, txn, item, NULL, plan_skip(rotation, item, other, txn), other);
 	}
 	vault_read_end(txn);
 	return ERR_OK;
@@ -175,7 +193,7 @@ static enum err plan_decide(struct plan *plan, struct error *error)
 static enum err plan_write(struct plan *plan, struct error *error)
 {
 	struct vault *vault = plan->run->rotation->config.vault;
-	size_t count = plan->order->count;
+	size_t count = plan->count;
 	enum err err = ERR_OK;
 
 	plan->from = 0;
@@ -191,7 +209,7 @@ static void plan_start(struct plan *plan, struct vault_txn *txn)
 {
 	struct rotation *rotation = plan->run->rotation;
 
-	for (size_t i = 0; i < plan->order->count; i++) {
+	for (size_t i = 0; i < plan->count; i++) {
 		const struct record *record = &plan->records[i];
 
 		if (record->status == STATUS_PLANNED)
@@ -224,9 +242,11 @@ enum err plan_run(struct rotation *rotation, const struct rotation_order *order,
 	struct run *run = run_new(rotation, order);
 	struct plan plan = {.run = run, .order = order};
 	struct vault_txn *txn;
+	size_t most;
 	enum err err;
 
-	plan.records = xcalloc(order->count + 1, sizeof(*plan.records));
+	most = order->count * (run->kind == ROTATION_VERIFY ? SECRET_KIND_COUNT : 1);
+	plan.records = xcalloc(most + 1, sizeof(*plan.records));
 	err = plan_decide(&plan, error);
 	if (err == ERR_OK && run->kind != ROTATION_REHEARSE)
 		err = plan_write(&plan, error);
