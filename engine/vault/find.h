@@ -11,8 +11,11 @@
 enum err find_by_id(struct vault_txn *, enum table, const char *what, const char *text,
     struct id *id, struct error *error) MUST_CHECK;
 
-/* How many characters of an id tell it from all others of the table; at least FIND_LENGTH_MIN. */
-#define FIND_LENGTH_MIN 8
+/*
+ * How many characters of an id tell it from all others of the table; at least FIND_LENGTH_MIN, which
+ * is its whole moment: what was printed of an execution tells it from those that begin later, too.
+ */
+#define FIND_LENGTH_MIN 10
 size_t find_length(struct vault_txn *, enum table, const struct id *id);
 
 #endif
