@@ -7,11 +7,13 @@ failed.
 
 import base64
 import crypt
+import faulthandler
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -436,6 +438,8 @@ def main():
     tests = [f for name, f in vars(module).items() if name.startswith("test_")]
     wanted = sys.argv[1:]
     failed = 0
+    # A test that takes too long is ended by its caller: it says where it was.
+    faulthandler.register(signal.SIGTERM, chain=True)
     try:
         if hasattr(module, "setup"):
             module.setup()
