@@ -65,8 +65,8 @@ static void record_skip(
  * The life that will carry the record: one that settles the account's doubt first, or a new one.
  * Verifying has a life for each secret of an account, and began with no doubt.
  */
-static struct life *plan_carrier(struct rotation *rotation, struct vault_txn *txn,
-    const struct record *record, bool verifies)
+static struct life *plan_carrier(
+    struct rotation *rotation, struct vault_txn *txn, const struct record *record, bool verifies)
 {
 	struct site *site = rotation_site(rotation, record->asset);
 	struct life *life = verifies ? NULL : site_life_of(site, record->account);
@@ -84,8 +84,7 @@ static struct life *plan_carrier(struct rotation *rotation, struct vault_txn *tx
 
 static void plan_life(struct run *run, struct vault_txn *txn, const struct record *record)
 {
-	struct life *life =
-	    plan_carrier(run->rotation, txn, record, run->kind == ROTATION_VERIFY);
+	struct life *life = plan_carrier(run->rotation, txn, record, run->kind == ROTATION_VERIFY);
 
 	life->run = run;
 	life->record = *record;
@@ -149,8 +148,8 @@ static void plan_add(struct plan *plan, struct vault_txn *txn, const struct sele
 }
 
 /* Of an account that is to be verified: each of its secrets that is held. */
-static void plan_verify(struct plan *plan, struct vault_txn *txn, const struct selected *item,
-    const struct life *other)
+static void plan_verify(
+    struct plan *plan, struct vault_txn *txn, const struct selected *item, const struct life *other)
 {
 	const char *asset = item->asset->name;
 	size_t before = plan->count;
