@@ -20,7 +20,7 @@
 
 #define HISTORIES     120
 #define BUG_HISTORIES 400
-#define STRIDE	      7 /* between the steps that a history is cut at; all of them with LONG=1 */
+#define STRIDE	      4 /* between the steps that a history is cut at; all of them with LONG=1 */
 
 static char scratch[128];
 static struct sim_place place = {.scratch = scratch};
