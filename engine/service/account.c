@@ -112,8 +112,7 @@ static void list_declared(struct listing *listing, const struct asset *asset)
 static bool list_undeclared(void *arg, const struct account *account)
 {
 	struct listing *listing = arg;
-	const struct asset *asset =
-	    policy_asset_find(listing->request->service->policy, account->asset);
+	const struct asset *asset = policy_asset_find(listing->request->policy, account->asset);
 
 	if (asset == NULL || !asset_has_account(asset, account->name))
 		listing_add(listing, account, false);
@@ -179,7 +178,7 @@ enum service_end account_find(
 
 	if (asset_name == NULL)
 		return SERVICE_USAGE;
-	asset = policy_asset_find(request->service->policy, asset_name);
+	asset = policy_asset_find(request->policy, asset_name);
 	*declared = asset != NULL && asset_has_account(asset, name);
 	end = engine_open(request, NEEDS_VAULT);
 	if (!*declared && (end != SERVICE_OK || !undeclared_is_kept(request, asset_name, name))) {

@@ -25,7 +25,7 @@ static enum service_end check_task(struct request *request, const struct task *t
 	struct selection selection;
 	json_int_t accounts, assets;
 	char secret[256], verify[32];
-	enum err err = policy_select(request->service->policy, task, &selection, request->error);
+	enum err err = policy_select(request->policy, task, &selection, request->error);
 
 	if (err != ERR_OK)
 		return SERVICE_USAGE;
@@ -44,7 +44,7 @@ static enum service_end check_task(struct request *request, const struct task *t
 
 static enum service_end check_tasks(struct request *request, json_t *tasks)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->policy;
 	enum service_end end = SERVICE_OK;
 
 	for (size_t i = 0; end == SERVICE_OK && i < policy_task_count(policy); i++)
@@ -134,7 +134,7 @@ static void warn_specified(const struct policy *policy, struct vault_txn *txn, j
 /* The number of accounts without a secret; null when the vault cannot be read now. */
 static json_t *check_vault(struct request *request, json_t *warnings)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->policy;
 	struct error none;
 	struct request quiet = {.service = request->service, .error = &none};
 	struct lacking lacking = {.unmanaged = 0};
@@ -156,7 +156,7 @@ static json_t *check_vault(struct request *request, json_t *warnings)
 enum service_end check_run(struct request *request)
 {
 	struct service *service = request->service;
-	const struct policy *policy = service->policy;
+	const struct policy *policy = request->policy;
 	json_t *tasks = json_array();
 	json_t *warnings, *unmanaged;
 	json_int_t assets = (json_int_t)policy_asset_count(policy);

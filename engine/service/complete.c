@@ -21,8 +21,7 @@ static void add_tasks(const struct policy *policy, json_t *array)
 static enum service_end add_accounts(struct request *request, json_t *array)
 {
 	const char *name = param_text(request, "asset");
-	const struct asset *asset =
-	    name == NULL ? NULL : policy_asset_find(request->service->policy, name);
+	const struct asset *asset = name == NULL ? NULL : policy_asset_find(request->policy, name);
 
 	for (size_t i = 0; asset != NULL && i < asset->account_count; i++)
 		json_array_append_new(array, json_text(asset->accounts[i]));
@@ -37,9 +36,9 @@ enum service_end complete_names(struct request *request)
 		return SERVICE_USAGE;
 	request->result = json_array();
 	if (strcmp(kind, "asset") == 0)
-		add_assets(request->service->policy, request->result);
+		add_assets(request->policy, request->result);
 	else if (strcmp(kind, "task") == 0)
-		add_tasks(request->service->policy, request->result);
+		add_tasks(request->policy, request->result);
 	else if (strcmp(kind, "account") == 0)
 		return add_accounts(request, request->result);
 	return SERVICE_OK;

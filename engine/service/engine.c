@@ -28,10 +28,19 @@ enum service_end request_fail(struct request *request, enum service_end end, con
 	return end;
 }
 
+void request_tell(struct request *request, json_t *event)
+{
+	if (request->listener.progress != NULL)
+		request->listener.progress(request->listener.arg, event);
+	json_decref(event);
+}
+
 void service_tell(struct service *service, json_t *event)
 {
-	if (service->progress != NULL)
-		service->progress(service->arg, event);
+	struct request *request;
+
+	TAILQ_FOREACH (request, &service->requests, entry)
+		request_tell(request, json_incref(event));
 	json_decref(event);
 }
 
@@ -176,12 +185,43 @@ static enum service_end open_wires(struct request *request)
 
 /* ── Rotation ────────────────────────────────────────────────────────────────────────────── */
 
+void watch_add(struct service *service, struct watch *watch)
+{
+	LIST_INSERT_HEAD(&service->watches, watch, entry);
+}
+
+void watch_remove(struct watch *watch)
+{
+	LIST_REMOVE(watch, entry);
+}
+
+/* The watch of an execution; NULL = nobody's. */
+static struct watch *watch_of(struct service *service, const struct id *execution)
+{
+	struct watch *watch, *starting = NULL;
+
+	LIST_FOREACH (watch, &service->watches, entry) {
+		if (id_equal(&watch->execution, execution))
+			return watch;
+		if (watch->starting)
+			starting = watch;
+	}
+	return starting;
+}
+
 static void rotation_said(void *arg, const struct rotation_event *event)
 {
 	struct service *service = arg;
+	struct watch *watch;
 
-	if (service->event != NULL)
-		service->event(service->event_arg, event);
+	if (event->execution != NULL) {
+		watch = watch_of(service, &event->execution->id);
+		if (watch != NULL)
+			watch->event(watch->arg, event);
+		return;
+	}
+	LIST_FOREACH (watch, &service->watches, entry)
+		watch->event(watch->arg, event);
 }
 
 /* The second one finds nothing more to stop. */
@@ -225,6 +265,7 @@ enum service_end engine_open(struct request *request, enum needs needs)
 
 	if (service->policy == NULL)
 		end = open_policy(request);
+	request->policy = service->policy;
 	if (end == SERVICE_OK && needs >= NEEDS_VAULT && service->vault == NULL)
 		end = open_vault(request);
 	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->wires == NULL)

@@ -8,6 +8,7 @@
 #define SERVICE_ENGINE_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include <jansson.h>
 
@@ -18,6 +19,27 @@
 #include "service.h"
 #include "vault.h"
 #include "wire.h"
+
+/* Whoever made a request: hears of its progress, and once of its end. */
+struct listener {
+	void (*progress)(void *arg, const json_t *event); /* borrowed for the call; may be NULL */
+	/* `result` (NULL unless OK, SOME, or there is more to say of what is wrong) is handed over.
+	 */
+	void (*done)(void *arg, enum service_end, json_t *result, const struct error *);
+	void *arg;
+};
+
+/*
+ * Who hears what rotation tells: all of one execution, and what is of none. While `starting`, also
+ * of the execution that no other watches: its id is known when rotation_run returns.
+ */
+struct watch {
+	LIST_ENTRY(watch) entry;
+	struct id execution;
+	bool starting;
+	void (*event)(void *arg, const struct rotation_event *);
+	void *arg;
+};
 
 struct service {
 	char *dir;
@@ -30,18 +52,39 @@ struct service {
 	struct vault *vault;
 	struct wires *wires;
 	struct rotation *rotation;
+	bool recovered;
 	bool interrupted;
-	/* Of the request in work; may be NULL. */
-	void (*event)(void *arg, const struct rotation_event *);
-	void *event_arg;
+	LIST_HEAD(, watch) watches;
+	TAILQ_HEAD(, request) requests; /* that have not ended */
 };
 
 struct request {
+	TAILQ_ENTRY(request) entry;
 	struct service *service;
-	const json_t *params;
-	json_t *result; /* what the handler leaves */
+	const json_t *params;	     /* for as long as the request lasts */
+	const struct policy *policy; /* once it is open: the one that the request began with */
+	json_t *result;		     /* what the handler leaves */
 	struct error *error;
+	struct error own_error;
+	struct listener listener; /* nothing where nobody listens any more */
 };
+
+/* A handler's answer where the request goes on: request_end is called for it, later, from the loop.
+ */
+#define SERVICE_LATER ((enum service_end)100)
+
+/*
+ * Begins a request; `params` becomes ours. The listener may hear of its end before this returns:
+ * then it is NULL, as the request is gone.
+ */
+struct request *request_begin(
+    struct service *, const char *method, json_t *params, const struct listener *);
+void request_end(struct request *, enum service_end);
+/* Nobody listens any more; what it began goes on. */
+void request_forget(struct request *);
+
+void watch_add(struct service *, struct watch *);
+void watch_remove(struct watch *);
 
 /* How far the engine must be open. */
 enum needs { NEEDS_POLICY, NEEDS_VAULT, NEEDS_WIRES };
@@ -57,7 +100,9 @@ struct vault_txn *request_read(struct request *);
 enum service_end request_fail(struct request *, enum service_end, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Tells of progress, where someone listens. `event` becomes ours. */
+/* Tells of progress, where someone listens: to whoever made the request, or to all. `event` becomes
+ * ours. */
+void request_tell(struct request *, json_t *event);
 void service_tell(struct service *, json_t *event);
 
 enum service_end check_run(struct request *);

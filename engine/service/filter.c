@@ -100,7 +100,7 @@ enum service_end filter_read(
 	    .account = param_text(request, "account"),
 	    .reason = param_text(request, "reason"),
 	    .problems = param_flag(request, "problems"),
-	    .policy = request->service->policy,
+	    .policy = request->policy,
 	};
 	if (!status_is_known(request, filter->status) || !since_read(request, &filter->since_ms))
 		return SERVICE_USAGE;

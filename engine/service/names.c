@@ -89,7 +89,7 @@ void unknown_account(const struct asset *asset, const char *account, char *out, 
 
 const struct task *need_task(struct request *request, const char *name)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->policy;
 	const struct task *task = policy_task_find(policy, name);
 	char text[WORDS_SIZE];
 
@@ -115,7 +115,7 @@ const struct task *need_active_task(struct request *request, const char *name)
 
 const struct asset *need_asset(struct request *request, const char *name)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->policy;
 	const struct asset *asset = policy_asset_find(policy, name);
 	char text[WORDS_SIZE];
 
@@ -189,8 +189,8 @@ static bool all_used(struct request *request, const json_t *patterns, const bool
 	for (size_t i = 0; i < json_array_size(patterns); i++) {
 		if (used[i])
 			continue;
-		unknown_asset(request->service->policy,
-		    json_string_value(json_array_get(patterns, i)), text, sizeof(text));
+		unknown_asset(request->policy, json_string_value(json_array_get(patterns, i)), text,
+		    sizeof(text));
 		request_fail(request, SERVICE_USAGE, "%s", text);
 		return false;
 	}
@@ -199,7 +199,7 @@ static bool all_used(struct request *request, const json_t *patterns, const bool
 
 bool assets_meant(struct request *request, struct asset_list *list)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->policy;
 	const json_t *patterns = json_object_get(request->params, "assets");
 	size_t pattern_count = json_array_size(patterns);
 	bool *used;

@@ -11,6 +11,7 @@
 
 struct ping {
 	struct request *request;
+	struct watch watch;
 	struct asset_list assets;
 	json_t **answers; /* one an asset, in order */
 	size_t next;	  /* the next asset to look at */
@@ -57,15 +58,19 @@ static void ping_done(void *arg, const struct look_result *look)
 {
 	struct ping_one *one = arg;
 	struct ping *ping = one->ping;
-	struct service *service = ping->request->service;
-	json_t *answer = answer_shape(look);
+	json_t *answer;
 
+	if (ping->broken) {
+		free(one);
+		return;
+	}
+	answer = answer_shape(look);
 	ping->answers[one->index] = answer; /* transferred */
 	ping->failed += look->reason != NULL || look->wire.fault != FAULT_NONE;
 	ping->open--;
 	free(one);
-	service_tell(service, json_pack("{s:s, s:O}", "event", "pinged", "answer", answer));
-	timer_start(loop_clock(service->loop), &ping->turn, 0);
+	request_tell(ping->request, json_pack("{s:s, s:O}", "event", "pinged", "answer", answer));
+	timer_start(loop_clock(ping->request->service->loop), &ping->turn, 0);
 }
 
 static void ping_one(struct ping *ping)
@@ -78,16 +83,52 @@ static void ping_one(struct ping *ping)
 	    ping_done, one);
 }
 
+/* ── The end ─────────────────────────────────────────────────────────────────────────────── */
+
+static void ping_free(struct ping *ping)
+{
+	timer_stop(&ping->turn);
+	watch_remove(&ping->watch);
+	for (size_t i = 0; i < ping->assets.count; i++)
+		json_decref(ping->answers[i]);
+	free(ping->answers);
+	asset_list_clear(&ping->assets);
+	free(ping);
+}
+
+static void ping_end(struct ping *ping)
+{
+	struct request *request = ping->request;
+	bool all = ping->failed == 0 && ping->next == ping->assets.count;
+
+	request->result = json_array();
+	for (size_t i = 0; i < ping->next; i++)
+		json_array_append(request->result, ping->answers[i]);
+	ping_free(ping);
+	request_end(request, all ? SERVICE_OK : SERVICE_SOME);
+}
+
+/* The engine ends: what is open may still be answered, and finds the ping here. */
+static void ping_give_up(struct ping *ping)
+{
+	watch_remove(&ping->watch);
+	request_end(ping->request, SERVICE_NO_ENGINE);
+}
+
 static void ping_turn(void *arg)
 {
 	struct ping *ping = arg;
 	struct service *service = ping->request->service;
-	uint32_t in_flight = policy_settings(service->policy)->in_flight;
+	uint32_t in_flight = policy_settings(ping->request->policy)->in_flight;
 
+	if (ping->broken) {
+		ping_give_up(ping);
+		return;
+	}
 	while (!service->interrupted && ping->open < in_flight && ping->next < ping->assets.count)
 		ping_one(ping);
 	if (ping->open == 0)
-		loop_stop(service->loop);
+		ping_end(ping);
 }
 
 static void ping_event(void *arg, const struct rotation_event *event)
@@ -98,41 +139,31 @@ static void ping_event(void *arg, const struct rotation_event *event)
 		return;
 	ping->broken = true;
 	error_set(ping->request->error, ERR_IO, "%s", event->error->text);
-	loop_stop(ping->request->service->loop);
-}
-
-static enum service_end ping_all(struct ping *ping)
-{
-	struct service *service = ping->request->service;
-
-	ping->answers = xcalloc(ping->assets.count + 1, sizeof(json_t *));
-	service->event = ping_event;
-	service->event_arg = ping;
-	timer_start(loop_clock(service->loop), &ping->turn, 0);
-	loop_run(service->loop);
-	service->event = NULL;
-	timer_stop(&ping->turn);
-	if (ping->broken)
-		return SERVICE_NO_ENGINE;
-	ping->request->result = json_array();
-	for (size_t i = 0; i < ping->next; i++)
-		json_array_append(ping->request->result, ping->answers[i]);
-	return ping->failed > 0 || ping->next < ping->assets.count ? SERVICE_SOME : SERVICE_OK;
+	timer_start(loop_clock(ping->request->service->loop), &ping->turn, 0);
 }
 
 enum service_end asset_ping(struct request *request)
 {
-	struct ping ping = {.request = request, .turn = {.fn = ping_turn, .arg = &ping}};
+	struct asset_list assets;
 	enum service_end end;
+	struct ping *ping;
 
-	if (!assets_meant(request, &ping.assets))
+	if (!assets_meant(request, &assets))
 		return SERVICE_USAGE;
 	end = engine_open(request, NEEDS_WIRES);
-	if (end == SERVICE_OK)
-		end = ping_all(&ping);
-	for (size_t i = 0; ping.answers != NULL && i < ping.assets.count; i++)
-		json_decref(ping.answers[i]);
-	free(ping.answers);
-	asset_list_clear(&ping.assets);
-	return end;
+	if (end != SERVICE_OK) {
+		asset_list_clear(&assets);
+		return end;
+	}
+	ping = xcalloc(1, sizeof(*ping));
+	*ping = (struct ping){
+	    .request = request,
+	    .assets = assets,
+	    .answers = xcalloc(assets.count + 1, sizeof(json_t *)),
+	    .watch = {.event = ping_event, .arg = ping},
+	    .turn = {.fn = ping_turn, .arg = ping},
+	};
+	watch_add(request->service, &ping->watch);
+	timer_start(loop_clock(request->service->loop), &ping->turn, 0);
+	return SERVICE_LATER;
 }

@@ -36,7 +36,7 @@ static enum err rename_apply(struct vault_txn *txn, void *arg, struct error *err
 /* The inventory is renamed first: it says which name is right. */
 static bool names_are_good(struct request *request, const struct request_rename *rename)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->policy;
 	const struct asset *old = policy_asset_find(policy, rename->from);
 	char text[512];
 

@@ -64,7 +64,7 @@ static bool task_selects(struct restore *restore, const struct task *task)
 	struct error error;
 	bool found = false;
 
-	if (policy_select(restore->request->service->policy, task, &selection, &error) != ERR_OK)
+	if (policy_select(restore->request->policy, task, &selection, &error) != ERR_OK)
 		return false;
 	for (size_t i = 0; i < selection.count && !found; i++) {
 		found = strcmp(selection.items[i].asset->name, restore->asset) == 0 &&
@@ -79,7 +79,7 @@ static bool task_selects(struct restore *restore, const struct task *task)
 /* The first that rotates this account: it says how the secret is seen to work. */
 static bool restore_find_task(struct restore *restore)
 {
-	const struct policy *policy = restore->request->service->policy;
+	const struct policy *policy = restore->request->policy;
 
 	for (size_t i = 0; i < policy_task_count(policy) && restore->task == NULL; i++) {
 		const struct task *task = policy_task(policy, i);

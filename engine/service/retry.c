@@ -40,8 +40,8 @@ static bool retry_task(struct retry *retry, const struct record *record)
 	if (retry->task != NULL)
 		return true;
 	retry->task = need_active_task(request, record->task);
-	if (retry->task == NULL || policy_select(request->service->policy, retry->task,
-				       &retry->selection, request->error) != ERR_OK)
+	if (retry->task == NULL || policy_select(request->policy, retry->task, &retry->selection,
+				       request->error) != ERR_OK)
 		return false;
 	retry->wanted = xcalloc(retry->selection.count + 1, sizeof(*retry->wanted));
 	return true;
@@ -157,8 +157,7 @@ static void tell_unselected(struct retry *retry)
 	    "%zu account%s left out: task \"%s\" does not select %s any more", retry->unselected,
 	    retry->unselected == 1 ? " is" : "s are", retry->task->name,
 	    retry->unselected == 1 ? "it" : "them");
-	service_tell(
-	    retry->request->service, json_pack("{s:s, s:s}", "event", "warning", "text", text));
+	request_tell(retry->request, json_pack("{s:s, s:s}", "event", "warning", "text", text));
 }
 
 static bool retry_filtered(struct retry *retry)

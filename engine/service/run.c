@@ -1,11 +1,12 @@
 /* Running a task: from its selection to an execution that has ended, and its counts. */
 #include "service/run.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "service/names.h"
 #include "service/shape.h"
 
@@ -14,7 +15,8 @@
 
 struct running {
 	struct request *request;
-	struct id execution;
+	struct watch watch;
+	char *task;	     /* its name */
 	uint64_t started_ms; /* monotonic */
 	uint32_t in_flight;
 	json_t *foreseen; /* a rehearsal's records; NULL for the real thing */
@@ -39,7 +41,7 @@ static void tell_record(
     struct running *running, const char *word, const struct rotation_event *event)
 {
 	log_record(event->record);
-	service_tell(running->request->service,
+	request_tell(running->request,
 	    json_pack("{s:s, s:o}", "event", word, "record", shape_record(event->record, NULL)));
 }
 
@@ -58,9 +60,16 @@ static void tell_waiting(struct running *running, uint64_t until_ms)
 	uint64_t now_ms = clock_mono_ms(loop_clock(service->loop));
 	json_int_t wait_ms = until_ms > now_ms ? (json_int_t)(until_ms - now_ms) : 0;
 
-	service_tell(service, json_pack("{s:s, s:I}", "event", "waiting", "wait_ms", wait_ms));
+	request_tell(
+	    running->request, json_pack("{s:s, s:I}", "event", "waiting", "wait_ms", wait_ms));
 }
 
+static void tell_word(struct running *running, const char *word)
+{
+	request_tell(running->request, json_pack("{s:s}", "event", word));
+}
+
+/* Ends with the next tick: others are still to hear of it. */
 static void running_broken(struct running *running, const struct error *error)
 {
 	struct service *service = running->request->service;
@@ -70,40 +79,24 @@ static void running_broken(struct running *running, const struct error *error)
 	    "the vault failed, so the engine ended: %s\nwhat may be in doubt is kept; the next run "
 	    "settles it",
 	    error->text);
-	loop_stop(service->loop);
+	timer_start(loop_clock(service->loop), &running->tick, 0);
 }
 
 static void running_event(void *arg, const struct rotation_event *event)
 {
 	struct running *running = arg;
-	struct service *service = running->request->service;
 
 	running->in_flight = event->in_flight;
 	switch (event->kind) {
 	case ROTATION_STARTED: break;
 	case ROTATION_RECORD_ENDED: running_ended_record(running, event); break;
 	case ROTATION_SETTLED: tell_record(running, "settled", event); break;
-	case ROTATION_PAUSED: service_tell(service, json_pack("{s:s}", "event", "paused")); break;
-	case ROTATION_RESUMED: service_tell(service, json_pack("{s:s}", "event", "resumed")); break;
+	case ROTATION_PAUSED: tell_word(running, "paused"); break;
+	case ROTATION_RESUMED: tell_word(running, "resumed"); break;
 	case ROTATION_WAITING: tell_waiting(running, event->until_ms); break;
 	case ROTATION_ENDED: running->ended = true; break;
 	case ROTATION_BROKEN: running_broken(running, event->error); break;
 	}
-}
-
-static void running_tick(void *arg)
-{
-	struct running *running = arg;
-	struct service *service = running->request->service;
-	json_int_t in_flight = running->in_flight;
-
-	if (running->ended && rotation_idle(service->rotation)) {
-		loop_stop(service->loop);
-		return;
-	}
-	service_tell(service, json_pack("{s:s, s:I}", "event", "tick", "in_flight", in_flight));
-	timer_start(
-	    loop_clock(service->loop), &running->tick, running->ended ? LAST_TICK_MS : TICK_MS);
 }
 
 /* ── The end ─────────────────────────────────────────────────────────────────────────────── */
@@ -144,12 +137,12 @@ static enum service_end running_result(struct running *running)
 
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
-	if (execution_get(txn, &running->execution, &execution) != ERR_OK) {
+	if (execution_get(txn, &running->watch.execution, &execution) != ERR_OK) {
 		vault_read_end(txn);
 		return request_fail(request, SERVICE_NO_ENGINE,
 		    "the execution is not in the vault any more: look at the vault's disk");
 	}
-	record_each(txn, &running->execution, &first, note_trouble, &fine);
+	record_each(txn, &running->watch.execution, &first, note_trouble, &fine);
 	shape = shape_execution(&execution, txn);
 	vault_read_end(txn);
 	for (int status = 0; status < STATUS_COUNT; status++)
@@ -162,7 +155,7 @@ static enum service_end running_result(struct running *running)
 }
 
 /* Nothing of a rehearsal is kept: its records are in the result. */
-static enum service_end running_foresight(struct running *running, const struct task *task)
+static enum service_end running_foresight(struct running *running)
 {
 	struct request *request = running->request;
 	json_int_t counts[STATUS_COUNT] = {0};
@@ -176,66 +169,104 @@ static enum service_end running_foresight(struct running *running, const struct 
 		for (int status = 0; status < STATUS_COUNT; status++)
 			counts[status] += strcmp(status_name(status), word) == 0;
 	}
-	request->result = json_pack("{s:b, s:o}", "dry_run", 1, "task", json_text(task->name));
+	request->result = json_pack("{s:b, s:o}", "dry_run", 1, "task", json_text(running->task));
 	result_counts(running, request->result, counts);
 	json_object_set(request->result, "records", running->foreseen);
 	return running->trouble ? SERVICE_SOME : SERVICE_OK;
 }
 
+static void running_free(struct running *running)
+{
+	timer_stop(&running->tick);
+	watch_remove(&running->watch);
+	json_decref(running->foreseen);
+	free(running->task);
+	free(running);
+}
+
+static void running_end(struct running *running)
+{
+	struct request *request = running->request;
+	enum service_end end = SERVICE_NO_ENGINE;
+
+	if (!running->broken)
+		end = running->foreseen != NULL ? running_foresight(running)
+						: running_result(running);
+	running_free(running);
+	request_end(request, end);
+}
+
+static void running_tick(void *arg)
+{
+	struct running *running = arg;
+	struct service *service = running->request->service;
+	json_int_t in_flight = running->in_flight;
+
+	if (running->broken || (running->ended && rotation_idle(service->rotation))) {
+		running_end(running);
+		return;
+	}
+	request_tell(
+	    running->request, json_pack("{s:s, s:I}", "event", "tick", "in_flight", in_flight));
+	timer_start(
+	    loop_clock(service->loop), &running->tick, running->ended ? LAST_TICK_MS : TICK_MS);
+}
+
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
+
+/* Doubts are settled by what changes, not by what only looks. */
+static enum err recover(struct request *request, const struct rotation_order *order)
+{
+	struct service *service = request->service;
+	enum err err;
+
+	if (order->kind != ROTATION_CHANGE || service->recovered)
+		return ERR_OK;
+	err = rotation_recover(service->rotation, request->error);
+	service->recovered = err == ERR_OK;
+	return err;
+}
 
 static enum err running_start(struct running *running, const struct rotation_order *order)
 {
-	struct service *service = running->request->service;
+	struct request *request = running->request;
 	json_int_t total = (json_int_t)order->count;
-	enum err err = ERR_OK;
+	enum err err;
 
-	/* Doubts are settled by what changes, not by what only looks. */
-	if (order->kind == ROTATION_CHANGE)
-		err = rotation_recover(service->rotation, running->request->error);
-	if (err != ERR_OK)
-		return err;
-	service_tell(service, json_pack("{s:s, s:o, s:I}", "event", "started", "task",
+	request_tell(request, json_pack("{s:s, s:o, s:I}", "event", "started", "task",
 				  json_text(order->task->name), "total", total));
-	return rotation_run(service->rotation, order, &running->execution, running->request->error);
-}
-
-static enum service_end running_wait(struct running *running, const struct rotation_order *order)
-{
-	struct service *service = running->request->service;
-	struct clock *clock = loop_clock(service->loop);
-
-	timer_start(clock, &running->tick, TICK_MS);
-	loop_run(service->loop);
-	timer_stop(&running->tick);
-	if (running->broken)
-		return SERVICE_NO_ENGINE;
-	return running->foreseen != NULL ? running_foresight(running, order->task)
-					 : running_result(running);
+	running->watch.starting = true;
+	err = rotation_run(
+	    request->service->rotation, order, &running->watch.execution, request->error);
+	running->watch.starting = false;
+	return err;
 }
 
 enum service_end run_order(struct request *request, const struct rotation_order *order)
 {
-	struct service *service = request->service;
-	struct running running = {
-	    .request = request,
-	    .started_ms = clock_mono_ms(loop_clock(service->loop)),
-	};
 	enum service_end end = engine_open(request, NEEDS_WIRES);
+	struct running *running;
 
 	if (end != SERVICE_OK)
 		return end;
-	running.tick = (struct timer){.fn = running_tick, .arg = &running};
-	if (order->kind == ROTATION_REHEARSE)
-		running.foreseen = json_array();
-	service->event = running_event;
-	service->event_arg = &running;
-	end = SERVICE_NO_ENGINE;
-	if (running_start(&running, order) == ERR_OK)
-		end = running_wait(&running, order);
-	service->event = NULL;
-	json_decref(running.foreseen);
-	return end;
+	if (recover(request, order) != ERR_OK)
+		return SERVICE_NO_ENGINE;
+	running = xcalloc(1, sizeof(*running));
+	*running = (struct running){
+	    .request = request,
+	    .watch = {.event = running_event, .arg = running},
+	    .task = xstrdup(order->task->name),
+	    .started_ms = clock_mono_ms(loop_clock(request->service->loop)),
+	    .foreseen = order->kind == ROTATION_REHEARSE ? json_array() : NULL,
+	    .tick = {.fn = running_tick, .arg = running},
+	};
+	watch_add(request->service, &running->watch);
+	if (running_start(running, order) != ERR_OK) {
+		running_free(running);
+		return SERVICE_NO_ENGINE;
+	}
+	timer_start(loop_clock(request->service->loop), &running->tick, TICK_MS);
+	return SERVICE_LATER;
 }
 
 enum service_end run_task(struct request *request)
@@ -247,7 +278,7 @@ enum service_end run_task(struct request *request)
 
 	if (task == NULL)
 		return SERVICE_USAGE;
-	if (policy_select(request->service->policy, task, &selection, request->error) != ERR_OK)
+	if (policy_select(request->policy, task, &selection, request->error) != ERR_OK)
 		return SERVICE_USAGE;
 	end = run_order(request,
 	    &(struct rotation_order){

@@ -4,7 +4,8 @@
 
 #include "service/engine.h"
 
-/* Opens the engine, carries out the order and waits for the end. The result is the summary. */
+/* Opens the engine and carries out the order, of which nothing need last longer than the call. The
+ * result is the summary. */
 enum service_end run_order(struct request *, const struct rotation_order *) MUST_CHECK;
 
 #endif

@@ -46,7 +46,7 @@ static bool list_named(void *arg, const struct named_secret *named)
 {
 	struct request *request = arg;
 
-	json_array_append_new(request->result, shape_named(request->service->policy, named));
+	json_array_append_new(request->result, shape_named(request->policy, named));
 	return true;
 }
 
@@ -64,7 +64,7 @@ static bool is_listed(const json_t *list, const char *name)
 /* What the policy asks for and the vault does not have stands at the end. */
 static void list_missing(struct request *request)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->policy;
 
 	for (size_t i = 0; i < policy_task_count(policy); i++) {
 		const char *asked = task_asks(policy_task(policy, i));
@@ -144,9 +144,9 @@ enum service_end secret_set(struct request *request)
 	end = change_write(request, change_set, &change);
 	secret_free(change.secret);
 	if (end == SERVICE_OK)
-		request->result = json_pack("{s:o, s:b, s:o}", "name", json_text(change.name),
-		    "replaced", change.replaced, "used_by",
-		    shape_uses(request->service->policy, change.name));
+		request->result =
+		    json_pack("{s:o, s:b, s:o}", "name", json_text(change.name), "replaced",
+			change.replaced, "used_by", shape_uses(request->policy, change.name));
 	return end;
 }
 
@@ -169,7 +169,7 @@ enum service_end secret_delete(struct request *request)
 
 	if (change.name == NULL)
 		return SERVICE_USAGE;
-	uses = shape_uses(request->service->policy, change.name);
+	uses = shape_uses(request->policy, change.name);
 	if (json_array_size(uses) > 0)
 		end = still_used(request, change.name, uses);
 	else

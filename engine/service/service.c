@@ -54,6 +54,8 @@ struct service *service_new(const struct service_config *config)
 		free(service);
 		return NULL;
 	}
+	LIST_INIT(&service->watches);
+	TAILQ_INIT(&service->requests);
 	service->dir = xstrdup(config->dir);
 	service->purpose = xstrdup(config->purpose);
 	service->progress = config->progress;
@@ -80,21 +82,102 @@ static const struct method *method_find(const char *name)
 	return NULL;
 }
 
-enum service_end service_call(struct service *service, const char *name, const json_t *params,
-    json_t **result, struct error *error)
+/* ── Requests ────────────────────────────────────────────────────────────────────────────── */
+
+static void request_free(struct request *request)
 {
-	struct request request = {.service = service, .params = params, .error = error};
+	TAILQ_REMOVE(&request->service->requests, request, entry);
+	json_decref(request->result);
+	json_decref((json_t *)(uintptr_t)request->params);
+	free(request);
+}
+
+void request_end(struct request *request, enum service_end end)
+{
+	struct listener listener = request->listener;
+	struct error error = request->own_error;
+	json_t *result = json_incref(request->result);
+
+	request_free(request);
+	if (listener.done != NULL)
+		listener.done(listener.arg, end, result, &error);
+	else
+		json_decref(result);
+}
+
+void request_forget(struct request *request)
+{
+	request->listener = (struct listener){.arg = NULL};
+}
+
+static enum service_end request_handle(struct request *request, const char *name)
+{
 	const struct method *method = method_find(name);
 	enum service_end end;
 
-	*result = NULL;
 	if (method == NULL)
-		return request_fail(&request, SERVICE_USAGE, "there is no method \"%s\"", name);
-	end = engine_open(&request, method->needs);
-	if (end == SERVICE_OK)
-		end = method->handler(&request);
-	*result = request.result; /* transferred */
-	return end;
+		return request_fail(request, SERVICE_USAGE, "there is no method \"%s\"", name);
+	end = engine_open(request, method->needs);
+	return end == SERVICE_OK ? method->handler(request) : end;
+}
+
+struct request *request_begin(
+    struct service *service, const char *method, json_t *params, const struct listener *listener)
+{
+	struct request *request = xcalloc(1, sizeof(*request));
+	enum service_end end;
+
+	request->service = service;
+	request->params = params; /* transferred */
+	request->listener = *listener;
+	request->error = &request->own_error;
+	TAILQ_INSERT_TAIL(&service->requests, request, entry);
+	end = request_handle(request, method);
+	if (end == SERVICE_LATER)
+		return request;
+	request_end(request, end);
+	return NULL;
+}
+
+/* ── Calling, and waiting for the end ────────────────────────────────────────────────────── */
+
+struct call {
+	struct service *service;
+	enum service_end end;
+	json_t **result;
+	struct error *error;
+	bool ended;
+};
+
+static void call_progress(void *arg, const json_t *event)
+{
+	const struct call *call = arg;
+
+	if (call->service->progress != NULL)
+		call->service->progress(call->service->arg, event);
+}
+
+static void call_done(void *arg, enum service_end end, json_t *result, const struct error *error)
+{
+	struct call *call = arg;
+
+	call->end = end;
+	*call->result = result; /* transferred */
+	*call->error = *error;
+	call->ended = true;
+	loop_stop(call->service->loop);
+}
+
+enum service_end service_call(struct service *service, const char *name, const json_t *params,
+    json_t **result, struct error *error)
+{
+	struct call call = {.service = service, .result = result, .error = error};
+	struct listener listener = {.progress = call_progress, .done = call_done, .arg = &call};
+
+	(void)request_begin(service, name, json_incref((json_t *)(uintptr_t)params), &listener);
+	while (!call.ended)
+		loop_run(service->loop);
+	return call.end;
 }
 
 /* While wires are open the loop hears it, as it hears the terminal; else there is nothing to end.

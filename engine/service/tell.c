@@ -223,7 +223,7 @@ static void telling_add(struct telling *telling, const struct asset *asset, cons
 /* A name means one asset that must declare the account; a glob or node, those that do. */
 static void row_accounts(struct telling *telling, const json_t *row)
 {
-	const struct policy *policy = telling->request->service->policy;
+	const struct policy *policy = telling->request->policy;
 	const char *pattern = row_text(row, "asset"), *account = row_text(row, "account");
 	const struct asset *last = NULL;
 	bool declared = false;

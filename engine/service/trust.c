@@ -2,65 +2,77 @@
 #include "service/engine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "service/names.h"
 #include "service/shape.h"
 
 struct offer {
 	struct request *request;
+	const struct asset *asset;
 	struct wire_result wire;
+	enum service_end (*then)(struct offer *);
 };
 
 static void offer_done(void *arg, const struct look_result *look)
 {
 	struct offer *offer = arg;
+	struct request *request = offer->request;
+	enum service_end end;
 
 	offer->wire = look->wire;
-	loop_stop(offer->request->service->loop);
+	end = offer->then(offer);
+	free(offer);
+	request_end(request, end);
 }
 
-static enum service_end offer_look(struct offer *offer, const struct asset *asset)
+/* Asks the asset that the request names which key it offers, then goes on with `then`. */
+static enum service_end offer_look(
+    struct request *request, const struct asset *asset, enum service_end (*then)(struct offer *))
 {
-	struct service *service = offer->request->service;
-	enum service_end end = engine_open(offer->request, NEEDS_WIRES);
+	enum service_end end = engine_open(request, NEEDS_WIRES);
+	struct offer *offer;
 
 	if (end != SERVICE_OK)
 		return end;
-	rotation_look(service->rotation, asset, LOOK_KEY, offer_done, offer);
-	loop_run(service->loop);
-	return offer->wire.fault == FAULT_NONE ? SERVICE_OK : SERVICE_SOME;
+	offer = xcalloc(1, sizeof(*offer));
+	*offer = (struct offer){.request = request, .asset = asset, .then = then};
+	rotation_look(request->service->rotation, asset, LOOK_KEY, offer_done, offer);
+	return SERVICE_LATER;
 }
 
-static json_t *offer_shape(
-    const struct offer *offer, const struct asset *asset, const char *word, json_t *pinned)
+static bool offer_seen(const struct offer *offer)
 {
-	bool seen = offer->wire.fault == FAULT_NONE;
+	return offer->wire.fault == FAULT_NONE;
+}
 
-	return json_pack("{s:s, s:o, s:o, s:o}", "asset", asset->name, "pinned", pinned, word,
-	    seen ? shape_wire_key(&offer->wire.host_key) : json_null(), "error",
+static json_t *offer_shape(const struct offer *offer, const char *word, json_t *pinned)
+{
+	return json_pack("{s:s, s:o, s:o, s:o}", "asset", offer->asset->name, "pinned", pinned,
+	    word, offer_seen(offer) ? shape_wire_key(&offer->wire.host_key) : json_null(), "error",
 	    shape_fault(&offer->wire));
+}
+
+static enum service_end offer_show(struct offer *offer)
+{
+	struct request *request = offer->request;
+	struct vault_txn *txn = request_read(request);
+
+	if (txn == NULL)
+		return SERVICE_NO_ENGINE;
+	request->result = offer_shape(offer, "offered", shape_host_keys(txn, offer->asset->name));
+	vault_read_end(txn);
+	return offer_seen(offer) ? SERVICE_OK : SERVICE_SOME;
 }
 
 enum service_end asset_look(struct request *request)
 {
-	struct offer offer = {.request = request};
 	const char *name = param_need(request, "asset");
 	const struct asset *asset = name == NULL ? NULL : need_asset(request, name);
-	struct vault_txn *txn;
-	enum service_end end;
 
-	if (asset == NULL)
-		return SERVICE_USAGE;
-	end = offer_look(&offer, asset);
-	if (end != SERVICE_OK && end != SERVICE_SOME)
-		return end;
-	txn = request_read(request);
-	if (txn == NULL)
-		return SERVICE_NO_ENGINE;
-	request->result = offer_shape(&offer, asset, "offered", shape_host_keys(txn, asset->name));
-	vault_read_end(txn);
-	return end;
+	return asset == NULL ? SERVICE_USAGE : offer_look(request, asset, offer_show);
 }
 
 struct pinning {
@@ -95,27 +107,32 @@ static enum service_end pin(
 		   : SERVICE_NO_ENGINE;
 }
 
+static enum service_end offer_pin(struct offer *offer)
+{
+	struct request *request = offer->request;
+	const char *agreed = param_text(request, "fingerprint");
+	enum service_end end = offer_seen(offer) ? SERVICE_OK : SERVICE_SOME;
+	char offered[WIRE_FINGERPRINT_SIZE];
+
+	if (end == SERVICE_OK &&
+	    strcmp(agreed, wire_key_fingerprint(&offer->wire.host_key, offered)) != 0)
+		return request_fail(request, SERVICE_USAGE,
+		    "asset \"%s\" offers %s now, not %.64s; nothing was pinned", offer->asset->name,
+		    offered, agreed);
+	if (end == SERVICE_OK)
+		end = pin(request, offer->asset, &offer->wire.host_key);
+	if (end == SERVICE_OK || end == SERVICE_SOME)
+		request->result = offer_shape(offer, "trusted", json_null());
+	return end;
+}
+
 /* The asset is asked again: what it offers now must be what was agreed to. */
 enum service_end asset_trust(struct request *request)
 {
-	struct offer offer = {.request = request};
 	const char *name = param_need(request, "asset");
 	const struct asset *asset = name == NULL ? NULL : need_asset(request, name);
-	const char *agreed = asset == NULL ? NULL : param_need(request, "fingerprint");
-	char offered[WIRE_FINGERPRINT_SIZE];
-	enum service_end end;
 
-	if (agreed == NULL)
+	if (asset == NULL || param_need(request, "fingerprint") == NULL)
 		return SERVICE_USAGE;
-	end = offer_look(&offer, asset);
-	if (end == SERVICE_OK &&
-	    strcmp(agreed, wire_key_fingerprint(&offer.wire.host_key, offered)) != 0)
-		return request_fail(request, SERVICE_USAGE,
-		    "asset \"%s\" offers %s now, not %.64s; nothing was pinned", name, offered,
-		    agreed);
-	if (end == SERVICE_OK)
-		end = pin(request, asset, &offer.wire.host_key);
-	if (end == SERVICE_OK || end == SERVICE_SOME)
-		request->result = offer_shape(&offer, asset, "trusted", json_null());
-	return end;
+	return offer_look(request, asset, offer_pin);
 }
