@@ -3,7 +3,7 @@
 
 The names are the CRASH_POINTs of the sources, the program is the build with --enable-crash-points.
 """
-# time limit: 200
+# time limit: 400
 
 import os
 import re

@@ -2,7 +2,7 @@
 """Rotates SSH keys on real assets. Plain ssh is asked which of them open, at each step, after each
 kill, and when what removes the old ones fails.
 """
-# time limit: 200
+# time limit: 300
 
 import os
 import shutil

@@ -3,7 +3,7 @@
 # Rotates real accounts once more with the build that ASan and UBSan watch, and under valgrind: core
 # and wires. The wires' sandbox is off there, for these tools make system calls of their own.
 #
-# time limit: 300
+# time limit: 600
 
 set -eu
 
