@@ -1,11 +1,13 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/accounts_csv.h"
 #include "cli/ask.h"
 #include "cli/format.h"
@@ -296,31 +298,20 @@ static int import_run(struct cli *cli)
 
 /* ── add ─────────────────────────────────────────────────────────────────────────────────── */
 
-static int add_password(struct cli *cli, struct buf *password)
+static int add_run(struct cli *cli)
 {
-	json_t *params, *result, *text = ask_text(password);
+	char *whose = xasprintf("account \"%s\" on asset \"%s\"", cli->args[1], cli->args[0]);
+	json_t *params, *result, *text = ask_secret("password", whose);
 	int status;
 
+	free(whose);
 	if (text == NULL)
-		return cli_usage("the password is no UTF-8 text; nothing was changed");
+		return SERVICE_USAGE;
 	params = account_params(cli);
 	json_object_set_new(params, "password", text);
 	status = cli_call(cli, "account.add", params, &result);
 	status = print_told(cli, status, result);
 	json_decref(result);
-	return status;
-}
-
-static int add_run(struct cli *cli)
-{
-	struct buf password;
-	int status;
-
-	buf_init(&password, ASK_BYTES_MAX);
-	status = ask_secret("password", &password);
-	if (status == SERVICE_OK)
-		status = add_password(cli, &password);
-	buf_clear(&password);
 	return status;
 }
 

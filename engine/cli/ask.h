@@ -4,15 +4,10 @@
 
 #include <jansson.h>
 
-#include "base/buf.h"
-
-#define ASK_BYTES_MAX 16384
-
-/* Reads it into `secret` (made with ASK_BYTES_MAX). `what` names it: "password". Says what is
- * wrong; returns the exit status. */
-int ask_secret(const char *what, struct buf *secret);
-
-/* Its text, or NULL where it is none: not UTF-8, or with a NUL. */
-json_t *ask_text(struct buf *secret);
+/*
+ * What was given, or NULL once what is wrong with it was said. `what` names it ("password"), and
+ * `whose` the thing that it is for.
+ */
+json_t *ask_secret(const char *what, const char *whose);
 
 #endif

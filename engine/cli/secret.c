@@ -1,11 +1,11 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/format.h"
 #include "cli/list.h"
@@ -36,13 +36,15 @@ const struct command secret_commands[] = {
 
 /* ── set ─────────────────────────────────────────────────────────────────────────────────── */
 
-static int set_secret(struct cli *cli, struct buf *secret)
+static int set_run(struct cli *cli)
 {
-	json_t *params, *result, *text = ask_text(secret);
+	char *whose = xasprintf("secret \"%s\"", cli->args[0]);
+	json_t *params, *result, *text = ask_secret("secret", whose);
 	int status;
 
+	free(whose);
 	if (text == NULL)
-		return cli_usage("the secret is no UTF-8 text; nothing was changed");
+		return SERVICE_USAGE;
 	params = json_pack("{s:o, s:o}", "name", json_text(cli->args[0]), "secret", text);
 	status = cli_call(cli, "secret.set", params, &result);
 	if (status == SERVICE_OK && cli->json)
@@ -51,19 +53,6 @@ static int set_secret(struct cli *cli, struct buf *secret)
 		printf("secret \"%s\" is %s\n", text_of(result, "name"),
 		    json_is_true(json_object_get(result, "replaced")) ? "replaced" : "kept");
 	json_decref(result);
-	return status;
-}
-
-static int set_run(struct cli *cli)
-{
-	struct buf secret;
-	int status;
-
-	buf_init(&secret, ASK_BYTES_MAX);
-	status = ask_secret("secret", &secret);
-	if (status == SERVICE_OK)
-		status = set_secret(cli, &secret);
-	buf_clear(&secret);
 	return status;
 }
 

@@ -128,6 +128,17 @@ static bool read_hidden(const char *prompt, struct buf *line)
 	return end == LINE_WHOLE;
 }
 
+bool terminal_goes_on(void)
+{
+	ssize_t n;
+	char c;
+
+	do
+		n = read(STDIN_FILENO, &c, 1);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
 bool terminal_read_secret(const char *prompt, struct buf *line)
 {
 	if (!terminal_is(STDIN_FILENO))

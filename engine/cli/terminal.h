@@ -28,4 +28,7 @@ bool terminal_ask(const char *question);
  */
 bool terminal_read_secret(const char *prompt, struct buf *line);
 
+/* Whether something stands on stdin behind the line that was read; waits for its end. */
+bool terminal_goes_on(void);
+
 #endif

@@ -136,7 +136,14 @@ enum service_end secret_set(struct request *request)
 		return SERVICE_USAGE;
 	if (strlen(text) > SECRET_SIZE_MAX)
 		return request_fail(request, SERVICE_USAGE,
-		    "secret \"%s\": it is longer than %d bytes", change.name, SECRET_SIZE_MAX);
+		    "secret \"%s\": it is longer than %d bytes: give a shorter one; nothing was "
+		    "changed",
+		    change.name, SECRET_SIZE_MAX);
+	if (strpbrk(text, "\r\n") != NULL)
+		return request_fail(request, SERVICE_USAGE,
+		    "secret \"%s\": it has a line's end in it, which no asset takes: give one "
+		    "without; nothing was changed",
+		    change.name);
 	change.secret = secret_from(text, strlen(text));
 	if (change.secret == NULL)
 		return request_fail(
@@ -152,13 +159,14 @@ enum service_end secret_set(struct request *request)
 
 static enum service_end still_used(struct request *request, const char *name, const json_t *uses)
 {
-	const json_t *first = json_array_get(uses, 0);
-	const char *kind = json_string_value(json_object_get(first, "kind"));
-	const char *user = json_string_value(json_object_get(first, "name"));
+	const char *user = json_string_value(json_object_get(json_array_get(uses, 0), "name"));
+	const struct task *task = policy_task_find(request->service->policy, user);
 
 	return request_fail(request, SERVICE_USAGE,
-	    "secret \"%s\" is used by %s \"%s\"%s: change the policy first; nothing was deleted",
-	    name, kind, user, json_array_size(uses) > 1 ? " and others" : "");
+	    "secret \"%s\" is used by task \"%s\" (%s:%zu)%s: take it out there first; nothing "
+	    "was deleted",
+	    name, task->name, task->file, task->line,
+	    json_array_size(uses) > 1 ? " and others" : "");
 }
 
 enum service_end secret_delete(struct request *request)

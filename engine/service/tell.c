@@ -59,7 +59,19 @@ static json_int_t row_line(const json_t *row)
 
 /* ── Checking ────────────────────────────────────────────────────────────────────────────── */
 
-/* "accounts.csv:3: column account: …" */
+/* "accounts.csv:3: column account: …"; of what was told alone, its account. */
+static char *fault_text(
+    const struct telling *telling, const json_t *row, const char *column, const char *what)
+{
+	if (row_line(row) != 0)
+		return xasprintf("%s:%lld: column %s: %s", telling->source,
+		    (long long)row_line(row), column, what);
+	if (strcmp(column, "password") != 0)
+		return xstrdup(what);
+	return xasprintf("account \"%s\" on asset \"%s\": the password %s; nothing was changed",
+	    row_text(row, "account"), row_text(row, "asset"), what);
+}
+
 static void __attribute__((format(printf, 4, 5)))
 row_fault(struct telling *telling, const json_t *row, const char *column, const char *fmt, ...)
 {
@@ -73,9 +85,7 @@ row_fault(struct telling *telling, const json_t *row, const char *column, const 
 	va_start(args, fmt);
 	vsnprintf(what, sizeof(what), fmt, args);
 	va_end(args);
-	text = line == 0 ? xstrdup(what)
-			 : xasprintf("%s:%lld: column %s: %s", telling->source, (long long)line,
-			       column, what);
+	text = fault_text(telling, row, column, what);
 	json_array_append_new(
 	    telling->faults, json_pack("{s:o, s:I, s:s, s:o}", "file", json_text(telling->source),
 				 "line", line, "column", column, "text", json_text(text)));
@@ -87,9 +97,11 @@ static bool password_is_good(struct telling *telling, const json_t *row, const c
 	size_t len = strlen(password);
 
 	if (len > SECRET_SIZE_MAX)
-		row_fault(telling, row, "password", "is longer than %d bytes", SECRET_SIZE_MAX);
+		row_fault(telling, row, "password", "is longer than %d bytes: give a shorter one",
+		    SECRET_SIZE_MAX);
 	else if (strpbrk(password, "\r\n") != NULL)
-		row_fault(telling, row, "password", "has a line's end in it, which no asset takes");
+		row_fault(telling, row, "password",
+		    "has a line's end in it, which no asset takes: give one without");
 	else
 		return true;
 	return false;
@@ -115,7 +127,7 @@ static const struct secret *unsealed(struct telling *telling, const struct secre
 static bool key_is_unsealed(
     struct telling *telling, json_t *row, const struct secret *key, const char *phrase)
 {
-	struct error error = {.text = "the memory for secrets is full"};
+	struct error error = {.text = "the memory for secrets is full: import fewer rows at once"};
 	struct secret *passphrase = secret_from(phrase, strlen(phrase));
 	const struct secret *plain =
 	    passphrase == NULL ? NULL : unsealed(telling, key, passphrase, &error);
@@ -135,7 +147,7 @@ static bool key_is_of_use(struct telling *telling, json_t *row)
 {
 	const char *text = row_text(row, "key");
 	struct secret *key = secret_from(text, strlen(text));
-	struct error error = {.text = "the memory for secrets is full"};
+	struct error error = {.text = "the memory for secrets is full: import fewer rows at once"};
 	char line[SSH_KEY_LINE_SIZE];
 	const char *fault = NULL;
 
@@ -170,7 +182,8 @@ static bool key_is_good(
 		return fault == NULL && key_is_of_use(telling, row);
 	key = secret_from(text, strlen(text));
 	if (key == NULL)
-		row_fault(telling, row, "key_file", "the memory for secrets is full");
+		row_fault(telling, row, "key_file",
+		    "the memory for secrets is full: import fewer rows at once");
 	good = key != NULL && key_is_unsealed(telling, row, key, passphrase);
 	secret_free(key);
 	return good && key_is_of_use(telling, row);
@@ -202,8 +215,8 @@ static bool account_is_free(struct telling *telling, const json_t *row, const ch
 	if (account_get_in_doubt(telling->txn, asset, name, &account) == ERR_NOT_FOUND)
 		return true;
 	row_fault(telling, row, "account",
-	    "account \"%s\" on asset \"%s\" is in doubt, and what is told now could be wrong: run "
-	    "its task once more, which settles it",
+	    "account \"%s\" on asset \"%s\" is in doubt, and what is told now could be wrong: "
+	    "lockstep run TASK settles it first",
 	    name, asset);
 	return false;
 }
@@ -247,7 +260,9 @@ static void row_accounts(struct telling *telling, const json_t *row)
 		unknown_account(last, account, text, sizeof(text));
 		row_fault(telling, row, "account", "%s", text);
 	} else if (!declared) {
-		row_fault(telling, row, "account", "no asset of \"%.128s\" declares \"%.128s\"",
+		row_fault(telling, row, "account",
+		    "no asset of \"%.128s\" declares \"%.128s\"; lockstep account list tells which "
+		    "there are",
 		    pattern, account);
 	}
 }
@@ -306,8 +321,10 @@ static enum service_end telling_check(struct telling *telling, const json_t *row
 		return request_fail(request, SERVICE_USAGE, "%s", first);
 	request->result =
 	    json_pack("{s:b, s:O, s:[]}", "ok", 0, "errors", telling->faults, "warnings");
-	return request_fail(request, SERVICE_USAGE, "%s has %zu error%s; nothing was imported",
-	    telling->source, telling->fault_count, telling->fault_count == 1 ? "" : "s");
+	return request_fail(request, SERVICE_USAGE,
+	    "%s has %zu error%s: mend %s, then import it again; nothing was imported",
+	    telling->source, telling->fault_count, telling->fault_count == 1 ? "" : "s",
+	    telling->fault_count == 1 ? "it" : "them");
 }
 
 /* ── Writing ─────────────────────────────────────────────────────────────────────────────── */
@@ -320,7 +337,8 @@ static enum err tell_secret(struct vault_txn *txn, const struct told *told, enum
 	enum err err;
 
 	if (secret == NULL || (phrase != NULL && passphrase == NULL))
-		err = error_set(error, ERR_LIMIT, "the memory for secrets is full");
+		err = error_set(
+		    error, ERR_LIMIT, "the memory for secrets is full: import fewer rows at once");
 	else
 		err = account_tell(
 		    txn, told->asset->name, told->account, kind, secret, passphrase, NULL, error);
@@ -387,7 +405,8 @@ enum service_end account_import(struct request *request)
 		return SERVICE_USAGE;
 	if (json_array_size(rows) == 0)
 		return request_fail(request, SERVICE_USAGE,
-		    "%s has no rows: a header and a line an account are needed", telling.source);
+		    "%s has no rows: give a header and a line an account; nothing was imported",
+		    telling.source);
 	return telling_run(&telling, rows);
 }
 

@@ -26,12 +26,12 @@ bool named_secret_name_is_good(const char *name)
 	return true;
 }
 
-static enum err bad_name(struct error *error)
+static enum err bad_name(const char *name, struct error *error)
 {
 	return error_set(error, ERR_INVALID,
-	    "a secret's name has 1 to %d letters, digits and " SIGNS
-	    ", and begins with a letter or digit",
-	    SECRET_NAME_SIZE - 1);
+	    "\"%.*s\" cannot be a secret's name: give 1 to %d letters, digits and " SIGNS
+	    ", the first a letter or a digit",
+	    SECRET_NAME_SIZE, name, SECRET_NAME_SIZE - 1);
 }
 
 static enum err not_there(const char *name, struct error *error)
@@ -96,9 +96,10 @@ enum err named_secret_put(
 	enum err err;
 
 	if (!named_secret_name_is_good(name))
-		return bad_name(error);
+		return bad_name(name, error);
 	if (secret_len(secret) == 0)
-		return error_set(error, ERR_INVALID, "secret \"%s\": it is empty", name);
+		return error_set(
+		    error, ERR_INVALID, "secret \"%s\": it is empty: give one that is not", name);
 	err = named_secret_facts(txn, name, &named);
 	if (err == ERR_NOT_FOUND) {
 		named = (struct named_secret){.made_ms = clock_wall_ms(txn->vault->clock)};
@@ -146,7 +147,7 @@ enum err named_secret_get(
 
 	*secret = NULL;
 	if (!named_secret_name_is_good(name))
-		return bad_name(error);
+		return bad_name(name, error);
 	key = key_of_word(name);
 	err = store_get(txn, TABLE_NAMED, &key, &row);
 	if (err == ERR_NOT_FOUND)

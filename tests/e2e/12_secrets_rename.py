@@ -76,16 +76,24 @@ def test_set_on_a_terminal():
     assert status == 0 and 'secret "db/main" is kept' in seen, seen
     assert SECRET not in seen, "what is typed is not shown"
     status, seen = typed("secret", "set", "db/main", lines=[SECRET, SECRET + "x"])
-    assert status == 2 and "the two that were typed differ; nothing was changed" in seen, seen
+    assert status == 2 and "differ: type it again; nothing was changed" in seen, seen
     assert [s["name"] for s in ops.json("secret", "list")] == ["db/main", "smtp"]
 
 
 def test_what_is_refused():
     for name in ("", "a b", "-x", "x" * 128, "ä"):
         done = ops.run("secret", "set", "--", name, stdin="x\n", expect=2)
-        assert "a secret's name has 1 to 127 letters" in done.stderr, done
+        assert "cannot be a secret's name: give 1 to 127 letters" in done.stderr, done
     for text in ("", "\n"):
         done = ops.run("secret", "set", "x", stdin=text, expect=2)
+        assert "no secret was given" in done.stderr, done
+    for command in (("secret", "set", "x"), ("account", "add", "web1", "app")):
+        done = ops.run(*command, stdin="one\ntwo\n", expect=2)
+        assert "standard input has more than one line" in done.stderr, done
+        done = ops.run(*command, stdin="one\r\n", expect=2)
+        assert "the line ends in a carriage return" in done.stderr, done
+        done = ops.run(*command, stdin="o\rne\n", expect=2)
+        assert "has a line's end in it" in done.stderr, done
         assert "nothing was changed" in done.stderr, done
     done = ops.run("secret", "set", "x", stdin="x" * 20000 + "\n", expect=2)
     assert "at most 16384 bytes" in done.stderr, done

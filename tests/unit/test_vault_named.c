@@ -135,7 +135,7 @@ static void test_names(void **state)
 		const char *bad[] = {"", "-x", "a b", "a\nb", "s\xc3\xbc\xc3\x9f", longest};
 
 		assert_int_equal(put(place, vault, bad[i], "x"), ERR_INVALID);
-		assert_non_null(strstr(place->error.text, "begins with a letter or digit"));
+		assert_non_null(strstr(place->error.text, "the first a letter or a digit"));
 		assert_int_equal(get(place, vault, bad[i], &secret), ERR_INVALID);
 	}
 	assert_int_equal(put(place, vault, "empty", ""), ERR_INVALID);
