@@ -215,13 +215,9 @@ static void print_renamed(const json_t *result)
 {
 	json_int_t secrets = number_of(result, "secrets"), keys = number_of(result, "host_keys");
 
-	if (json_is_true(json_object_get(result, "already")))
-		printf("nothing is left to move: what is kept is \"%s\"'s already\n",
-		    text_of(result, "to"));
-	else
-		printf("moved from \"%s\" to \"%s\": %lld secret%s, %lld host key%s\n",
-		    text_of(result, "asset"), text_of(result, "to"), (long long)secrets,
-		    secrets == 1 ? "" : "s", (long long)keys, keys == 1 ? "" : "s");
+	printf("moved from \"%s\" to \"%s\": %lld secret%s, %lld host key%s\n",
+	    text_of(result, "asset"), text_of(result, "to"), (long long)secrets,
+	    secrets == 1 ? "" : "s", (long long)keys, keys == 1 ? "" : "s");
 }
 
 static int rename_run(struct cli *cli)

@@ -2,6 +2,7 @@
 #include "service/engine.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "service/shape.h"
@@ -10,6 +11,15 @@ struct lacking {
 	size_t unmanaged;
 	size_t admins;
 	const char *admin_of; /* the first such asset */
+	size_t bare;	      /* assets of which no secret is kept */
+	const char *bare_one; /* the last such asset */
+};
+
+/* Assets of which secrets are kept, and which the policy has no more. */
+struct gone {
+	const struct policy *policy;
+	size_t count;
+	char name[ASSET_NAME_SIZE]; /* the last such asset */
 };
 
 /* ── Tasks ───────────────────────────────────────────────────────────────────────────────── */
@@ -73,8 +83,20 @@ static bool admin_opens(struct vault_txn *txn, const struct asset *asset)
 	       (asset->become != BECOME_SU || has_secret(txn, asset->name, "root"));
 }
 
+static bool note_any(void *arg, const struct account *account)
+{
+	(void)account;
+	*(bool *)arg = true;
+	return false;
+}
+
 static void lacking_asset(struct lacking *lacking, struct vault_txn *txn, const struct asset *asset)
 {
+	bool any = false;
+
+	account_each(txn, asset->name, note_any, &any);
+	lacking->bare += !any;
+	lacking->bare_one = any ? lacking->bare_one : asset->name;
 	for (size_t i = 0; i < asset->account_count; i++)
 		lacking->unmanaged += !has_secret(txn, asset->name, asset->accounts[i]);
 	if (asset->admin == NULL || admin_opens(txn, asset))
@@ -113,6 +135,39 @@ static void warn_lacking(const struct lacking *lacking, json_t *warnings)
 	}
 }
 
+/* Rows come in order of their assets. */
+static bool note_gone(void *arg, const struct account *account)
+{
+	struct gone *gone = arg;
+
+	if (policy_asset_find(gone->policy, account->asset) != NULL ||
+	    strcmp(account->asset, gone->name) == 0)
+		return true;
+	memcpy(gone->name, account->asset, sizeof(gone->name));
+	gone->count++;
+	return true;
+}
+
+/* An asset that the inventory has under another name now looks like one lost and one gained. */
+static void warn_renamed(const struct lacking *lacking, const struct policy *policy,
+    struct vault_txn *txn, json_t *warnings)
+{
+	struct gone gone = {.policy = policy};
+	char text[512 + 2 * ASSET_NAME_SIZE];
+
+	if (lacking->bare > 0)
+		account_each(txn, NULL, note_gone, &gone);
+	if (gone.count == 0)
+		return;
+	snprintf(text, sizeof(text),
+	    "%zu asset%s secrets in the vault and %s in the policy no more (%s%s); where one has "
+	    "another name now: lockstep asset rename %s %s",
+	    gone.count, gone.count == 1 ? " has" : "s have", gone.count == 1 ? "is" : "are",
+	    gone.name, gone.count == 1 ? "" : " …", gone.name,
+	    lacking->bare == 1 ? lacking->bare_one : "NEW");
+	warn(warnings, text);
+}
+
 static void warn_specified(const struct policy *policy, struct vault_txn *txn, json_t *warnings)
 {
 	for (size_t i = 0; i < policy_task_count(policy); i++) {
@@ -148,6 +203,7 @@ static json_t *check_vault(struct request *request, json_t *warnings)
 	for (size_t i = 0; i < policy_asset_count(policy); i++)
 		lacking_asset(&lacking, txn, policy_asset(policy, i));
 	warn_specified(policy, txn, warnings);
+	warn_renamed(&lacking, policy, txn, warnings);
 	vault_read_end(txn);
 	warn_lacking(&lacking, warnings);
 	return json_integer((json_int_t)lacking.unmanaged);

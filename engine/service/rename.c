@@ -10,26 +10,12 @@
 struct request_rename {
 	const char *from, *to;
 	struct renamed renamed;
-	bool already; /* nothing was left to move, and the new name has what there is */
 };
-
-static bool note_any(void *arg, const struct account *account)
-{
-	(void)account;
-	*(bool *)arg = true;
-	return false;
-}
 
 static enum err rename_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct request_rename *rename = arg;
-	bool left = false, there = false;
 
-	account_each(txn, rename->from, note_any, &left);
-	account_each(txn, rename->to, note_any, &there);
-	rename->already = !left && there;
-	if (rename->already)
-		return ERR_OK;
 	return asset_rename(txn, rename->from, rename->to, &rename->renamed, error);
 }
 
@@ -41,13 +27,16 @@ static bool names_are_good(struct request *request, const struct request_rename 
 	char text[512];
 
 	if (strcmp(rename->from, rename->to) == 0) {
-		request_fail(request, SERVICE_USAGE, "\"%.128s\" is its name already", rename->to);
+		request_fail(request, SERVICE_USAGE,
+		    "asset \"%.128s\": the old name and the new one are the same: give lockstep "
+		    "asset rename OLD NEW; nothing was moved",
+		    rename->to);
 		return false;
 	}
 	if (policy_asset_find(policy, rename->to) == NULL) {
 		unknown_asset(policy, rename->to, text, sizeof(text));
 		request_fail(request, SERVICE_USAGE,
-		    "%s: rename it in the inventory first; nothing was moved", text);
+		    "%s; rename it in the inventory first; nothing was moved", text);
 		return false;
 	}
 	if (old != NULL && !param_flag(request, "yes")) {
@@ -91,8 +80,7 @@ enum service_end asset_rename_request(struct request *request)
 		return end;
 	accounts = rename.renamed.accounts;
 	host_keys = rename.renamed.host_keys;
-	request->result = json_pack("{s:o, s:o, s:I, s:I, s:b}", "asset", json_text(rename.from),
-	    "to", json_text(rename.to), "secrets", accounts, "host_keys", host_keys, "already",
-	    rename.already);
+	request->result = json_pack("{s:o, s:o, s:I, s:I}", "asset", json_text(rename.from), "to",
+	    json_text(rename.to), "secrets", accounts, "host_keys", host_keys);
 	return SERVICE_OK;
 }

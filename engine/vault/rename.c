@@ -72,14 +72,16 @@ static bool pins_agree(const struct renaming *renaming)
 
 static enum err renaming_check(struct renaming *renaming, struct error *error)
 {
-	struct account there = {.last = 0}, doubt = {.pending = 0};
+	struct account left = {.last = 0}, there = {.last = 0}, doubt = {.pending = 0};
 
+	account_each(renaming->txn, renaming->from, note_account, &left);
 	account_each(renaming->txn, renaming->to, note_account, &there);
-	if (there.name[0] != '\0')
+	if (left.name[0] != '\0' && there.name[0] != '\0')
 		return error_set(error, ERR_EXISTS,
 		    "asset \"%s\" has kept secrets of its own (of account \"%s\"), which would be "
-		    "lost among those of \"%s\"; nothing was moved",
-		    renaming->to, there.name, renaming->from);
+		    "lost among those of \"%s\"; nothing was moved: give it a third name in the "
+		    "inventory, and rename \"%s\" to that",
+		    renaming->to, there.name, renaming->from, renaming->from);
 	account_each(renaming->txn, renaming->from, note_doubt, &doubt);
 	if (doubt.pending != 0)
 		return error_set(error, ERR_BUSY,
@@ -88,9 +90,9 @@ static enum err renaming_check(struct renaming *renaming, struct error *error)
 		    doubt.name, renaming->from);
 	if (!pins_agree(renaming))
 		return error_set(error, ERR_REFUSED,
-		    "asset \"%s\" was seen with another host key than is pinned for \"%s\"; if it "
-		    "is "
-		    "the same machine: lockstep asset trust %s, then rename; nothing was moved",
+		    "asset \"%s\" was seen with another host key than is pinned for \"%s\"; "
+		    "nothing "
+		    "was moved; if it is the same machine: lockstep asset trust %s, then rename",
 		    renaming->to, renaming->from, renaming->to);
 	return ERR_OK;
 }
@@ -157,8 +159,9 @@ enum err asset_rename(struct vault_txn *txn, const char *from, const char *to,
 
 	*renamed = (struct renamed){.accounts = 0};
 	if (!name_fits(from) || !name_fits(to) || strcmp(from, to) == 0)
-		return error_set(error, ERR_INVALID, "two names of 1 to %d bytes are needed",
-		    ASSET_NAME_SIZE - 1);
+		return error_set(error, ERR_INVALID,
+		    "\"%.*s\" cannot be renamed to \"%.*s\": give two names of 1 to %d bytes",
+		    ASSET_NAME_SIZE, from, ASSET_NAME_SIZE, to, ASSET_NAME_SIZE - 1);
 	renaming.from_count = host_key_list(txn, from, renaming.from_pins);
 	renaming.to_count = host_key_list(txn, to, renaming.to_pins);
 	err = renaming_check(&renaming, error);
@@ -172,6 +175,9 @@ enum err asset_rename(struct vault_txn *txn, const char *from, const char *to,
 	if (err != ERR_OK)
 		return error_set(error, err, "what is kept of asset \"%s\" cannot be moved", from);
 	if (renamed->accounts == 0 && renaming.from_count == 0 && renamed->attempts == 0)
-		return error_set(error, ERR_NOT_FOUND, "nothing is kept of asset \"%s\"", from);
+		return error_set(error, ERR_NOT_FOUND,
+		    "nothing is kept of asset \"%s\", so nothing was moved: lockstep account list "
+		    "--orphaned tells of what there is",
+		    from);
 	return ERR_OK;
 }

@@ -134,7 +134,7 @@ static void test_all_of_it_follows(void **state)
 	assert_int_equal(booked(vault, "web01.example.com", "app", &lockout, 2000), 1);
 	assert_int_equal(booked(vault, "web01.example.com", "y", &by_source, 2000), 1);
 	assert_int_equal(booked(vault, "web1", "app", &lockout, 2000), 0);
-	assert_int_equal(rename_asset(place, vault, "web1", "web01.example.com"), ERR_EXISTS);
+	assert_int_equal(rename_asset(place, vault, "web1", "web01.example.com"), ERR_NOT_FOUND);
 	vault_close(vault);
 }
 
