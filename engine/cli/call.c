@@ -58,13 +58,16 @@ json_t *cli_args(const struct cli *cli)
 
 int cli_usage(const char *fmt, ...)
 {
+	char raw[ERROR_TEXT_SIZE];
+	struct error error;
 	va_list args;
 
-	fputs("lockstep: ", stderr);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(raw, sizeof(raw), fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
+	/* Escapes what came in through the arguments. */
+	error_set(&error, ERR_INVALID, "%s", raw);
+	fprintf(stderr, "lockstep: %s\n", error.text);
 	return SERVICE_USAGE;
 }
 

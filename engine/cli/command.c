@@ -72,7 +72,8 @@ static bool is_noun(const struct command *table, const char *word)
 static int say_verbs(const struct command *table, const char *noun, const char *verb)
 {
 	if (verb != NULL)
-		fprintf(stderr, "lockstep: \"%s\" has no \"%s\"; it has:\n", noun, verb);
+		fprintf(
+		    stderr, "lockstep: there is no command \"%s %s\"; there are:\n", noun, verb);
 	else
 		fprintf(stderr, "lockstep: %s what?\n", noun);
 	for (const struct command *c = table; c->words != NULL; c++)

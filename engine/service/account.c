@@ -72,7 +72,8 @@ static bool listing_read(struct listing *listing)
 		return true;
 	if (!text_duration_ms(older, strlen(older), &age_ms) || age_ms == 0) {
 		request_fail(request, SERVICE_USAGE,
-		    "older: \"%.64s\" is no span of time: give a whole number and s, m, h, d or w, "
+		    "--older: \"%.64s\" is no span of time: give a whole number and s, m, h, d or "
+		    "w, "
 		    "such as 90d",
 		    older);
 		return false;

@@ -64,8 +64,8 @@ static enum service_end policy_refused(
 	request->result = json_pack("{s:b, s:o, s:o}", "ok", 0, "errors", shape_problems(errors),
 	    "warnings", shape_problems(warnings));
 	return request_fail(request, SERVICE_USAGE,
-	    "the policy in %s has %zu error%s; nothing was changed", request->service->dir, count,
-	    count == 1 ? "" : "s");
+	    "the policy in %s has %zu error%s: mend %s, then lockstep check; nothing was changed",
+	    request->service->dir, count, count == 1 ? "" : "s", count == 1 ? "it" : "them");
 }
 
 static enum service_end open_policy(struct request *request)

@@ -29,7 +29,8 @@ static bool status_is_known(struct request *request, const char *status)
 	if (status == NULL)
 		return true;
 	request_fail(request, SERVICE_USAGE,
-	    "there is no status \"%.32s\": it is success, failed, unverified, skipped, planned or "
+	    "--status: there is no status \"%.32s\": give success, failed, unverified, skipped, "
+	    "planned or "
 	    "staged",
 	    status);
 	return false;
@@ -81,7 +82,7 @@ static bool since_read(struct request *request, uint64_t *since_ms)
 		return true;
 	}
 	request_fail(request, SERVICE_USAGE,
-	    "since: \"%.64s\" is no time: give how long ago (\"2d\", \"90m\") or a date "
+	    "--since: \"%.64s\" is no time: give how long ago (\"2d\", \"90m\") or a date "
 	    "(\"2026-11-24\", \"2026-11-24 09:41\")",
 	    text);
 	return false;

@@ -44,7 +44,8 @@ bool param_count(struct request *request, const char *key, uint64_t otherwise, u
 	*out = strtoull(text, &end, 10);
 	if (text[0] >= '1' && text[0] <= '9' && *end == '\0' && errno == 0)
 		return true;
-	request_fail(request, SERVICE_USAGE, "%s: \"%.32s\" is no whole number above 0", key, text);
+	request_fail(request, SERVICE_USAGE,
+	    "--%s: \"%.32s\" is no whole number above 0: give one such as 10", key, text);
 	return false;
 }
 
@@ -81,10 +82,16 @@ void unknown_asset(const struct policy *policy, const char *name, char *out, siz
 void unknown_account(const struct asset *asset, const char *account, char *out, size_t size)
 {
 	const char *nearest = text_nearest(account, asset->accounts, asset->account_count);
+	size_t used;
 
-	snprintf(out, size, "asset \"%s\" declares no account \"%.*s\"%s%s%s (%s:%zu)", asset->name,
-	    SHOWN, account, nearest != NULL ? "; did you mean \"" : "",
-	    nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "", asset->file, asset->line);
+	snprintf(out, size, "asset \"%s\" (%s:%zu) declares no account \"%.*s\"; ", asset->name,
+	    asset->file, asset->line, SHOWN, account);
+	used = strlen(out);
+	if (nearest != NULL)
+		snprintf(out + used, size - used, "did you mean \"%s\"?", nearest);
+	else
+		snprintf(out + used, size - used, "lockstep account list %s tells which it does",
+		    asset->name);
 }
 
 const struct task *need_task(struct request *request, const char *name)

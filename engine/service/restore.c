@@ -91,9 +91,9 @@ static bool restore_find_task(struct restore *restore)
 	}
 	if (restore->task == NULL)
 		request_fail(restore->request, SERVICE_USAGE,
-		    "no active task rotates account \"%s\" on asset \"%s\": one says how its "
-		    "secret "
-		    "is seen to work",
+		    "no active task rotates account \"%s\" on asset \"%s\", and one must say how "
+		    "the "
+		    "secret is seen to work: make one that selects it, or take active = false out",
 		    restore->account, restore->asset);
 	return restore->task != NULL;
 }
@@ -126,8 +126,10 @@ enum service_end account_restore(struct request *request)
 	if (restore.asset == NULL || !param_count(request, "version", 0, &version))
 		return SERVICE_USAGE;
 	if (restore.account == NULL || version == 0 || version > UINT32_MAX)
-		return request_fail(
-		    request, SERVICE_USAGE, "which version of which account? --version N says it");
+		return request_fail(request, SERVICE_USAGE,
+		    "which version is to be set again? --version N says it, and lockstep account "
+		    "show %s %s tells which are kept",
+		    restore.asset, restore.account != NULL ? restore.account : "ACCOUNT");
 	restore.version = (uint32_t)version;
 	end = engine_open(request, NEEDS_VAULT);
 	return end == SERVICE_OK ? restore_run(&restore) : end;
@@ -155,7 +157,10 @@ enum service_end record_restore(struct request *request)
 		return SERVICE_USAGE;
 	if (record.old_version == 0)
 		return request_fail(request, SERVICE_USAGE,
-		    "record %s knows no secret from before: there is nothing to restore", id);
+
+		    "record %s knows no secret from before: there is nothing to restore; lockstep "
+		    "account history %s %s tells what was",
+		    id, record.asset, record.account);
 	restore.asset = record.asset;
 	restore.account = record.account;
 	restore.version = record.old_version;

@@ -78,7 +78,8 @@ static bool retry_add(struct retry *retry, const struct record *record)
 	retry->unselected++;
 	if (!retry->picked)
 		request_fail(retry->request, SERVICE_USAGE,
-		    "task \"%s\" (%s:%zu) does not select account \"%s\" on asset \"%s\" any more",
+		    "task \"%s\" (%s:%zu) does not select account \"%s\" on asset \"%s\" any more: "
+		    "mend it there, or run a task that does",
 		    record->task, retry->task->file, retry->task->line, record->account,
 		    record->asset);
 	return retry->picked;
@@ -210,7 +211,7 @@ enum service_end record_retry(struct request *request)
 
 	if (by_id && by_filter)
 		return request_fail(
-		    request, SERVICE_USAGE, "which records? Give their ids or a filter, not both");
+		    request, SERVICE_USAGE, "which records? Give either their ids or a filter");
 	if (!by_id && !by_filter)
 		return request_fail(request, SERVICE_USAGE,
 		    "which records? Give their ids, or a filter such as --execution ID --status "

@@ -59,7 +59,11 @@ static json_t *reveal_version(struct reveal *reveal, const struct version *versi
 	secret_free(passphrase);
 	if (shape == NULL)
 		request_fail(reveal->request, SERVICE_NO_ENGINE,
-		    "version %u cannot be shown: it is not UTF-8", version->number);
+
+		    "version %u of account \"%s\" on asset \"%s\" cannot be shown: it is not "
+		    "UTF-8; "
+		    "a task sets a new one: lockstep run TASK",
+		    version->number, reveal->account.name, reveal->account.asset);
 	return shape;
 }
 
@@ -103,8 +107,8 @@ static bool reveal_kind(struct request *request, struct account_rows *rows)
 	if (word == NULL)
 		return true;
 	if (strcmp(word, "password") != 0 && strcmp(word, "key") != 0) {
-		request_fail(
-		    request, SERVICE_USAGE, "kind: \"%.32s\" is neither password nor key", word);
+		request_fail(request, SERVICE_USAGE,
+		    "--kind: \"%.32s\" is none: give password or key", word);
 		return false;
 	}
 	for (size_t i = 0; i < rows->count; i++)
@@ -147,9 +151,11 @@ static enum service_end reveal_number(struct reveal *reveal, const struct accoun
 		last = rows->items[i].last > last ? rows->items[i].last : last;
 	}
 	return request_fail(reveal->request, SERVICE_USAGE,
-	    "account \"%s\" on asset \"%s\" has no version %llu%s: the newest is %u",
+	    "account \"%s\" on asset \"%s\" has no version %llu%s (the newest is %u): "
+	    "lockstep account show %s %s tells which are kept",
 	    reveal->account.name, reveal->account.asset, (unsigned long long)number,
-	    param_text(reveal->request, "kind") != NULL ? " of this kind" : "", last);
+	    param_text(reveal->request, "kind") != NULL ? " of this kind" : "", last,
+	    reveal->account.asset, reveal->account.name);
 }
 
 /* The version asked for; else current, else the one in doubt. */
@@ -171,8 +177,8 @@ static enum service_end reveal_choose(
 		    account->name, account->asset, account->asset, account->name);
 	if (number == 0)
 		return request_fail(request, SERVICE_USAGE,
-		    "no secret is known to open account \"%s\" on asset \"%s\"; the newest one "
-		    "kept is --version %u",
+		    "no secret is known to open account \"%s\" on asset \"%s\": --version %u shows "
+		    "the newest that is kept",
 		    account->name, account->asset, account->last);
 	return reveal_number(reveal, rows, number, version);
 }

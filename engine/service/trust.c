@@ -117,8 +117,10 @@ static enum service_end offer_pin(struct offer *offer)
 	if (end == SERVICE_OK &&
 	    strcmp(agreed, wire_key_fingerprint(&offer->wire.host_key, offered)) != 0)
 		return request_fail(request, SERVICE_USAGE,
-		    "asset \"%s\" offers %s now, not %.64s; nothing was pinned", offer->asset->name,
-		    offered, agreed);
+		    "asset \"%s\" offers %s now, not %.64s: see that it is right, then lockstep "
+		    "asset "
+		    "trust %s; nothing was pinned",
+		    offer->asset->name, offered, agreed, offer->asset->name);
 	if (end == SERVICE_OK)
 		end = pin(request, offer->asset, &offer->wire.host_key);
 	if (end == SERVICE_OK || end == SERVICE_SOME)

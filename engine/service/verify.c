@@ -47,7 +47,10 @@ enum service_end account_verify(struct request *request)
 	asset_list_clear(&assets);
 	if (accounts.count == 0 && pattern != NULL)
 		return request_fail(request, SERVICE_USAGE,
-		    "no asset that is meant declares an account \"%.64s\"", pattern);
+
+		    "no asset that is meant declares an account \"%.64s\": lockstep account list "
+		    "tells which there are",
+		    pattern);
 	end = run_order(request, &(struct rotation_order){
 				     .kind = ROTATION_VERIFY,
 				     .task = &verify_task,

@@ -33,7 +33,7 @@ static enum err several(struct vault_txn *txn, enum table table, const char *wha
     struct id at, const struct id *high, struct error *error)
 {
 	struct id last = at;
-	size_t common = 0;
+	size_t common = 0, more;
 
 	for (int i = 0; i < LOOK_MAX && next_id(txn, table, STEP_UP, &at, high); i++) {
 		size_t len = common_length(&last, &at);
@@ -41,9 +41,10 @@ static enum err several(struct vault_txn *txn, enum table table, const char *wha
 		common = len > common ? len : common;
 		last = at;
 	}
+	more = common + 1 - strlen(text);
 	return error_set(error, ERR_INVALID,
-	    "several %ss have an id that begins with %s: give at least %zu more characters", what,
-	    text, common + 1 - strlen(text));
+	    "several %ss have an id that begins with %s: give at least %zu more character%s", what,
+	    text, more, more == 1 ? "" : "s");
 }
 
 enum err find_by_id(struct vault_txn *txn, enum table table, const char *what, const char *text,
@@ -53,8 +54,9 @@ enum err find_by_id(struct vault_txn *txn, enum table table, const char *what, c
 
 	if (!id_range(text, &low, &high))
 		return error_set(error, ERR_NOT_FOUND,
-		    "there is no %s %.32s: an id has up to %d letters and digits", what, text,
-		    ID_TEXT_SIZE - 1);
+		    "there is no %s \"%.32s\": an id has up to %d letters and digits; lockstep %s "
+		    "list shows them",
+		    what, text, ID_TEXT_SIZE - 1, what);
 	if (!next_id(txn, table, STEP_AT, &low, &high))
 		return error_set(error, ERR_NOT_FOUND,
 		    "there is no %s whose id begins with %s: lockstep %s list shows them", what,

@@ -384,7 +384,7 @@ static void test_nothing_to_retry(void **state)
 	refused("record.retry", json_pack("{s:s}", "status", "planned"), "nothing to retry");
 	refused("record.retry",
 	    json_pack("{s:s, s:[s]}", "status", "failed", "records", id_text(&records[1], id)),
-	    "not both");
+	    "either their ids or a filter");
 	refused("record.retry", json_object(), "--status failed");
 	refused(
 	    "record.retry", json_pack("{s:[s]}", "records", id_text(&records[0], id)), "succeeded");
