@@ -5,10 +5,14 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/format.h"
+
+#define COMMAND_SIZE 384
 
 /*
- * In `next`, %A is the asset, %U the account, and %R the command that retries the record; of one in
- * doubt, that it will be settled.
+ * In `next`, %A is the asset, %U the account, %T the command that tells its secret, %S how to see
+ * that the asset answers, and %R the command that retries the record; of one in doubt, that it will
+ * be settled.
  */
 static const struct advice {
 	const char *code; /* an error's, or a reason */
@@ -17,23 +21,24 @@ static const struct advice {
 } table[] = {
     /* Reaching the asset. */
     {"resolve", "its name has no address", "correct its address in the inventory, then %R"},
-    {"connect", "the connection was refused", "lockstep asset ping %A; when it answers, %R"},
-    {"timeout", "it did not answer in time", "lockstep asset ping %A; when it answers, %R"},
+    {"connect", "the connection was refused", "%S %R"},
+    {"timeout", "it did not answer in time", "%S %R"},
     {"lost", "the link broke", "%R"},
     {"banner", "what answers is not an SSH server", "correct its address and port, then %R"},
     {"algorithm", "no common algorithm", "let it offer an elliptic curve key exchange, then %R"},
     {"host_key", "its host key changed", "if this is right: lockstep asset trust %A, then %R"},
     {"host_unknown", "its host key is not known", "lockstep asset trust %A, then %R"},
     {"gateway", "its gateway could not be used",
-	"lockstep asset ping the gateway; when it answers, %R"},
+	"see to the gateway (lockstep asset ping tells when it works), then %R"},
     /* Logging in. */
     {"auth", "the privileged account's secret was refused",
-	"tell the right one: lockstep account add %A ADMIN, then %R"},
+	"tell the right one: lockstep account add %A ADMIN (a key: account import), then %R"},
     {"no_method", "it offers no way to log in that fits the secret",
-	"allow one in its sshd_config, or import a key, then %R"},
+	"let its sshd_config ask for a password or a key that the vault has, then %R"},
     {"expired", "the account is expired", "renew it there, then %R"},
     {"key", "the private key cannot be used", "import another: lockstep account import, then %R"},
-    {"no_shell", "it logs in and does not run what it is told", "give the admin a shell, then %R"},
+    {"no_shell", "it logs in and does not run what it is told",
+	"give the account that logs in a shell that runs commands, then %R"},
     /* Elevation. */
     {"become_password", "the password that elevates was refused",
 	"tell the right one: lockstep account add %A ADMIN (root, where become is su), then %R"},
@@ -41,12 +46,14 @@ static const struct advice {
 	"allow it on the asset (sudoers, doas.conf, su's group), then %R"},
     /* Working. */
     {"refused", "the asset refused the new secret",
-	"make the task's rule fit what the asset takes, then %R"},
-    {"output", "the asset answered something unexpected", "see the platform's script, then %R"},
-    {"script", "the platform's script failed", "mend the script, then %R"},
+	"mend what it says on the asset, or in the task (rule, params), then %R"},
+    {"output", "the asset answered something unexpected",
+	"see the platform's script and lockstep-platform(5), then %R"},
+    {"script", "the platform's script failed", "mend the script, or the task's params, then %R"},
     {"limit", "it sent more than is allowed", "see what it prints at a login, then %R"},
     {"wire", "the process that spoke to it ended", "%R"},
-    {"specified", "the secret that the task names cannot be set", "lockstep secret set, then %R"},
+    {"specified", "the secret that the task names cannot be set",
+	"lockstep secret set NAME, then %R"},
     {"restore", "the earlier secret cannot be set",
 	"lockstep account show %A %U tells which are kept"},
     {"rule", "no secret could be made by the task's rule", "change the rule, then %R"},
@@ -57,22 +64,21 @@ static const struct advice {
     {"put_back", "its new secret did not open it, so the old one was put back",
 	"see on the asset why, then %R"},
     {"old_unknown", "the asset refused the new secret, and no old one is known",
-	"tell its secret: lockstep account add %A %U, then %R"},
+	"tell its secret: %T, then %R"},
     {"mismatch", "no secret that is kept opens it: someone else changed it",
-	"tell its secret: lockstep account add %A %U; or rotate it: a task sets a new one"},
+	"tell its secret: %T; or rotate it: a task sets a new one"},
     {"accepted_does_not_open", "the asset said yes, and neither secret opens it",
-	"tell its secret: lockstep account add %A %U"},
+	"tell its secret: %T"},
     {"refused_neither_opens", "the asset said no, and neither secret opens it",
-	"tell its secret: lockstep account add %A %U"},
+	"tell its secret: %T"},
     {"neither_opens", "neither the new nor the old secret opens it",
-	"set it on the asset and tell it: lockstep account add %A %U"},
+	"set it on the asset and tell it: %T"},
     {"not_persisted", "it works now, and the asset did not make it permanent",
 	"see on the asset why it is not saved; %R"},
     {"login_refused", "the login was refused, which alone says nothing about the secret",
 	"see on the asset why (faillock, sshd_config), then lockstep account verify %A %U"},
-    {"unreachable", "it could not be reached",
-	"lockstep asset ping %A; when it answers, lockstep account verify %A %U"},
-    {"no_secret", "no secret of it is known", "lockstep account add %A %U"},
+    {"unreachable", "it could not be reached", "%S lockstep account verify %A %U"},
+    {"no_secret", "no secret of it is known", "%T"},
     {"no_verdict", "nothing can be said about whether it works", "set verify = \"login\"; %R"},
     {"resent", "it was sent again, and has not been seen to work yet", "%R"},
     {"interrupted", "the engine was killed while it was at it", "%R"},
@@ -84,11 +90,11 @@ static const struct advice {
     {"no_admin", "no privileged account with a secret",
 	"give it an admin in the inventory and its secret by lockstep account add, then %R"},
     {"admin_refused", "other assets refused the privileged account's secret",
-	"tell the right one: lockstep account add %A ADMIN, then %R"},
+	"tell the right one: lockstep account add %A ADMIN (a key: account import), then %R"},
     {"no_lifeline", "this is the account that changes the others, and nothing could mend it",
 	"allow it a shell in the asset's sudoers, then %R"},
     {"no_proof", "the proof that the task asks for is not possible there",
-	"let the account log in by password, or set verify = \"hash\", then %R"},
+	"mend that on the asset (a password may have another proof: verify in the task), then %R"},
     {"probe_budget", "one more refused login could lock the account",
 	"wait until the lockout's window has passed, then %R"},
     {"in_doubt", "an earlier change is still in doubt", "the next run settles it first"},
@@ -117,7 +123,7 @@ static const struct advice *advice_of(const json_t *record)
 	return advice;
 }
 
-const char *advice_what(const json_t *record)
+const char *advice_what(char *out, size_t size, const json_t *record)
 {
 	const struct advice *advice = advice_of(record);
 	const char *said = text_of(json_object_get(record, "error"), "message");
@@ -126,7 +132,7 @@ const char *advice_what(const json_t *record)
 		said = text_of(record, "detail");
 	if (said[0] == '\0' && advice != NULL)
 		said = advice->what;
-	return said[0] != '\0' ? said : text_of(record, "reason");
+	return format_times(out, size, said[0] != '\0' ? said : text_of(record, "reason"));
 }
 
 static size_t add(char *out, size_t size, size_t used, const char *text, size_t len)
@@ -153,13 +159,46 @@ static bool is_verify(const json_t *record)
 	return task != NULL && task[0] == '\0';
 }
 
+/* What came of looking at an asset is no record: it has no account. */
+static bool is_look(const json_t *record)
+{
+	return text_of(record, "account")[0] == '\0';
+}
+
+static void look_text(char *out, size_t size, const json_t *look)
+{
+	const char *verb = json_object_get(look, "offered") != NULL ? "trust" : "ping";
+
+	snprintf(out, size, "lockstep asset %s %s", verb, text_of(look, "asset"));
+}
+
+static void see_text(char *out, size_t size, const json_t *record)
+{
+	if (is_look(record))
+		snprintf(out, size, "see that it is up and its address and port are right, then");
+	else
+		snprintf(out, size, "lockstep asset ping %s; when it answers,",
+		    text_of(record, "asset"));
+}
+
+static void tell_text(char *out, size_t size, const json_t *record)
+{
+	if (strcmp(text_of(record, "kind"), "key") == 0)
+		snprintf(out, size, "lockstep account import, with its key_file");
+	else
+		snprintf(out, size, "lockstep account add %s %s", text_of(record, "asset"),
+		    text_of(record, "account"));
+}
+
 /* A record that is not kept has no id: then its task is run. */
 static void retry_text(char *out, size_t size, const json_t *record)
 {
 	bool doubt = strcmp(text_of(record, "status"), "unverified") == 0;
 	const char *id = id_of(record);
 
-	if (is_verify(record))
+	if (is_look(record))
+		look_text(out, size, record);
+	else if (is_verify(record))
 		snprintf(out, size, "lockstep account verify %s %s", text_of(record, "asset"),
 		    text_of(record, "account"));
 	else if (id[0] == '\0')
@@ -170,25 +209,31 @@ static void retry_text(char *out, size_t size, const json_t *record)
 		snprintf(out, size, "lockstep record retry %s", id);
 }
 
+static void command_text(char *out, size_t size, char letter, const json_t *record)
+{
+	switch (letter) {
+	case 'A': snprintf(out, size, "%s", text_of(record, "asset")); break;
+	case 'U': snprintf(out, size, "%s", text_of(record, "account")); break;
+	case 'T': tell_text(out, size, record); break;
+	case 'S': see_text(out, size, record); break;
+	default: retry_text(out, size, record); break;
+	}
+}
+
 static void fill(char *out, size_t size, const char *pattern, const json_t *record)
 {
 	size_t used = 0;
-	char retry[384];
+	char command[COMMAND_SIZE];
 
-	retry_text(retry, sizeof(retry), record);
 	out[0] = '\0';
 	for (; *pattern != '\0'; pattern++) {
-		const char *text = pattern;
-
 		if (*pattern != '%') {
-			used = add(out, size, used, text, 1);
+			used = add(out, size, used, pattern, 1);
 			continue;
 		}
 		pattern++;
-		text = *pattern == 'A'	 ? text_of(record, "asset")
-		       : *pattern == 'U' ? text_of(record, "account")
-					 : retry;
-		used = add(out, size, used, text, strlen(text));
+		command_text(command, sizeof(command), *pattern, record);
+		used = add(out, size, used, command, strlen(command));
 	}
 }
 

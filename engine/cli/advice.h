@@ -7,10 +7,10 @@
 
 #include <jansson.h>
 
-/* What happened: the asset's words, or ours for its code or reason. Never NULL. */
-const char *advice_what(const json_t *record);
+/* What happened: the asset's words, or ours for its code or reason. Never NULL; may be in `out`. */
+const char *advice_what(char *out, size_t size, const json_t *record);
 
-/* What to do next, with this record's names in it. */
+/* What to do next, with the names of this record, or of what came of looking at an asset. */
 char *advice_next(char *out, size_t size, const json_t *record);
 
 /* Whether there is advice for an error's code or a reason. */

@@ -98,8 +98,14 @@ static const char *took_text(char out[LIST_TEXT_SIZE], const json_t *answer)
 
 static const char *what_text(char out[LIST_TEXT_SIZE], const json_t *answer)
 {
-	(void)out;
-	return advice_what(answer);
+	return advice_what(out, LIST_TEXT_SIZE, answer);
+}
+
+static const char *next_text(char out[LIST_TEXT_SIZE], const json_t *answer)
+{
+	if (strcmp(text_of(answer, "status"), "ok") == 0)
+		return "";
+	return advice_next(out, LIST_TEXT_SIZE, answer);
 }
 
 static const struct column ping_columns[] = {
@@ -107,6 +113,7 @@ static const struct column ping_columns[] = {
     {"", "status", NULL, false},
     {"took", NULL, took_text, false},
     {"", NULL, what_text, false},
+    {"", NULL, next_text, false},
     {0},
 };
 
@@ -184,6 +191,21 @@ static int pin(struct cli *cli, const json_t *look)
 	return status;
 }
 
+/* As a trust that found no key, which is what it would be. */
+static int say_not_offered(struct cli *cli, json_t *look)
+{
+	char what[LIST_TEXT_SIZE], next[LIST_TEXT_SIZE];
+
+	fprintf(stderr, "lockstep: asset \"%s\": %s: %s\n", cli->args[0],
+	    advice_what(what, sizeof(what), look), advice_next(next, sizeof(next), look));
+	if (!cli->json)
+		return SERVICE_SOME;
+	json_object_del(look, "offered");
+	json_object_set_new(look, "pinned", json_null());
+	json_object_set_new(look, "trusted", json_null());
+	return cli_print_json(look, SERVICE_SOME);
+}
+
 static int trust_run(struct cli *cli)
 {
 	json_t *params = json_object(), *look;
@@ -191,13 +213,14 @@ static int trust_run(struct cli *cli)
 
 	if (!cli_flag(cli, "yes") && !terminal_is(STDIN_FILENO)) {
 		json_decref(params);
-		return cli_usage("stdin is no terminal, so nothing is asked: give --yes to trust "
-				 "what the asset offers");
+		return cli_usage("asset \"%s\": stdin is no terminal, so nothing is asked: give "
+				 "--yes to trust what it offers",
+		    cli->args[0]);
 	}
 	json_object_set_new(params, "asset", json_text(cli->args[0]));
 	status = cli_call(cli, "asset.look", params, &look);
 	if (status == SERVICE_SOME) {
-		fprintf(stderr, "lockstep: asset \"%s\": %s\n", cli->args[0], advice_what(look));
+		status = say_not_offered(cli, look);
 	} else if (status == SERVICE_OK) {
 		print_look(look);
 		if (agreed(cli, look))

@@ -289,7 +289,8 @@ static int command_run(struct cli *cli, const struct command *command)
 
 	if (cli->json && cli_flag(cli, "csv")) {
 		free(purpose);
-		return cli_usage("--json or --csv, not both");
+		return cli_usage(
+		    "--json and --csv are two forms of the same result: give one of them");
 	}
 	cli->progress = progress_new(cli->quiet, cli->json, cli->verbose);
 	config.progress = progress_event;

@@ -79,5 +79,5 @@ static int completion_run(struct cli *cli)
 		return SERVICE_OK;
 	}
 	return cli_usage(
-	    "there is no completion for \"%.32s\": there is for bash, zsh and fish", cli->args[0]);
+	    "there is no completion for \"%.32s\": give bash, zsh or fish", cli->args[0]);
 }

@@ -12,8 +12,7 @@
 
 static const char *why_text(char out[LIST_TEXT_SIZE], const json_t *record)
 {
-	(void)out;
-	return advice_what(record);
+	return advice_what(out, LIST_TEXT_SIZE, record);
 }
 
 /* Nothing of it is kept, so it is the task that is run when the cause is mended. */

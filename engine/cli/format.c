@@ -1,6 +1,8 @@
 #include "cli/format.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -72,6 +74,41 @@ char *format_time_ms(char out[FORMAT_SIZE], const char *rfc3339)
 	if (used > 0 && dot != NULL)
 		snprintf(out + used, FORMAT_SIZE - used, "%.4s", dot);
 	return out;
+}
+
+/* Bytes of the time in UTC that the text begins with; 0 = it begins with none. */
+static size_t time_length(const char *text)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+	size_t len = 0;
+
+	for (; form[len] != '\0'; len++)
+		if (form[len] == '0' ? !isdigit((unsigned char)text[len]) : text[len] != form[len])
+			return 0;
+	if (text[len] == '.')
+		len += 1 + strspn(text + len + 1, "0123456789");
+	return text[len] == 'Z' ? len + 1 : 0;
+}
+
+const char *format_times(char *out, size_t size, const char *text)
+{
+	const char *rest = text;
+	size_t used = 0, len;
+	bool any = false;
+	char when[FORMAT_SIZE];
+
+	while (*rest != '\0' && used + FORMAT_SIZE < size) {
+		len = time_length(rest);
+		any = any || len > 0;
+		if (len > 0)
+			used += (size_t)snprintf(
+			    out + used, FORMAT_SIZE, "%s", format_time(when, rest));
+		else
+			out[used++] = *rest;
+		rest += len > 0 ? len : 1;
+	}
+	out[used] = '\0';
+	return any ? out : text;
 }
 
 char *format_age(char out[FORMAT_SIZE], const char *rfc3339, int64_t now_s)

@@ -19,6 +19,12 @@ char *format_time(char out[FORMAT_SIZE], const char *rfc3339);
 /* The same with milliseconds: "2026-11-24 09:41:07.120". */
 char *format_time_ms(char out[FORMAT_SIZE], const char *rfc3339);
 
+/*
+ * Text with the times in it, which stand there as results have them, in the local zone: in `out`;
+ * where there is none, the text itself.
+ */
+const char *format_times(char *out, size_t size, const char *text);
+
 /* "3 min", "12 days": how long before `now_s` (1970) that was; "" stays "". */
 char *format_age(char out[FORMAT_SIZE], const char *rfc3339, int64_t now_s);
 

@@ -72,8 +72,7 @@ static const char *ended_text(char out[LIST_TEXT_SIZE], const json_t *record)
 
 static const char *why_text(char out[LIST_TEXT_SIZE], const json_t *record)
 {
-	(void)out;
-	return advice_what(record);
+	return advice_what(out, LIST_TEXT_SIZE, record);
 }
 
 static const struct column record_columns[] = {
@@ -150,7 +149,7 @@ static void print_versions(const json_t *record)
 static void print_record(const json_t *record)
 {
 	const json_t *error = json_object_get(record, "error");
-	char next[512];
+	char next[512], what[512];
 
 	print_text("record", text_of(record, "id"));
 	print_text("execution", text_of(record, "execution"));
@@ -160,7 +159,7 @@ static void print_record(const json_t *record)
 	print_text("kind", text_of(record, "kind"));
 	print_text("status", text_of(record, "status"));
 	print_text("reason", text_of(record, "reason"));
-	print_text("what", advice_what(record));
+	print_text("what", advice_what(what, sizeof(what), record));
 	if (json_is_object(error))
 		printf("%-12s %s (%s)\n", "error", text_of(error, "code"), text_of(error, "class"));
 	print_text("proof", text_of(record, "proof"));

@@ -44,8 +44,9 @@ static int print_one(const json_t *version)
 	int status;
 
 	if (!key && !is_plain(secret))
-		return cli_usage("the secret has characters that a terminal would act on: use "
-				 "--raw into a file, or --json");
+		return cli_usage("version %lld has characters that a terminal would act on: use "
+				 "--raw into a file, or --json",
+		    (long long)number_of(version, "version"));
 	status = write_secret(secret);
 	if (status == SERVICE_OK && !key)
 		status = write_secret("\n");
@@ -79,9 +80,10 @@ static int print_reveal(const struct cli *cli, const json_t *result)
 	if (cli->json)
 		return cli_print_json(result, SERVICE_OK);
 	if (cli_flag(cli, "raw") && several)
-		return cli_usage("it is not known which of the %zu versions that are kept opens "
-				 "the account: --version N shows one, --json all",
-		    json_array_size(json_object_get(result, "candidates")));
+		return cli_usage("which of %zu secrets opens account \"%s\" on asset \"%s\" is not "
+				 "known: give --version N for one, or --json for all",
+		    json_array_size(json_object_get(result, "candidates")),
+		    text_of(result, "account"), text_of(result, "asset"));
 	if (cli_flag(cli, "raw"))
 		return write_secret(text_of(result, "secret"));
 	return several ? print_candidates(result) : print_one(result);
@@ -93,8 +95,11 @@ static int print_public(const json_t *result)
 	const char *line = text_of(result, "public");
 
 	if (line[0] == '\0')
-		return cli_usage("version %lld is a password: it has no public line",
-		    (long long)number_of(result, "version"));
+		return cli_usage(
+		    "version %lld of account \"%s\" on asset \"%s\" is a password, which "
+		    "has no public line: lockstep account show %s %s tells which are keys",
+		    (long long)number_of(result, "version"), text_of(result, "account"),
+		    text_of(result, "asset"), text_of(result, "asset"), text_of(result, "account"));
 	printf("%s\n", line);
 	return SERVICE_OK;
 }
@@ -106,8 +111,9 @@ int reveal_run(struct cli *cli)
 	int status;
 
 	if (!cli->json && !public && !cli_flag(cli, "raw") && !terminal_is(STDOUT_FILENO))
-		return cli_usage("stdout is no terminal: give --raw or --json to have the secret "
-				 "written there");
+		return cli_usage("account \"%s\" on asset \"%s\": stdout is no terminal: give "
+				 "--raw or --json to have the secret written there",
+		    cli->args[1], cli->args[0]);
 	params = json_copy(cli->options);
 	json_object_set_new(params, "asset", json_text(cli->args[0]));
 	json_object_set_new(params, "account", json_text(cli->args[1]));

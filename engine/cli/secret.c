@@ -120,8 +120,9 @@ static int delete_run(struct cli *cli)
 	int status;
 
 	if (!cli_flag(cli, "yes") && !terminal_is(STDIN_FILENO))
-		return cli_usage(
-		    "stdin is no terminal, so nothing is asked: give --yes to delete it for good");
+		return cli_usage("secret \"%s\": stdin is no terminal, so nothing is asked: give "
+				 "--yes to delete it for good",
+		    cli->args[0]);
 	if (!agreed(cli)) {
 		fprintf(stderr, "nothing was changed\n");
 		return SERVICE_OK;

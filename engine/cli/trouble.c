@@ -89,7 +89,8 @@ static void print_status(const struct table *table, const json_t *record)
 /* What to do stands behind what happened where there is room, else below it. */
 static void print_row(const struct table *table, const json_t *record)
 {
-	const char *what = advice_what(record);
+	char buffer[NEXT_SIZE];
+	const char *what = advice_what(buffer, sizeof(buffer), record);
 	size_t taken = STATUS_COLUMNS + table->asset + table->account + 8;
 	char next[NEXT_SIZE];
 

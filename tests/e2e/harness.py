@@ -108,7 +108,7 @@ class Page:
         (r"\b01[0-9A-HJKMNP-TV-Z]{3,24}\b", "ID"),
         (r"\b(127|10)\.\d+\.\d+\.\d+(:\d+)?\b|(?<![\w:])::1\b", "ADDRESS"),
         (r"\basset\d+\b", "ASSET"),
-        (r"\b\d+-\d\d-\d\dT[\d:.]+Z", "TIME"),
+        (r"\b\d+-\d\d-\d\d(T[\d:.]+Z| [\d:]+)", "TIME"),
         (r"\b\d+(\.\d+)?\b", "N"),
     )
 
@@ -140,9 +140,12 @@ class Page:
     def command(self, done):
         """What a command that could not be carried out said."""
         if self.file and done.returncode in (2, 3):
-            for line in str(done.stderr).splitlines():
+            lines = str(done.stderr).splitlines()
+            for line, following in zip(lines, [*lines[1:], ""]):
                 if line.startswith("lockstep: "):
                     self.keep("commands", self.mask(line))
+                elif re.match(r"lockstep [a-z ]+: ", line):
+                    self.keep("commands", self.mask(f"{line} {following}"))
 
     def record(self, ops, record):
         """A record that did not succeed, as `record show` tells of it."""

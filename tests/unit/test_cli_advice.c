@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <glob.h>
@@ -24,9 +25,9 @@ static json_t *record(const char *status, const char *reason, const char *code, 
 
 static void check(json_t *about, const char *what, const char *next)
 {
-	char out[256];
+	char out[256], words[256];
 
-	assert_string_equal(advice_what(about), what);
+	assert_string_equal(advice_what(words, sizeof(words), about), what);
 	assert_string_equal(advice_next(out, sizeof(out), about), next);
 	json_decref(about);
 }
@@ -83,6 +84,41 @@ static void test_a_verify_is_verified_again(void **state)
 	json_object_set_new(about, "task", json_string(""));
 	check(about, "the connection was refused",
 	    "lockstep asset ping web1; when it answers, lockstep account verify web1 app");
+}
+
+static void test_keys_are_imported(void **state)
+{
+	json_t *about = record("failed", "mismatch", NULL, NULL);
+
+	(void)state;
+	json_object_set_new(about, "kind", json_string("key"));
+	check(about, "no secret that is kept opens it: someone else changed it",
+	    "tell its secret: lockstep account import, with its key_file; or rotate it: a task "
+	    "sets a new one");
+}
+
+static void test_times_are_local(void **state)
+{
+	(void)state;
+	setenv("TZ", "UTC-2", 1);
+	tzset();
+	check(
+	    record("failed", "", "probe_budget", "not before 2026-11-24T23:30:00.120Z, or 2026-1"),
+	    "not before 2026-11-25 01:30:00, or 2026-1",
+	    "wait until the lockout's window has passed, then lockstep record retry 01JD");
+}
+
+static void test_looks_are_looked_at_again(void **state)
+{
+	json_t *look = json_pack("{s:s, s:s, s:{s:s, s:s}}", "asset", "web1", "status", "failed",
+	    "error", "code", "connect", "message", "refused");
+
+	(void)state;
+	check(json_incref(look), "refused",
+	    "see that it is up and its address and port are right, then lockstep asset ping web1");
+	json_object_set_new(look, "offered", json_null());
+	check(look, "refused",
+	    "see that it is up and its address and port are right, then lockstep asset trust web1");
 }
 
 static void test_unknown_words_stay(void **state)
@@ -180,13 +216,13 @@ static void test_every_word_has_advice(void **state)
 static void test_advice_is_whole(void **state)
 {
 	json_t *about = record("failed", "", "rule", "");
-	char next[512];
+	char next[512], what[512];
 
 	(void)state;
 	for (int fault = FAULT_NONE + 1; fault <= FAULT_WIRE; fault++) {
 		json_object_set_new(json_object_get(about, "error"), "code",
 		    json_string(fault_name((enum fault)fault)));
-		assert_true(strlen(advice_what(about)) > 0);
+		assert_true(strlen(advice_what(what, sizeof(what), about)) > 0);
 		assert_true(strlen(advice_next(next, sizeof(next), about)) > 0);
 		assert_null(strchr(next, '%'));
 	}
@@ -201,6 +237,9 @@ int main(void)
 	    cmocka_unit_test(test_doubts_settle_themselves),
 	    cmocka_unit_test(test_what_is_not_kept_is_run),
 	    cmocka_unit_test(test_a_verify_is_verified_again),
+	    cmocka_unit_test(test_keys_are_imported),
+	    cmocka_unit_test(test_times_are_local),
+	    cmocka_unit_test(test_looks_are_looked_at_again),
 	    cmocka_unit_test(test_unknown_words_stay),
 	    cmocka_unit_test(test_long_names_are_cut),
 	    cmocka_unit_test(test_every_word_has_advice),
