@@ -10,8 +10,9 @@
 static int refuse_write(lua_State *lua)
 {
 	if (lua_type(lua, 2) == LUA_TSTRING)
-		return luaL_error(
-		    lua, "%s cannot be set: what is global is read-only", lua_tostring(lua, 2));
+		return luaL_error(lua,
+		    "%s cannot be set: what is global is read-only; make it local",
+		    lua_tostring(lua, 2));
 	return luaL_error(lua, "what is global is read-only");
 }
 

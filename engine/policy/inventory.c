@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -214,12 +215,24 @@ static const struct column *column_find(const char *name)
 static void unknown_column(struct csv *csv, size_t line, const char *name)
 {
 	const char *names[COLUMN_COUNT], *meant;
+	char there[160] = "there are";
+	size_t used = strlen(there);
 
-	for (size_t i = 0; i < COLUMN_COUNT; i++)
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		names[i] = columns[i].name;
+		used += (size_t)snprintf(there + used, sizeof(there) - used, "%s %s",
+		    i == 0		   ? ""
+		    : i + 1 < COLUMN_COUNT ? ","
+					   : " and",
+		    names[i]);
+	}
 	meant = text_nearest(name, names, COLUMN_COUNT);
-	problem_add(csv->loader->errors, csv->file, line, "column \"%.64s\" is not known%s%s%s",
-	    name, meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+	if (meant != NULL)
+		problem_add(csv->loader->errors, csv->file, line,
+		    "column \"%.64s\" is not known; did you mean \"%s\"?", name, meant);
+	else
+		problem_add(csv->loader->errors, csv->file, line,
+		    "column \"%.64s\" is not known; %s", name, there);
 }
 
 static bool has_column(const struct csv *csv, const struct column *column)

@@ -43,13 +43,15 @@ static void report_lua(
 
 	text = policy_lua_place(loader->policy, error->text, &file, &line);
 	if (strcmp(text, "not enough memory") == 0)
-		text = "needs more memory than a policy may have (64 MB for its Lua)";
+		text = "needs more memory than a policy may have (64 MB for its Lua): does a table "
+		       "or a text grow without end?";
 	else if (strncmp(text, "attempt to load a binary chunk", 30) == 0)
-		text = "is compiled Lua; only text is read";
+		text = "is compiled Lua, and only text is read: put its source here";
 	if (unknown_word(text, word, sizeof(word))) {
 		meant = statement_nearest(word);
-		problem_add_line(loader->errors, source, line, "unknown statement \"%s\"%s%s%s",
-		    word, meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+		problem_add_line(loader->errors, source, line, "unknown statement \"%s\"; %s%s%s",
+		    word, meant ? "did you mean \"" : "see lockstep-policy(5)", meant ? meant : "",
+		    meant ? "\"?" : "");
 	} else {
 		problem_add_line(loader->errors, source, line, "%s", text);
 	}

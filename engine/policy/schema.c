@@ -24,6 +24,22 @@ bool is_refused(lua_State *lua)
 
 /* ── Complaints ──────────────────────────────────────────────────────────────────────────── */
 
+/* Lists and tables with names are told apart, as fields take one of them. */
+static void table_text(lua_State *lua, char *out, size_t size)
+{
+	unsigned long long count = lua_rawlen(lua, -1);
+	bool any;
+
+	lua_pushnil(lua);
+	any = lua_next(lua, -2) != 0;
+	if (any)
+		lua_pop(lua, 2);
+	if (count > 0)
+		snprintf(out, size, "a list of %llu", count);
+	else
+		snprintf(out, size, any ? "a table with names" : "an empty table");
+}
+
 static void value_text(lua_State *lua, char *out, size_t size)
 {
 	char shown[48];
@@ -45,7 +61,7 @@ static void value_text(lua_State *lua, char *out, size_t size)
 	case LUA_TBOOLEAN:
 		snprintf(out, size, "%s", lua_toboolean(lua, -1) ? "true" : "false");
 		return;
-	case LUA_TTABLE: snprintf(out, size, "a table"); return;
+	case LUA_TTABLE: table_text(lua, out, size); return;
 	case LUA_TFUNCTION: snprintf(out, size, "a function"); return;
 	default: snprintf(out, size, "a rule"); return;
 	}
@@ -307,14 +323,31 @@ static const char *nearest(const struct field *fields, const char *name)
 	return text_nearest(name, names, count);
 }
 
+/* "; there are type and size" */
+static void names_text(const struct field *fields, char *out, size_t size)
+{
+	size_t used = (size_t)snprintf(out, size, "; there are");
+
+	for (const struct field *field = fields; field->name && used < size; field++)
+		used += (size_t)snprintf(out + used, size - used, "%s %s",
+		    field == fields ? ""
+		    : field[1].name ? ","
+				    : " and",
+		    field->name);
+}
+
 static void unknown(
     struct reader *reader, const struct field *fields, const struct field_path *path)
 {
-	char name[128];
+	char name[128], there[384];
+	const char *meant;
 
 	field_path_text(path, name, sizeof(name));
-	statement_problem(reader->errors, reader->statement, path, nearest(fields, path->name),
-	    "unknown field \"%s\"", name);
+	meant = nearest(fields, path->name);
+	if (meant == NULL)
+		names_text(fields, there, sizeof(there));
+	statement_problem(reader->errors, reader->statement, path, meant, "unknown field \"%s\"%s",
+	    name, meant == NULL ? there : "");
 }
 
 void schema_read(struct reader *reader, const struct field *fields, int index,

@@ -22,10 +22,12 @@ static void secret_read(struct reader *reader, const struct field_path *path, vo
 		    "random \"rule\", random { … }, specified \"name\" or ssh_key { … }");
 }
 
-#define PROOFS "\"login\", \"su\", \"hash\", a list of these, or false"
+#define PROOFS_ONE "\"login\", \"su\" or \"hash\""
+#define PROOFS	   "\"login\", \"su\", \"hash\", a list of these, or false"
 
-/* One proof, at the top. */
-static void proof_read(struct reader *reader, const struct field_path *path, struct task *task)
+/* One proof, at the top; `listed`: of a list. */
+static void proof_read(
+    struct reader *reader, const struct field_path *path, bool listed, struct task *task)
 {
 	const char *text =
 	    lua_type(reader->lua, -1) == LUA_TSTRING ? lua_tostring(reader->lua, -1) : "";
@@ -34,7 +36,7 @@ static void proof_read(struct reader *reader, const struct field_path *path, str
 	while (verify <= VERIFY_HASH && strcmp(text, verify_name(verify)) != 0)
 		verify++;
 	if (verify > VERIFY_HASH) {
-		field_wrong(reader, path, PROOFS);
+		field_wrong(reader, path, listed ? "a list of " PROOFS_ONE : PROOFS);
 		return;
 	}
 	for (size_t i = 0; i < task->verify_count; i++)
@@ -55,7 +57,7 @@ static void verify_read(struct reader *reader, const struct field_path *path, vo
 	if (lua_type(lua, -1) == LUA_TBOOLEAN && !lua_toboolean(lua, -1))
 		return;
 	if (lua_type(lua, -1) != LUA_TTABLE) {
-		proof_read(reader, path, task);
+		proof_read(reader, path, false, task);
 		return;
 	}
 	count = lua_rawlen(lua, -1);
@@ -65,7 +67,7 @@ static void verify_read(struct reader *reader, const struct field_path *path, vo
 	}
 	for (size_t i = 0; i < count; i++) {
 		lua_rawgeti(lua, -1, (lua_Integer)i + 1);
-		proof_read(reader, path, task);
+		proof_read(reader, path, true, task);
 		lua_pop(lua, 1);
 	}
 }
