@@ -134,7 +134,7 @@ def test_csv_is_what_json_is():
         rows_of = table(ops.run(noun, "list", "--csv", expect=0).stdout)
         assert len(rows_of) == len(ops.json(noun, "list")) > 0, noun
     done = ops.run("asset", "list", "--csv", "--json", expect=2)
-    assert "not both" in done.stderr, done
+    assert "give one of them" in done.stderr, done
 
 
 def test_account_list_filters():

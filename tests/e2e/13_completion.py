@@ -71,7 +71,7 @@ def test_it_never_waits_for_the_vault():
 
 def test_unknown_shell():
     done = ops.run("completion", "tcsh", expect=2)
-    assert "bash, zsh and fish" in done.stderr, done
+    assert "give bash, zsh or fish" in done.stderr, done
 
 
 def test_bash():
