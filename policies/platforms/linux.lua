@@ -174,9 +174,13 @@ local function is_local_name(name)
 	return #name <= 32 and name:match("^[%a_][%w._-]*%$?$") ~= nil
 end
 
-local function refuse(result, what)
+local function with_said(what, result)
 	local said = result.stderr:sub(1, 800)
-	refused(("%s (status %d): %s"):format(what, result.status, said))
+	return said:find("%S") and what .. ": " .. said or what
+end
+
+local function refuse(result, what)
+	refused(with_said(("%s (status %d)"):format(what, result.status), result))
 end
 
 -- The entry in /etc/shadow as a part of stdin; "" where there is none.
@@ -330,7 +334,7 @@ local function must(result, what)
 	if result.status ~= 0 then
 		refuse(result, what)
 	elseif reason then
-		refused(("%s: %s"):format(reason, result.stderr:sub(1, 500)))
+		refused(with_said(reason, result))
 	end
 end
 
