@@ -55,34 +55,40 @@ static void life_changed(void *arg, const struct wire_result *result)
 	}
 }
 
+void life_submit_change(struct life *life, struct wire_job job, wire_done_fn done)
+{
+	const struct site *site = life->site;
+
+	job.kind = WIRE_CHANGE;
+	job.timeout_ms = site->rotation->settings->change_deadline_ms;
+	job.snapshot = site->rotation->config.snapshot;
+	job.platform = site->asset->platform;
+	job.account = life_account(life);
+	wire_submit(site->visit->session, &job, done, life);
+}
+
+/* A change is noted before, for whatever comes of it. */
+static void life_send(struct life *life, struct wire_job job)
+{
+	life->subject->sends++;
+	life->subject->sent_ms = rotation_wall(life->site->rotation);
+	job.params = life_params(life);
+	CRASH_POINT("core.sending");
+	life_submit_change(life, job, life_changed);
+	CRASH_POINT("core.sent");
+}
+
 /* Of a key the asset is given its public line, and nothing of the old one. */
 static void life_change_key(struct life *life)
 {
-	struct rotation *rotation = life->site->rotation;
 	struct life_key key;
 
-	if (!life_key_pending(life, &key, life_change_key))
-		return;
-	life->subject->sends++;
-	life->subject->sent_ms = rotation_wall(rotation);
-	CRASH_POINT("core.sending");
-	wire_submit(life->site->visit->session,
-	    &(struct wire_job){
-		.kind = WIRE_CHANGE,
-		.timeout_ms = rotation->settings->change_deadline_ms,
-		.snapshot = rotation->config.snapshot,
-		.platform = life->site->asset->platform,
-		.account = life_account(life),
-		.ssh_key = &key.wire,
-		.params = life_params(life),
-	    },
-	    life_changed, life);
-	CRASH_POINT("core.sent");
+	if (life_key_pending(life, &key, life_change_key))
+		life_send(life, (struct wire_job){.ssh_key = &key.wire});
 }
 
 static void life_change_password(struct life *life)
 {
-	struct rotation *rotation = life->site->rotation;
 	struct secret *fresh, *old = NULL;
 
 	if (!life_secret(life, life->account.pending, &fresh, life_change_password))
@@ -92,22 +98,7 @@ static void life_change_password(struct life *life)
 		secret_free(fresh);
 		return;
 	}
-	life->subject->sends++;
-	life->subject->sent_ms = rotation_wall(rotation);
-	CRASH_POINT("core.sending");
-	wire_submit(life->site->visit->session,
-	    &(struct wire_job){
-		.kind = WIRE_CHANGE,
-		.timeout_ms = rotation->settings->change_deadline_ms,
-		.snapshot = rotation->config.snapshot,
-		.platform = life->site->asset->platform,
-		.account = life_account(life),
-		.secret = fresh,
-		.old = old,
-		.params = life_params(life),
-	    },
-	    life_changed, life);
-	CRASH_POINT("core.sent");
+	life_send(life, (struct wire_job){.secret = fresh, .old = old});
 	secret_free(fresh);
 	secret_free(old);
 }

@@ -393,6 +393,8 @@ void rehearse_end(struct life *);
 
 /* Sends the pending version through the privileged session, and goes on by what its answer says. */
 void life_change(struct life *);
+/* Submits a change of the account; of `job`, its secrets or key and its params are the caller's. */
+void life_submit_change(struct life *, struct wire_job job, wire_done_fn done);
 
 /* ── key.c ── */
 

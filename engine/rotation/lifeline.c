@@ -104,7 +104,6 @@ static void put_back_answered(void *arg, const struct wire_result *result)
 
 static void put_back_send(struct life *life)
 {
-	struct rotation *rotation = life->site->rotation;
 	struct secret *old, *fresh;
 
 	if (!life_secret(life, life->account.current, &old, put_back_send))
@@ -114,17 +113,7 @@ static void put_back_send(struct life *life)
 		return;
 	}
 	CRASH_POINT("core.putting_back");
-	wire_submit(life->site->visit->session,
-	    &(struct wire_job){
-		.kind = WIRE_CHANGE,
-		.timeout_ms = rotation->settings->change_deadline_ms,
-		.snapshot = rotation->config.snapshot,
-		.platform = life->site->asset->platform,
-		.account = life_account(life),
-		.secret = old,
-		.old = fresh,
-	    },
-	    put_back_answered, life);
+	life_submit_change(life, (struct wire_job){.secret = old, .old = fresh}, put_back_answered);
 	CRASH_POINT("core.put_back_sent");
 	secret_free(old);
 	secret_free(fresh);
