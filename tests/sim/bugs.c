@@ -34,6 +34,14 @@ const char *sim_bug_name(enum sim_bug bug)
 	return names[bug];
 }
 
+/* The last of them are about the accounts that assets are entered with. */
+const char *sim_bug_task(enum sim_bug bug)
+{
+	if (bug == BUG_PERSIST_UNSEEN)
+		return "keys";
+	return bug >= BUG_PUT_BACK_MUTE ? "entries" : NULL;
+}
+
 /* Seen before believed: here every try is a match. */
 void __real_attempt_try(
     struct life *, uint32_t, void (*next)(struct life *, const struct wire_result *));
@@ -151,6 +159,8 @@ enum err __wrap_probe_book(struct vault_txn *txn, const char *asset, const char 
 {
 	if (sim_bug == BUG_FREE_PROBES)
 		return ERR_OK;
+	if (sim_running != NULL)
+		note_add(sim_running, COVER_COMMIT, "attempt booked");
 	return __real_probe_book(txn, asset, account, lockout, attempts, now_ms, free_at_ms);
 }
 

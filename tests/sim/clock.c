@@ -3,6 +3,12 @@
 
 #include <stdlib.h>
 
+struct sim_timer {
+	TAILQ_ENTRY(sim_timer) entry;
+	struct timer *timer;
+	uint64_t at_ms;
+};
+
 static uint64_t sim_mono_ms(struct clock *clock)
 {
 	return ((struct sim_clock *)clock)->now_ms;
@@ -22,25 +28,40 @@ static void sim_stop(struct clock *clock, struct timer *timer)
 		return;
 	TAILQ_REMOVE(&sim->timers, entry, entry);
 	timer->impl = NULL;
-	free(entry);
+	TAILQ_INSERT_HEAD(&sim->spare, entry, entry);
+}
+
+static struct sim_timer *timer_entry(struct sim_clock *sim)
+{
+	struct sim_timer *entry = TAILQ_FIRST(&sim->spare);
+
+	if (entry != NULL)
+		TAILQ_REMOVE(&sim->spare, entry, entry);
+	else
+		entry = malloc(sizeof(*entry));
+	if (entry == NULL)
+		sim_die("out of memory");
+	return entry;
 }
 
 static void sim_start(struct clock *clock, struct timer *timer, uint64_t delay_ms)
 {
 	struct sim_clock *sim = (struct sim_clock *)clock;
-	struct sim_timer *entry = malloc(sizeof(*entry)), *later;
+	struct sim_timer *entry, *before;
 
 	sim_stop(clock, timer);
+	entry = timer_entry(sim);
 	entry->timer = timer;
 	entry->at_ms = sim->now_ms + delay_ms;
 	timer->impl = entry;
-	TAILQ_FOREACH (later, &sim->timers, entry) {
-		if (later->at_ms > entry->at_ms) {
-			TAILQ_INSERT_BEFORE(later, entry, entry);
+	TAILQ_FOREACH_REVERSE(before, &sim->timers, sim_timers, entry)
+	{
+		if (before->at_ms <= entry->at_ms) {
+			TAILQ_INSERT_AFTER(&sim->timers, before, entry, entry);
 			return;
 		}
 	}
-	TAILQ_INSERT_TAIL(&sim->timers, entry, entry);
+	TAILQ_INSERT_HEAD(&sim->timers, entry, entry);
 }
 
 static const struct clock_ops sim_clock_ops = {
@@ -55,6 +76,7 @@ void sim_clock_init(struct sim_clock *clock)
 	clock->clock.ops = &sim_clock_ops;
 	clock->now_ms = 1000;
 	TAILQ_INIT(&clock->timers);
+	TAILQ_INIT(&clock->spare);
 }
 
 void sim_clock_clear(struct sim_clock *clock)
@@ -63,6 +85,10 @@ void sim_clock_clear(struct sim_clock *clock)
 
 	while ((entry = TAILQ_FIRST(&clock->timers)) != NULL)
 		sim_stop(&clock->clock, entry->timer);
+	while ((entry = TAILQ_FIRST(&clock->spare)) != NULL) {
+		TAILQ_REMOVE(&clock->spare, entry, entry);
+		free(entry);
+	}
 }
 
 bool sim_clock_step(struct sim_clock *clock)
@@ -73,7 +99,8 @@ bool sim_clock_step(struct sim_clock *clock)
 	if (entry == NULL)
 		return false;
 	timer = entry->timer;
-	clock->now_ms = entry->at_ms;
+	if (entry->at_ms > clock->now_ms)
+		clock->now_ms = entry->at_ms;
 	sim_stop(&clock->clock, timer);
 	timer->fn(timer->arg);
 	return true;

@@ -4,269 +4,73 @@
  */
 #include "sim.h"
 
-#include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
-#include "base/secret.h"
-#include "base/ssh_key.h"
 
 #define STEPS_MAX	 20000
 #define CALM_RUNS	 6
 #define LOCKOUT_PAUSE_MS (20 * 60 * 1000)
+#define FULL_MS		 (60 * 1000)
+#define RUN_ITEMS	 SIM_ACCOUNTS
 
-/* ── The engine of a history ── */
+/* ── Orders ── */
 
-static void on_event(void *arg, const struct rotation_event *event);
-
-static void engine_open(struct sim *sim, bool create)
+static const struct selection *task_selection(const struct ground *ground, const struct task *task)
 {
-	char key[300];
-	struct vault_config config = {
-	    .dir = sim->dir,
-	    .key_path = key,
-	    .purpose = "simulation",
-	    .clock = &sim->clock.clock,
-	    .no_sync = true,
-	};
-	struct error error = {.text = ""};
-
-	snprintf(key, sizeof(key), "%s.key", sim->dir);
-	if (create && vault_create(&config, &error) != ERR_OK)
-		fail_msg("vault_create: %s", error.text);
-	if (vault_open(&sim->vault, &config, &error) != ERR_OK)
-		fail_msg("vault_open: %s", error.text);
-	sim_wires_init(sim);
-	sim->rotation = rotation_new(&(struct rotation_config){
-	    .policy = sim->policy,
-	    .vault = sim->vault,
-	    .wires = &sim->wires,
-	    .clock = &sim->clock.clock,
-	    .event = on_event,
-	    .arg = sim,
-	});
-	if (rotation_recover(sim->rotation, &error) != ERR_OK)
-		fail_msg("rotation_recover: %s", error.text);
-}
-
-static void engine_close(struct sim *sim)
-{
-	rotation_free(sim->rotation);
-	vault_close(sim->vault);
-	sim->rotation = NULL;
-	sim->vault = NULL;
-}
-
-/* ── A disk that forgets ── */
-
-static void disk_copy(const struct sim *sim, const char *from, const char *to)
-{
-	char command[700];
-
-	snprintf(command, sizeof(command), "cp '%s/%s' '%s/%s' 2>/dev/null", sim->dir, from,
-	    sim->dir, to);
-	if (system(command) != 0) /* nothing to copy yet */
-		return;
-}
-
-static void engine_crash(struct sim *sim)
-{
-	sim->stats->crashes++;
-	sim_trace(sim, "CRASH");
-	sim_wires_crash(sim);
-	engine_close(sim);
-	if (sim_bug == BUG_SKIP_COMMIT)
-		disk_copy(sim, "data.old", "data.mdb");
-	engine_open(sim, false);
-}
-
-/* ── What the engine says ── */
-
-static void believe(struct sim *sim, const struct record *record)
-{
-	struct sim_account *at = world_account(sim, record->asset, record->account);
-	struct vault_txn *txn = vault_read(sim->vault);
-	struct secret *secret = NULL;
-	struct account account;
-	struct error error;
-
-	if (account_get(txn, record->asset, record->account, record->kind, &account) != ERR_OK ||
-	    version_open(txn, &account, record->new_version, &secret, NULL, &error) != ERR_OK) {
-		sim_violation(sim, "a record's new version is not kept", "%s %s", record->asset,
-		    record->account);
-	} else if (record->status == STATUS_SUCCESS && record->kind == SECRET_KEY) {
-		keys_believe(sim, at, secret);
-	} else if (record->status == STATUS_SUCCESS) {
-		if (!at->dirty && strcmp(at->live, secret_data(secret)) != 0)
-			sim_violation(
-			    sim, "success, but it does not open", "%s %s", at->asset, at->name);
-		snprintf(at->believed, sizeof(at->believed), "%s", secret_data(secret));
-	} else if (sim->failed_count < 256) {
-		char *failed = sim->failed[sim->failed_count++];
-
-		if (record->kind == SECRET_KEY)
-			keys_line_of(secret, failed);
-		else
-			snprintf(failed, SIM_SECRET_SIZE, "%s", secret_data(secret));
-	}
-	secret_free(secret);
-	vault_read_end(txn);
-}
-
-static void count_record(struct sim_stats *stats, const struct record *record, bool settled)
-{
-	bool success = record->status == STATUS_SUCCESS, failed = record->status == STATUS_FAILED;
-
-	if (settled) {
-		stats->settled_success += success;
-		stats->settled_failed += failed;
-		stats->settled_mismatch += record->status == STATUS_UNVERIFIED;
-	} else {
-		stats->success += success;
-		stats->failed += failed;
-		stats->unverified += record->status == STATUS_UNVERIFIED;
-		stats->skipped += record->status == STATUS_SKIPPED;
-	}
-	stats->resent += record->sends > 1;
-	stats->retried += record->attempts > 1 && success;
-	stats->not_asked += strcmp(record->reason, "not_asked") == 0;
-	stats->old_unknown += strcmp(record->reason, "old_unknown") == 0;
-	stats->not_persisted += strcmp(record->reason, "not_persisted") == 0;
-	stats->cut_off += strcmp(record->reason, "neither_opens") == 0;
-	stats->put_back_lost += strcmp(record->error_code, "put_back") == 0 && !failed;
-	stats->targeted += strcmp(record->reason, "no_lifeline") == 0;
-	stats->by_next_proof += strcmp(record->account, "db") == 0 && success;
-}
-
-static bool opens_with_current(struct vault_txn *txn, const struct sim_account *at)
-{
-	struct secret *secret = NULL;
-	struct account account;
-	struct error error;
-	bool opens =
-	    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
-	    account.current != 0 &&
-	    version_open(txn, &account, account.current, &secret, NULL, &error) == ERR_OK &&
-	    strcmp(secret_data(secret), at->live) == 0;
-
-	secret_free(secret);
-	return opens;
-}
-
-/* What is verified is a mismatch only where it is. */
-static void check_mismatch(struct sim *sim, const struct record *record)
-{
-	const struct sim_account *at = world_account(sim, record->asset, record->account);
-	struct vault_txn *txn = vault_read(sim->vault);
-
-	if (record->kind == SECRET_KEY ? keys_open_with_current(txn, at)
-				       : opens_with_current(txn, at))
-		sim_violation(sim, "a mismatch, and it opens", "%s %s", at->asset, at->name);
-	vault_read_end(txn);
-	sim->stats->mismatches++;
-}
-
-static void on_event(void *arg, const struct rotation_event *event)
-{
-	struct sim *sim = arg;
-	const struct record *record = event->record;
-	bool settled = event->kind == ROTATION_SETTLED;
-
-	if (event->kind == ROTATION_BROKEN)
-		sim_violation(sim, "the engine broke", "%s", event->error->text);
-	if (event->kind != ROTATION_RECORD_ENDED && !settled)
-		return;
-	if (strcmp(record->reason, "mismatch") == 0)
-		check_mismatch(sim, record);
-	sim_trace(sim, "%s %s %s: %s %s", settled ? "SETTLED" : "ENDED", record->asset,
-	    record->account, status_name(record->status), record->reason);
-	count_record(sim->stats, record, settled);
-	if (record->new_version != 0 &&
-	    (record->status == STATUS_SUCCESS || record->status == STATUS_FAILED))
-		believe(sim, record);
-}
-
-/* ── A history ── */
-
-struct told {
-	struct sim *sim;
-	bool all;
-};
-
-/* A key that is ours already, so that the first rotation has one to replace. */
-static enum err tell_key(struct vault_txn *txn, struct sim_account *at, struct error *error)
-{
-	char line[SIM_SECRET_SIZE], mark[ID_TEXT_SIZE];
-	struct account account;
-	struct secret *key;
-	enum err err = ssh_key_make(SSH_KEY_ED25519, &key, error);
-
-	if (err == ERR_OK)
-		err =
-		    account_tell(txn, at->asset, at->name, SECRET_KEY, key, NULL, &account, error);
-	if (err == ERR_OK) {
-		keys_line_of(key, line);
-		snprintf(line + strlen(line), sizeof(line) - strlen(line), " lockstep:%s",
-		    id_text(&account.id, mark));
-		keys_add(at, line);
-	}
-	secret_free(key);
-	return err;
-}
-
-static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error)
-{
-	struct told *told = arg;
-	struct account account;
-
-	for (size_t i = 0; i < told->sim->account_count; i++) {
-		struct sim_account *at = &told->sim->accounts[i];
-		struct secret *secret;
-		enum err err;
-
-		if (strcmp(at->name, "svc") == 0) /* unmanaged: its first rotation takes it over */
-			continue;
-		secret = secret_from(at->live, strlen(at->live));
-		err = account_tell(
-		    txn, at->asset, at->name, SECRET_PASSWORD, secret, NULL, &account, error);
-		secret_free(secret);
-		if (err == ERR_OK && strcmp(at->name, "app") == 0)
-			err = tell_key(txn, at, error);
-		if (err != ERR_OK)
-			return err;
-	}
-	return ERR_OK;
+	for (size_t i = 0; i < policy_task_count(ground->policy); i++)
+		if (policy_task(ground->policy, i) == task)
+			return &ground->selections[i];
+	sim_die("%s has no such task", ground->name);
 }
 
 static void history_order(struct sim *sim, const char *name, enum rotation_kind kind)
 {
 	static const char *const words[] = {"RUN", "REHEARSE", "VERIFY"};
-	const struct task *task = policy_task_find(sim->policy, name);
-	struct selection selection;
+	const struct task *task = policy_task_find(sim->ground->policy, name);
+	const struct selection *all = task_selection(sim->ground, task);
+	struct selected items[RUN_ITEMS];
+	struct rotation_order order = {
+	    .kind = kind, .task = task, .items = items, .trigger = "manual"};
 	struct error error = {.text = ""};
 	struct id id;
 
-	if (policy_select(sim->policy, task, &selection, &error) != ERR_OK)
-		fail_msg("policy_select: %s", error.text);
+	for (size_t i = 0; i < all->count; i++)
+		if (world_account(sim, all->items[i].asset->name, all->items[i].account) != NULL)
+			items[order.count++] = all->items[i];
 	sim_trace(sim, "%s %s", words[kind], name);
-	if (rotation_run(sim->rotation,
-		&(struct rotation_order){
-		    .kind = kind,
-		    .task = task,
-		    .items = selection.items,
-		    .count = selection.count,
-		    .trigger = "manual",
-		},
-		&id, &error) != ERR_OK)
-		fail_msg("rotation_run: %s", error.text);
-	selection_clear(&selection);
+	if (order.count > 0 && rotation_run(sim->rotation, &order, &id, &error) != ERR_OK)
+		core_failed(sim, "a run cannot be ordered", &error);
+	core_settle(sim);
 }
 
-static void history_run(struct sim *sim, const char *name)
+/* ── Steps ── */
+
+static void history_meddle(struct sim *sim)
 {
-	history_order(sim, name, ROTATION_CHANGE);
+	core_point(sim, "between steps");
+	if (sim_event(sim, "changed by hand", "", 1))
+		world_by_hand(sim);
+	if (sim_event(sim, "the disk full", "", 1))
+		disk_fill(sim->ground->disk, sim->clock.now_ms + 1 + sim_amount(sim, FULL_MS));
+}
+
+/* Steps until nothing is left to do. */
+static void history_steps(struct sim *sim)
+{
+	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
+		if (rotation_idle(sim->rotation) || !sim_clock_step(&sim->clock))
+			return;
+		sim->cover->steps++;
+		core_settle(sim);
+		check_step(sim);
+		if (!sim->calm && sim->violation == NULL) {
+			history_meddle(sim);
+			core_settle(sim);
+		}
+	}
+	sim_violation(sim, "it never ends", "%d steps", STEPS_MAX);
 }
 
 static uint64_t record_total(const struct sim *sim)
@@ -282,105 +86,37 @@ static uint64_t record_total(const struct sim *sim)
 	return total;
 }
 
-static void by_hand(struct sim *sim)
-{
-	struct sim_account *at = &sim->accounts[sim_below(sim, (uint32_t)sim->account_count)];
-
-	if (world_is_privileged(sim, at->asset, at->name))
-		return;
-	at->dirty = true;
-	sim_trace(sim, "BY HAND %s %s", at->asset, at->name);
-	world_apply(sim, at, "by-hand");
-}
-
-/* Steps until nothing is left to do, crashing and meddling as the seed says. */
-static void history_steps(struct sim *sim, uint32_t crash_in)
-{
-	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
-		if (sim_bug == BUG_SKIP_COMMIT && i % 16 == 0)
-			disk_copy(sim, "data.mdb", "data.old");
-		if (rotation_idle(sim->rotation) || !sim_clock_step(&sim->clock))
-			return;
-		sim->stats->steps++;
-		world_check(sim);
-		if (crash_in > 0 && --crash_in == 0) {
-			engine_crash(sim);
-			world_check(sim);
-			crash_in = sim_chance(sim, 30) ? 1 + sim_below(sim, 60) : 0;
-		}
-		if (!sim->calm && sim_below(sim, 2000) == 0)
-			by_hand(sim);
-	}
-	if (sim->violation == NULL)
-		sim_violation(sim, "it never ends", "%d steps", STEPS_MAX);
-}
-
-static bool count_doubt(void *arg, const struct account *account)
-{
-	(void)account;
-	++*(size_t *)arg;
-	return true;
-}
-
-/* NULL where nothing is in doubt and each current secret opens; else what is not so. */
-static const char *history_unsettled(const struct sim *sim, struct vault_txn *txn)
-{
-	size_t doubts = 0;
-
-	account_each_in_doubt(txn, count_doubt, &doubts);
-	if (doubts > 0)
-		return "a doubt is never settled";
-	for (size_t i = 0; i < sim->account_count; i++) {
-		const struct sim_account *at = &sim->accounts[i];
-
-		if (!at->dirty && !opens_with_current(txn, at))
-			return "in the end, current does not open";
-		if (strcmp(at->name, "app") == 0 && !keys_open_with_current(txn, at))
-			return "in the end, the current key does not open";
-	}
-	return NULL;
-}
-
-static const char *history_judge(struct sim *sim)
-{
-	struct vault_txn *txn = vault_read(sim->vault);
-	struct counts kept, counted;
-	const char *unsettled = history_unsettled(sim, txn);
-
-	vault_counts(txn, &kept);
-	vault_recount(txn, &counted);
-	vault_read_end(txn);
-	if (memcmp(&kept, &counted, sizeof(kept)) != 0)
-		sim_violation(sim, "counters differ from a recount", "-");
-	return unsettled;
-}
-
 /* What only looks: nothing is sent for it, and of a rehearsal nothing is kept. */
 static void history_look(struct sim *sim)
 {
-	enum rotation_kind kind = sim_chance(sim, 50) ? ROTATION_REHEARSE : ROTATION_VERIFY;
-	uint64_t before = record_total(sim);
+	enum rotation_kind kind =
+	    sim_choose(sim, "how to look", "", 2) == 0 ? ROTATION_REHEARSE : ROTATION_VERIFY;
+	uint64_t before;
 
 	if (!rotation_idle(sim->rotation))
 		return;
+	before = record_total(sim);
+	sim_seen(sim, "a look");
 	sim->looks = true;
 	history_order(sim, "ordered", kind);
-	history_steps(sim, 0);
+	if (sim->violation == NULL)
+		history_steps(sim);
 	sim->looks = false;
-	if (kind == ROTATION_REHEARSE && record_total(sim) != before)
+	if (sim->violation == NULL && kind == ROTATION_REHEARSE && record_total(sim) != before)
 		sim_violation(sim, "a rehearsal is kept", "-");
-	sim->stats->looks++;
 }
+
+/* ── In the end ── */
 
 /* What nobody knows any more shuts an asset: then, and only then, someone has to tell. */
 static void history_tell(struct sim *sim)
 {
-	for (size_t i = 0; i < sim->account_count; i++) {
+	for (size_t i = 0; i < sim->account_count && sim->violation == NULL; i++) {
 		struct sim_account *at = &sim->accounts[i];
 		struct vault_txn *txn = vault_read(sim->vault);
 		struct account account;
 		bool shut =
-		    world_is_privileged(sim, at->asset, at->name) &&
+		    at->privileged &&
 		    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
 		    account.mismatch;
 
@@ -398,77 +134,106 @@ static void history_tell(struct sim *sim)
 static void history_calm(struct sim *sim)
 {
 	const char *unsettled = "";
+	bool good = false;
 
 	sim->calm = true;
-	for (int i = 0; i < CALM_RUNS && sim->violation == NULL; i++) {
+	disk_fill(sim->ground->disk, 0);
+	for (int i = 0; i < CALM_RUNS && !good && sim->violation == NULL; i++) {
 		bool again = unsettled == NULL;
 
 		sim->clock.now_ms += LOCKOUT_PAUSE_MS;
-		engine_crash(sim);
+		core_kill(sim, "calm");
+		core_settle(sim);
 		history_tell(sim);
-		history_run(sim, "ordered");
-		history_steps(sim, 0);
-		unsettled = history_judge(sim);
-		if (again)
-			break;
+		if (sim->violation == NULL)
+			history_order(sim, "ordered", ROTATION_CHANGE);
+		if (sim->violation == NULL)
+			history_steps(sim);
+		if (sim->violation == NULL)
+			unsettled = check_unsettled(sim);
+		good = unsettled == NULL &&
+		       (again || sim_choose(sim, "whether to run once more", "", 4) > 0);
 	}
-	if (unsettled != NULL)
+	if (sim->violation == NULL && unsettled != NULL)
 		sim_violation(sim, unsettled, "after %d runs", CALM_RUNS);
+	if (sim->violation == NULL)
+		check_all(sim);
 }
 
-static void history_dir(struct sim *sim, const char *scratch)
+/* ── The whole ── */
+
+/* How often it crashes: in some histories hardly, in some at every turn. */
+static uint32_t crash_permille(struct sim *sim)
 {
-	char command[600];
+	static const uint32_t often[] = {0, 2, 2, 5, 5, 10, 20, 60};
 
-	snprintf(sim->dir, sizeof(sim->dir), "%s/vault", scratch);
-	snprintf(command, sizeof(command), "rm -rf '%s' '%s.key'", sim->dir, sim->dir);
-	if (system(command) != 0)
-		fail_msg("%s", command);
+	return often[sim_choose(sim, "how often it crashes", "", 8)];
 }
 
-bool history(
-    const struct sim_place *place, const struct beginning *beginning, struct sim_stats *stats)
+static void history_runs(struct sim *sim, const struct beginning *beginning)
 {
 	static const char *const tasks[] = {
 	    "login", "ordered", "hash", "unproved", "login", "keys"};
-	struct sim *sim = calloc(1, sizeof(*sim));
-	struct error error = {.text = ""};
-	struct told told = {.sim = sim};
-	uint64_t seed = beginning->seed;
-	uint32_t crash_in = beginning->crash_in;
+	static const uint32_t counts[] = {1, 1, 1, 1, 1, 2, 2, 3};
+	uint32_t runs = counts[sim_choose(sim, "how many runs", "", 8)];
 	const char *task = beginning->task;
-	bool good;
 
-	sim->seed = seed;
-	sim->rng = seed * 0x9E3779B97F4A7C15 + 1;
-	sim->policy = place->policy;
-	sim->stats = stats;
-	sim->trace = beginning->trace;
-	random_seed(seed);
-	sim_clock_init(&sim->clock);
-	world_init(sim);
-	history_dir(sim, place->scratch);
-	engine_open(sim, true);
-	if (vault_write(sim->vault, tell_apply, &told, &error) != ERR_OK)
-		fail_msg("tell: %s", error.text);
-	for (uint32_t runs = 1 + sim_below(sim, 3); runs > 0 && sim->violation == NULL; runs--) {
-		history_run(sim, task != NULL ? task : tasks[sim_below(sim, 6)]);
-		history_steps(sim, crash_in > 0 ? crash_in : sim_below(sim, 120));
-		crash_in = 0;
-		task = NULL;
-		if (sim->violation == NULL && sim_chance(sim, 30))
+	sim->crash_in = beginning->crash_in;
+	for (; runs > 0 && sim->violation == NULL; runs--) {
+		if (task == NULL)
+			task = tasks[sim_choose(sim, "a task", "", 6)];
+		history_order(sim, task, ROTATION_CHANGE);
+		if (sim->violation == NULL)
+			history_steps(sim);
+		if (sim->violation == NULL && sim_choose(sim, "whether to look", "", 4) == 0)
 			history_look(sim);
+		task = NULL;
 	}
-	history_calm(sim);
-	stats->histories++;
-	good = sim->violation == NULL;
-	if (!good && sim_bug == BUG_NONE)
-		printf(
-		    "seed %llu: %s: %s\n", (unsigned long long)seed, sim->violation, sim->detail);
-	engine_close(sim);
+}
+
+/* One for all histories: most of it stays as it is. */
+static struct sim the_sim;
+
+static void history_begin(struct sim *sim, const struct beginning *beginning, struct cover *cover)
+{
+	memset((char *)sim + sizeof(sim->choices), 0, sizeof(*sim) - sizeof(sim->choices));
+	sim->cover = cover;
+	sim->trace = beginning->trace;
+	choices_begin(&sim->choices, beginning->seed, beginning->only, beginning->only_count);
+	random_seed(beginning->seed);
+	sim_clock_init(&sim->clock);
+	sim->ground = ground(sim_choose(sim, "the ground", "", (uint32_t)ground_count()));
+	disk_begin(sim->ground->disk, sim);
+	world_init(sim);
+	sim->crash_permille = crash_permille(sim);
+}
+
+void history(const struct beginning *beginning, struct cover *cover, struct ending *ending)
+{
+	struct sim *sim = &the_sim;
+
+	history_begin(sim, beginning, cover);
+	core_start(sim);
+	history_runs(sim, beginning);
+	if (sim->violation == NULL)
+		history_calm(sim);
+	core_stop(sim);
 	world_clear(sim);
 	sim_clock_clear(&sim->clock);
+	disk_begin(sim->ground->disk, NULL);
 	random_unseed();
-	free(sim);
-	return good;
+	cover->histories++;
+	cover->violations += sim->violation != NULL;
+	ending->violation = sim->violation;
+	memcpy(ending->detail, sim->detail, sizeof(ending->detail));
+	ending->events = sim->choices.events; /* transferred */
+	ending->event_count = sim->choices.event_count;
+	sim->choices.events = NULL;
+	sim->choices.event_count = sim->choices.event_room = 0;
+}
+
+void ending_clear(struct ending *ending)
+{
+	free(ending->events);
+	ending->events = NULL;
 }

@@ -37,21 +37,28 @@ static bool is_of(const char *line, const char *key)
 bool keys_open(const struct sim_account *account, const char *key)
 {
 	for (size_t i = 0; i < account->line_count; i++)
-		if (is_of(account->lines[i], key))
+		if (is_of(account->lines[i].text, key))
 			return true;
 	return false;
 }
 
-void keys_begin(struct sim_account *account)
+void keys_begin(struct sim_account *account, const char *ours)
 {
 	keys_add(account, THEIRS);
+	if (ours[0] != '\0')
+		keys_add(account, ours);
 }
 
 void keys_add(struct sim_account *account, const char *line)
 {
-	if (!keys_open(account, line) && account->line_count < SIM_LINES)
-		snprintf(
-		    account->lines[account->line_count++], sizeof(account->lines[0]), "%s", line);
+	struct sim_line *added;
+
+	if (keys_open(account, line) || account->line_count == SIM_LINES)
+		return;
+	added = &account->lines[account->line_count++];
+	*added = (struct sim_line){.kept_as = 0};
+	snprintf(added->text, sizeof(added->text), "%s", line);
+	account->lines_good = false;
 }
 
 /* ── Removing ── */
@@ -71,14 +78,16 @@ void keys_persist(struct sim *sim, struct sim_account *account, const char *line
 	size_t kept = 0;
 
 	for (size_t i = 0; i < account->line_count; i++) {
-		const char *its = strrchr(account->lines[i], ' ');
+		const char *its = strrchr(account->lines[i].text, ' ');
 
-		if (strcmp(its, mark) == 0 && strcmp(account->lines[i], line) != 0)
+		if (strcmp(its, mark) == 0 && strcmp(account->lines[i].text, line) != 0)
 			continue;
-		memmove(account->lines[kept++], account->lines[i], sizeof(account->lines[0]));
+		account->lines[kept++] = account->lines[i];
 	}
-	sim->stats->keys_removed += account->line_count - kept;
+	if (kept < account->line_count)
+		sim_seen(sim, "a key removed");
 	account->line_count = kept;
+	account->lines_good = false;
 }
 
 /* ── What must hold ── */
@@ -87,35 +96,46 @@ struct kept {
 	struct vault_txn *txn;
 	const struct account *account;
 	const char *line;
-	bool found;
+	uint32_t number; /* 0 = in none */
 };
 
 static bool kept_version(void *arg, const struct version *version)
 {
 	struct kept *kept = arg;
 	char key[SIM_SECRET_SIZE] = "";
-	struct secret *secret;
+	struct secret *secret = NULL;
 	struct error error;
 
 	if (version_open(kept->txn, kept->account, version->number, &secret, NULL, &error) ==
 	    ERR_OK)
 		keys_line_of(secret, key);
 	secret_free(secret);
-	kept->found = is_of(kept->line, key);
-	return !kept->found;
+	if (is_of(kept->line, key))
+		kept->number = version->number;
+	return kept->number == 0;
+}
+
+static bool is_ours(const char *line)
+{
+	return strstr(line, " lockstep:") != NULL;
+}
+
+/* The version whose key's line this is; 0 = none. */
+static uint32_t version_of(struct vault_txn *txn, const struct account *account, const char *line)
+{
+	struct kept kept = {.txn = txn, .account = account, .line = line};
+
+	version_each(txn, account, kept_version, &kept);
+	return kept.number;
 }
 
 bool keys_kept(struct vault_txn *txn, const struct sim_account *at, const char *line)
 {
 	struct account account;
-	struct kept kept = {.txn = txn, .account = &account, .line = line};
 
-	if (strstr(line, " lockstep:") == NULL)
-		return true; /* not ours */
-	if (account_get(txn, at->asset, at->name, SECRET_KEY, &account) != ERR_OK)
-		return false;
-	version_each(txn, &account, kept_version, &kept);
-	return kept.found;
+	return !is_ours(line) ||
+	       (account_get(txn, at->asset, at->name, SECRET_KEY, &account) == ERR_OK &&
+		   version_of(txn, &account, line) != 0);
 }
 
 bool keys_open_with_current(struct vault_txn *txn, const struct sim_account *at)
@@ -134,29 +154,62 @@ bool keys_open_with_current(struct vault_txn *txn, const struct sim_account *at)
 	return keys_open(at, key);
 }
 
-void keys_check(struct sim *sim, struct vault_txn *txn, const struct sim_account *account)
+/* Our lines are of versions that are kept: where they were found last, or looked for anew. */
+static bool lines_are_kept(struct vault_txn *txn, struct sim_account *at)
 {
-	if (!keys_open(account, THEIRS))
-		sim_violation(
-		    sim, "someone else's key is gone", "%s %s", account->asset, account->name);
-	if (account->believed_key[0] != '\0' && !keys_open(account, account->believed_key))
-		sim_violation(sim, "a key's success is not true any more", "%s %s", account->asset,
-		    account->name);
-	for (size_t i = 0; i < account->line_count; i++) {
-		if (!keys_kept(txn, account, account->lines[i]))
-			sim_violation(sim, "a key that opens is not kept", "%s %s", account->asset,
-			    account->name);
-		for (size_t k = 0; k < sim->failed_count; k++)
-			if (is_of(account->lines[i], sim->failed[k]))
-				sim_violation(sim, "a failed key opens", "%s %s", account->asset,
-				    account->name);
+	struct account account = {.current = 0};
+	struct version version;
+	bool known = account_get(txn, at->asset, at->name, SECRET_KEY, &account) == ERR_OK;
+
+	for (size_t i = 0; i < at->line_count; i++) {
+		struct sim_line *line = &at->lines[i];
+
+		if (!is_ours(line->text))
+			continue;
+		if (!known)
+			return false;
+		if (line->kept_as == 0 ||
+		    version_get(txn, &account, line->kept_as, &version) != ERR_OK)
+			line->kept_as = version_of(txn, &account, line->text);
+		if (line->kept_as == 0)
+			return false;
 	}
+	return true;
+}
+
+static bool line_failed(const struct sim *sim, const struct sim_account *at)
+{
+	for (size_t i = 0; i < at->line_count; i++)
+		for (size_t k = 0; k < sim->failed_count; k++)
+			if (is_of(at->lines[i].text, sim->failed[k]))
+				return true;
+	return false;
+}
+
+void keys_check(struct sim *sim, struct vault_txn *txn, struct sim_account *account)
+{
+	const char *what = NULL;
+
+	if (account->lines_good && !sim->pruned)
+		return;
+	if (!keys_open(account, THEIRS))
+		what = "someone else's key is gone";
+	else if (account->believed_key[0] != '\0' && !keys_open(account, account->believed_key))
+		what = "a key's success is not true any more";
+	else if (!lines_are_kept(txn, account))
+		what = "a key that opens is not kept";
+	else if (line_failed(sim, account))
+		what = "a failed key opens";
+	if (what != NULL)
+		sim_violation(sim, what, "%s %s", account->asset, account->name);
+	account->lines_good = true;
 }
 
 void keys_believe(struct sim *sim, struct sim_account *at, const struct secret *secret)
 {
 	keys_line_of(secret, at->believed_key);
-	sim->stats->keys++;
+	at->lines_good = false;
+	sim_seen(sim, "a key's success");
 	if (!keys_open(at, at->believed_key))
 		sim_violation(
 		    sim, "success, but the key does not open", "%s %s", at->asset, at->name);

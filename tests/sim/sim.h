@@ -1,23 +1,55 @@
 /*
- * A simulated world for the real rotation on the real vault: clock, wires and assets, all decided
- * by one seed.
+ * A simulated world for the real rotation on the real vault: clock, disk, wires and assets, all
+ * decided by one seed.
  *
+ *   choice.c  what the seed says: choices, and events that can be switched off one by one
  *   clock.c   virtual time and its timers
+ *   disk.c    the vault's file: what is durable, what a crash may lose, faults
+ *   calls.c   the system calls by which the vault reaches that file
+ *   ground.c  policies, each with a vault in which its accounts are told
+ *   core.c    the engine: started, crashed at any point, started again
+ *   cover.c   what was passed, and what was crashed at: states, transitions, commits, points
+ *   notes.c   what a commit is made of
  *   world.c   assets: what each account's secret is, what may still arrive, who was locked out
  *   keys.c    the SSH keys that open an account beside its password
- *   wires.c   the door of wire.h: sessions and jobs against the world, with every way to fail
- *   bugs.c    rules of rotation broken on purpose, one at a time
- *   history.c one history, and what is checked after each step
- *   test_rotation.c  many, and what they must have covered
+ *   wires.c   the door of wire.h: sessions, and what each job comes to
+ *   sends.c   what must hold whenever a wire is given something
+ *   said.c    what the engine says, and whether it is true
+ *   check.c   what must hold after every step, and in the end
+ *   bugs.c    rules broken on purpose, one at a time
+ *   history.c one history, from its first choice to its last check
+ *   shrink.c  a failing history with the fewest events
+ *   campaign.c  many histories, in several processes
+ *   sim.c     the program behind tools/sim
+ *   test_rotation.c  what tools/check asks of it
+ *
+ * To add an event, ask `sim_event` where it may happen, and let it happen when that says so. Its
+ * name is its kind's word in traces, in the coverage table and in this file's sense of "switched
+ * off": no list has to know it. What shapes it (how long, how much) is drawn by `sim_amount` at
+ * once after. Never draw from anything else: then a seed means one history for ever.
+ *
+ * To add a check, say `sim_violation` where it fails: in check.c for what must hold always, in
+ * sends.c for what must hold of a send, in said.c for what the engine claims. A check looks at the
+ * world and at what is committed, never at rotation's memory.
+ *
+ * To add a bug, name it in `enum sim_bug` and in bugs.c, and break the rule there by standing
+ * between two parts (--wrap, listed in engine/rotation/room.am). test_rotation wants it caught.
+ *
+ * How a crash is simulated: all that the core does to the world goes through doors that are ours:
+ * disk, wires, clock, and what it says. At the point of the crash they are shut (core_kill): what
+ * is on disk is what a crash leaves, what the wires had in hand is decided, and nothing that the
+ * core does until the end of its turn is let out any more. Then it is taken down as it stands, and
+ * the next one starts from the disk. So it can be dropped inside of a commit, or between two calls
+ * of a function, as if power had been cut there, without a process to kill, and what it had
+ * allocated is given back.
  */
 #ifndef SIM_H
 #define SIM_H
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/queue.h>
 
 #include "base/clock.h"
@@ -29,6 +61,345 @@
 #define SIM_SECRET_SIZE 160 /* a key's line fits */
 #define SIM_LINES	12
 #define SIM_ACCOUNTS	24
+#define SIM_FAILED	256
+#define SIM_GROUNDS	8
+
+struct sim;
+
+/* The harness itself cannot go on. */
+_Noreturn void sim_die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ── Choices ── */
+
+/* One of `limit` things: decided by the seed, the choice's name, whose it is, and how often that
+ * was asked before. */
+uint32_t sim_choose(struct sim *, const char *what, const char *whose, uint32_t limit);
+
+/*
+ * True when this event happens now: a fault, or someone's meddling. It is identified by its name,
+ * whose it is and how often that was asked before; so switching others off leaves it where it is as
+ * far as the history lets. Never in calm times, nor once the core is dead. Of each kind a quarter
+ * of all histories know nothing.
+ */
+bool sim_event(struct sim *, const char *name, const char *whose, uint32_t permille);
+/* The same, however it is decided: for what must happen here. */
+bool sim_event_now(struct sim *, const char *name, const char *whose);
+
+/* What shapes the event that just happened. */
+uint32_t sim_amount(struct sim *, uint32_t limit);
+
+struct event {
+	uint64_t key; /* what identifies it */
+	const char *name;
+	char whose[64];
+	uint64_t at_ms;
+};
+
+#define CHOICE_SLOTS 2048
+
+struct choices {
+	uint64_t seed;
+	uint64_t dice; /* of the last event */
+	struct {
+		uint64_t key;
+		uint32_t asked;
+	} slots[CHOICE_SLOTS];
+	uint16_t used[CHOICE_SLOTS]; /* slots, to be emptied */
+	size_t used_count;
+	struct event *events; /* that happened, in order */
+	size_t event_count, event_room;
+	const uint64_t *only; /* no other happens; NULL = as the seed says */
+	size_t only_count;
+};
+
+void choices_begin(struct choices *, uint64_t seed, const uint64_t *only, size_t only_count);
+void choices_clear(struct choices *);
+
+/* ── The clock ── */
+
+struct sim_clock {
+	struct clock clock; /* first */
+	uint64_t now_ms;
+	TAILQ_HEAD(sim_timers, sim_timer) timers; /* by time, then by order of arming */
+	struct sim_timers spare;
+};
+
+void sim_clock_init(struct sim_clock *);
+void sim_clock_clear(struct sim_clock *);
+/* Runs the next due timer, moving time on. False when there is none. */
+bool sim_clock_step(struct sim_clock *);
+
+/* ── The disk ── */
+
+struct disk;
+
+/* Takes over the file, as it is now, from all who open it by this path from now on. */
+struct disk *disk_new(const char *path);
+void disk_free(struct disk *);
+/* A new history, with the file as it was taken over. */
+void disk_begin(struct disk *, struct sim *);
+/*
+ * The machine stops: what was synced is there, and of each page written since, the seed says
+ * whether it is. What is written from now on never was.
+ */
+void disk_stop(struct disk *);
+/* The file is what the stop left. */
+void disk_restart(struct disk *);
+/* Nobody can write from now on until then. */
+void disk_fill(struct disk *, uint64_t until_ms);
+/* An error that only a restart mends was given to the engine since the last start. */
+bool disk_broke(const struct disk *);
+
+/* ── The ground: what is declared, and a vault to begin with ── */
+
+struct ground {
+	const char *name; /* its directory in tests/sim/policy */
+	struct policy *policy;
+	struct selection *selections; /* of each task */
+	char *dir;		      /* of the vault */
+	char *key_path;
+	struct disk *disk;
+	char (*lines)[SIM_SECRET_SIZE]; /* of each asset: the key that `app` has already */
+};
+
+/* Loads all policies. */
+void grounds_load(void);
+/* Makes their vaults in a directory of this process. */
+void grounds_make(void);
+void grounds_clear(void);
+size_t ground_count(void);
+const struct ground *ground(size_t index);
+/* The secret that an account has in the beginning. */
+void ground_secret(const char *asset, const char *account, char out[SIM_SECRET_SIZE]);
+
+/* ── Coverage ── */
+
+enum cover_group {
+	COVER_SEEN,	  /* what histories went through */
+	COVER_EVENT,	  /* events that happened */
+	COVER_STATE,	  /* states of accounts and records */
+	COVER_TRANSITION, /* of a record's life, each in a commit of its own or with others */
+	COVER_COMMIT,	  /* what else a commit is made of */
+	COVER_POINT,	  /* named points of the engine's way */
+	COVER_GROUPS
+};
+
+/* Where a crash may stand to what is covered. */
+enum cover_moment {
+	MOMENT_PASSED,
+	MOMENT_BEFORE, /* of a point: there; of a commit: nothing of it is written */
+	MOMENT_TORN,   /* its pages are written, not synced */
+	MOMENT_SYNCED, /* they are synced, and what points to them is not written */
+	MOMENT_AFTER,  /* it is durable, and nobody was told */
+	MOMENTS
+};
+
+struct cover_row {
+	enum cover_group group;
+	char name[56];
+	uint64_t count[MOMENTS];
+};
+
+/* Rows of one process, in memory that its parent sees. */
+#define COVER_ROWS 512
+struct cover {
+	uint64_t histories, steps, crashes, violations;
+	struct cover_row rows[COVER_ROWS];
+};
+
+void cover_add(struct cover *, enum cover_group, const char *name, enum cover_moment);
+uint64_t cover_of(const struct cover *, enum cover_group, const char *name, enum cover_moment);
+void cover_merge(struct cover *into, const struct cover *from);
+void cover_print(const struct cover *, FILE *);
+/* Something that a history should come across. */
+void sim_seen(struct sim *, const char *what);
+
+/* ── The world ── */
+
+struct sim_session;
+
+struct sim_line {
+	char text[SIM_SECRET_SIZE];
+	uint32_t kept_as; /* the version that it was found in; 0 = to be found */
+};
+
+struct sim_account {
+	char asset[ASSET_NAME_SIZE], name[ACCOUNT_NAME_SIZE];
+	const struct asset *at;
+	bool privileged; /* the asset is entered with it */
+	bool dirty;	 /* someone else changed it: the engine's word about it may be untrue */
+	char live[SIM_SECRET_SIZE];
+	char believed[SIM_SECRET_SIZE]; /* a success said that this opens it; "" = nothing did */
+	uint32_t kept_as;		/* the version that `live` was found in; 0 = to be found */
+	/* What opens it beside the password, as authorized_keys has it. */
+	struct sim_line lines[SIM_LINES];
+	size_t line_count;
+	bool lines_good;		    /* nothing happened to them since they were checked */
+	char seen[SIM_SECRET_SIZE];	    /* the key that a login was last seen with */
+	char believed_key[SIM_SECRET_SIZE]; /* a success said that this key opens it */
+	uint64_t fails_ms[8];		    /* refused logins, newest last */
+	size_t fails;
+};
+
+/* A change whose sender is gone and which may yet arrive. */
+struct sim_late {
+	LIST_ENTRY(sim_late) entry;
+	struct timer timer;
+	struct sim *sim;
+	struct sim_account *account;
+	char secret[SIM_SECRET_SIZE];
+};
+
+#define NOTES_MAX 24
+struct note {
+	enum cover_group group;
+	char name[56];
+};
+
+struct sim {
+	struct choices choices;
+	bool calm;  /* no faults any more */
+	bool looks; /* nothing that is in work may send */
+	bool dead;  /* the core is: what it does until it is taken down is not let out */
+	bool broke; /* it said that it must end */
+	struct sim_clock clock;
+	struct wires wires;
+	LIST_HEAD(, sim_session) sessions;
+	LIST_HEAD(, sim_late) lates;
+	struct sim_account accounts[SIM_ACCOUNTS];
+	size_t account_count;
+	const struct ground *ground;
+	struct vault *vault;
+	struct rotation *rotation;
+	uint32_t crash_permille; /* at each point */
+	uint32_t crash_in;	 /* points until one that is asked for; 0 = none is */
+	char failed[SIM_FAILED][SIM_SECRET_SIZE]; /* said to be `failed`: may never be live */
+	size_t failed_count;
+	struct note notes[NOTES_MAX]; /* what the open transaction is made of */
+	size_t note_count;
+	bool pruned; /* versions were deleted, or may be lost */
+	uint64_t told;
+	struct cover *cover;
+	bool trace;
+	const char *violation; /* the first one; NULL = none */
+	char detail[256];
+};
+
+/* The one that runs: for what the engine calls without saying whose it is. */
+extern struct sim *sim_running;
+
+void sim_violation(struct sim *, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void sim_trace(struct sim *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The accounts of the assets that this history has. */
+void world_init(struct sim *);
+void world_clear(struct sim *);
+/* False where this history does without it. */
+bool world_has(const struct sim *, const char *asset);
+struct sim_account *world_account(struct sim *, const char *asset, const char *name);
+/* True for the accounts that the asset is entered with. */
+bool world_is_privileged(const struct sim *, const char *asset, const char *name);
+/* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
+void world_tell(struct sim *, struct sim_account *);
+/* Someone sets one by hand, and tells nobody. */
+void world_by_hand(struct sim *);
+/* A change with this secret reaches the asset and is applied. */
+void world_apply(struct sim *, struct sim_account *, const char *secret);
+/* It may arrive until the deadline, whole, cut, or never. */
+void world_apply_later(struct sim *, struct sim_account *, const char *secret);
+/* A login with this secret: true when it opens. A refused one is counted, as pam_faillock does. */
+bool world_login(struct sim *, struct sim_account *, const char *secret);
+
+/* ── Keys ── */
+
+/* True for the line of a key, false for a password. */
+bool keys_is_line(const char *secret);
+/* The public line of a private key, without a mark. */
+void keys_line_of(const struct secret *key, char out[SIM_SECRET_SIZE]);
+void keys_begin(struct sim_account *, const char *ours);
+void keys_add(struct sim_account *, const char *line);
+/* True when the account has this key's line, whatever its mark. */
+bool keys_open(const struct sim_account *, const char *key);
+/* Our lines but this one are to be removed; and are. */
+void keys_persisting(struct sim *, struct sim_account *, const char *line);
+void keys_persist(struct sim *, struct sim_account *, const char *line);
+/* A line that is ours is of a version that the vault keeps. */
+bool keys_kept(struct vault_txn *, const struct sim_account *, const char *line);
+bool keys_open_with_current(struct vault_txn *, const struct sim_account *);
+void keys_believe(struct sim *, struct sim_account *, const struct secret *);
+void keys_check(struct sim *, struct vault_txn *, struct sim_account *);
+
+/* ── The wires ── */
+
+void sim_wires_init(struct sim *);
+/* The processes die with the engine: what they had in hand may have left, or not. */
+void sim_wires_crash(struct sim *);
+
+struct sim_session {
+	struct wire_session session; /* first */
+	LIST_ENTRY(sim_session) entry;
+	struct sim *sim;
+	char asset[ASSET_NAME_SIZE];
+	bool broken;
+	bool carries;		 /* logged in as a gateway */
+	bool through;		 /* by a gateway: */
+	struct sim_session *via; /* NULL: it is gone */
+	/* the job in work */
+	struct timer timer;
+	enum wire_job_kind kind;
+	char name[ACCOUNT_NAME_SIZE];
+	struct sim_account *account; /* NULL: of no account */
+	char secret[SIM_SECRET_SIZE];
+	char become[SIM_SECRET_SIZE];
+	enum wire_become becoming;
+	enum wire_proof proof;
+	bool targeted;
+	bool puts_back;
+	wire_done_fn done;
+	void *arg;
+};
+
+const char *session_kind_name(enum wire_job_kind);
+
+/* A session goes the way that the policy says. */
+void sends_check_way(struct sim_session *, const struct wire_session *via);
+/* It is given a job. */
+void sends_check(struct sim_session *);
+
+/* ── The core ── */
+
+void core_start(struct sim *);
+void core_stop(struct sim *);
+/* Takes the core down where it is dead, and starts another. */
+void core_settle(struct sim *);
+/* It dies now. */
+void core_kill(struct sim *, const char *where);
+/* It could not do something: it ends and is started again where the disk was to blame. */
+void core_failed(struct sim *, const char *what, const struct error *);
+/* A point of its way: it dies here when the seed says so. `name` lives for ever. */
+void core_point(struct sim *, const char *name);
+/* A commit is under way, and stands here. */
+void core_commit_at(struct sim *, enum cover_moment);
+/* Something that the open transaction does. */
+void note_add(struct sim *, enum cover_group, const char *name);
+
+/* What the engine says. */
+void said(void *arg, const struct rotation_event *);
+
+/* ── Checks ── */
+
+/* What must hold after every step: looks at what the step touched. */
+void check_step(struct sim *);
+/* The same of all, when the engine was started: nothing of it is lost. Counters are recounted. */
+void check_start(struct sim *);
+/* The same, and every seal is opened. */
+void check_all(struct sim *);
+/* NULL where nothing is in doubt and each current secret opens; else what is not so. */
+const char *check_unsettled(struct sim *);
+bool check_opens_with_current(struct vault_txn *, const struct sim_account *);
+
+/* ── Bugs ── */
 
 enum sim_bug {
 	BUG_NONE,
@@ -49,156 +420,45 @@ enum sim_bug {
 };
 extern enum sim_bug sim_bug;
 const char *sim_bug_name(enum sim_bug);
-
-/* ── Choices ── */
-
-struct sim;
-uint32_t sim_below(struct sim *, uint32_t limit);
-bool sim_chance(struct sim *, uint32_t percent);
-
-/* ── The clock ── */
-
-struct sim_timer {
-	TAILQ_ENTRY(sim_timer) entry;
-	struct timer *timer;
-	uint64_t at_ms;
-};
-
-struct sim_clock {
-	struct clock clock; /* first */
-	uint64_t now_ms;
-	TAILQ_HEAD(, sim_timer) timers; /* by time, then by order of arming */
-};
-
-void sim_clock_init(struct sim_clock *);
-void sim_clock_clear(struct sim_clock *);
-/* Runs the next due timer, moving time on. False when there is none. */
-bool sim_clock_step(struct sim_clock *);
-
-/* ── The world ── */
-
-struct sim_session;
-
-struct sim_account {
-	const char *asset, *name;
-	char live[SIM_SECRET_SIZE];
-	bool dirty; /* someone else changed it: the engine's word about it may be untrue */
-	char believed[SIM_SECRET_SIZE]; /* a success said that this opens it; "" = nothing was said
-					 */
-	/* What opens it beside the password, as authorized_keys has it. */
-	char lines[SIM_LINES][SIM_SECRET_SIZE];
-	size_t line_count;
-	char seen[SIM_SECRET_SIZE];	    /* the key that a login was last seen with */
-	char believed_key[SIM_SECRET_SIZE]; /* a success said that this key opens it */
-	uint64_t fails_ms[8];		    /* refused logins, newest last */
-	size_t fails;
-	struct lockout lockout;
-};
-
-/* A change whose sender is gone and which may yet arrive. */
-struct sim_late {
-	LIST_ENTRY(sim_late) entry;
-	struct timer timer;
-	struct sim *sim;
-	struct sim_account *account;
-	char secret[SIM_SECRET_SIZE];
-};
-
-struct sim_stats {
-	uint64_t histories, steps, crashes, late, locked;
-	uint64_t success, failed, unverified, skipped, settled_success, settled_failed,
-	    settled_mismatch;
-	uint64_t gateways_lost;
-	uint64_t resent, refused, retried, not_asked, hash, old_unknown;
-	uint64_t looks, mismatches;
-	uint64_t keys, keys_removed, not_persisted;
-	uint64_t privileged, put_back, put_back_lost, cut_off, told, targeted, by_next_proof;
-};
-
-struct sim {
-	uint64_t rng;
-	uint64_t seed;
-	bool calm;  /* no faults any more */
-	bool looks; /* nothing that is in work may send */
-	struct sim_clock clock;
-	struct wires wires;
-	LIST_HEAD(, sim_session) sessions;
-	LIST_HEAD(, sim_late) lates;
-	struct sim_account accounts[SIM_ACCOUNTS];
-	size_t account_count;
-	const struct policy *policy;
-	struct vault *vault;
-	struct rotation *rotation;
-	char dir[256];
-	char failed[256][SIM_SECRET_SIZE]; /* said to be `failed`: may never be live */
-	size_t failed_count;
-	struct sim_stats *stats;
-	bool trace;
-	const char *violation; /* the first one; NULL = none */
-	char detail[256];
-};
-
-void sim_violation(struct sim *, const char *what, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-void sim_trace(struct sim *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-void world_init(struct sim *);
-void world_clear(struct sim *);
-struct sim_account *world_account(struct sim *, const char *asset, const char *name);
-/* True for the accounts that the asset is entered with. */
-bool world_is_privileged(const struct sim *, const char *asset, const char *name);
-/* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
-void world_tell(struct sim *, struct sim_account *);
-/* A change with this secret reaches the asset and is applied. */
-void world_apply(struct sim *, struct sim_account *, const char *secret);
-/* It may arrive until the deadline, whole, cut, or never. */
-void world_apply_later(struct sim *, struct sim_account *, const char *secret);
-/* A login with this secret: true when it opens. A refused one is counted, as pam_faillock does. */
-bool world_login(struct sim *, struct sim_account *, const char *secret);
-/* What must hold after every step. */
-void world_check(struct sim *);
-
-/* ── Keys ── */
-
-/* True for the line of a key, false for a password. */
-bool keys_is_line(const char *secret);
-/* The public line of a private key, without a mark. */
-void keys_line_of(const struct secret *key, char out[SIM_SECRET_SIZE]);
-void keys_begin(struct sim_account *);
-void keys_add(struct sim_account *, const char *line);
-/* True when the account has this key's line, whatever its mark. */
-bool keys_open(const struct sim_account *, const char *key);
-/* Our lines but this one are to be removed; and are. */
-void keys_persisting(struct sim *, struct sim_account *, const char *line);
-void keys_persist(struct sim *, struct sim_account *, const char *line);
-/* A line that is ours is of a version that the vault keeps. */
-bool keys_kept(struct vault_txn *, const struct sim_account *, const char *line);
-bool keys_open_with_current(struct vault_txn *, const struct sim_account *);
-void keys_believe(struct sim *, struct sim_account *, const struct secret *);
-void keys_check(struct sim *, struct vault_txn *, const struct sim_account *);
-
-/* ── The wires ── */
-
-void sim_wires_init(struct sim *);
-/* The processes die with the engine: what they had in hand may have left, or not. */
-void sim_wires_crash(struct sim *);
+/* The task that the bug is about; NULL = any. */
+const char *sim_bug_task(enum sim_bug);
 
 /* ── Histories ── */
-
-struct sim_place {
-	const struct policy *policy;
-	const char *scratch; /* a directory */
-};
 
 /* How a history begins; 0 and NULL = as the seed says. */
 struct beginning {
 	uint64_t seed;
-	uint32_t crash_in; /* steps from the start of the first run */
+	uint32_t crash_in; /* points from the start of the first run */
 	const char *task;  /* of the first run */
+	const uint64_t *only;
+	size_t only_count;
 	bool trace;
 };
 
-/* True when no violation was found; the first one is printed. */
-bool history(const struct sim_place *, const struct beginning *, struct sim_stats *);
+/* What became of it. */
+struct ending {
+	const char *violation; /* NULL = none */
+	char detail[256];
+	struct event *events; /* that happened: the caller's */
+	size_t event_count;
+};
+
+void history(const struct beginning *, struct cover *, struct ending *);
+void ending_clear(struct ending *);
+
+/* Histories of consecutive seeds; a violation is shrunk and printed with its trace. True = none. */
+bool histories(struct beginning *, uint64_t count, struct cover *);
+
+/* Prints a failing history, with the fewest events that fail. */
+void shrink_print(const struct beginning *, const struct ending *);
+
+struct campaign {
+	uint64_t seed, count;
+	uint32_t jobs;
+	const char *task;
+};
+/* The exit status. */
+int campaign_run(const struct campaign *);
+int campaign_bugs(const struct campaign *);
 
 #endif

@@ -1,8 +1,6 @@
 /*
- * Histories of the real rotation on the real vault, in a simulated world: crashes at any step, lost
- * links, late and cut changes, lying answers.
- *
- *   test_rotation [--seed N] [--count N] [--task T] [--trace] [--bug N]
+ * Histories of the real rotation on the real vault, in a simulated world: crashes at any point,
+ * lost links, late and cut changes, lying answers. Thousands more are tools/sim's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,239 +8,200 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/secret.h"
 #include "sim.h"
 
-#define HISTORIES     120
-#define BUG_HISTORIES 400
-#define STRIDE	      4 /* between the steps that a history is cut at; all of them with LONG=1 */
+#define HISTORIES     1600
+#define BUG_HISTORIES 4000
+#define LONG_TIMES    20
+#define HEAP_SIZE     ((size_t)1 << 20)
 
-static char scratch[128];
-static struct sim_place place = {.scratch = scratch};
+static struct cover cover;
 
-/* ── Tests ── */
-
-/* LONG=1: five times as many histories, and each step. */
-static bool is_long(void)
+/* LONG=1: many times as many histories. */
+static uint32_t times(void)
 {
 	const char *word = getenv("LONG");
 
-	return word != NULL && word[0] != '\0';
+	return word != NULL && word[0] != '\0' ? LONG_TIMES : 1;
 }
 
-static uint32_t stride(void)
+static void assert_seen(const char *what)
 {
-	return is_long() ? 1 : STRIDE;
+	if (cover_of(&cover, COVER_SEEN, what, MOMENT_PASSED) == 0)
+		fail_msg("no history came across: %s", what);
+}
+
+static void assert_state(const char *what)
+{
+	if (cover_of(&cover, COVER_STATE, what, MOMENT_PASSED) == 0)
+		fail_msg("no record came to: %s", what);
 }
 
 static void test_histories(void **state)
 {
-	struct sim_stats stats = {0};
-	uint64_t count = is_long() ? 5 * HISTORIES : HISTORIES;
+	struct beginning beginning = {.seed = 1};
 
 	(void)state;
-	sim_bug = BUG_NONE;
-	for (uint64_t seed = 1; seed <= count; seed++)
-		assert_true(history(&place, &(struct beginning){.seed = seed}, &stats));
-	printf("%llu histories, %llu steps, %llu crashes, %llu late; success %llu failed %llu "
-	       "unverified %llu "
-	       "skipped %llu; settled: success %llu failed %llu mismatch %llu; resent %llu refused "
-	       "%llu retried "
-	       "%llu not asked %llu by hash %llu old unknown %llu gateways lost %llu\n",
-	    (unsigned long long)stats.histories, (unsigned long long)stats.steps,
-	    (unsigned long long)stats.crashes, (unsigned long long)stats.late,
-	    (unsigned long long)stats.success, (unsigned long long)stats.failed,
-	    (unsigned long long)stats.unverified, (unsigned long long)stats.skipped,
-	    (unsigned long long)stats.settled_success, (unsigned long long)stats.settled_failed,
-	    (unsigned long long)stats.settled_mismatch, (unsigned long long)stats.resent,
-	    (unsigned long long)stats.refused, (unsigned long long)stats.retried,
-	    (unsigned long long)stats.not_asked, (unsigned long long)stats.hash,
-	    (unsigned long long)stats.old_unknown, (unsigned long long)stats.gateways_lost);
-	printf("privileged %llu put back %llu of them lost %llu cut off %llu told %llu targeted "
-	       "%llu by the next proof %llu\n",
-	    (unsigned long long)stats.privileged, (unsigned long long)stats.put_back,
-	    (unsigned long long)stats.put_back_lost, (unsigned long long)stats.cut_off,
-	    (unsigned long long)stats.told, (unsigned long long)stats.targeted,
-	    (unsigned long long)stats.by_next_proof);
+	assert_true(histories(&beginning, times() * HISTORIES, &cover));
+	cover_print(&cover, stdout);
 	/* Every transition of a record's life was taken. */
-	assert_true(
-	    stats.success > 0 && stats.failed > 0 && stats.unverified > 0 && stats.skipped > 0);
-	assert_true(
-	    stats.settled_success > 0 && stats.settled_failed > 0 && stats.settled_mismatch > 0);
-	assert_true(stats.resent > 0 && stats.refused > 0 && stats.retried > 0 && stats.late > 0);
-	assert_true(stats.gateways_lost > 0);
-	assert_true(stats.not_asked > 0 && stats.hash > 0 && stats.old_unknown > 0);
-	assert_true(stats.privileged > 0 && stats.put_back > 0 && stats.cut_off > 0);
-	assert_true(stats.targeted > 0 && stats.by_next_proof > 0);
-	assert_true(stats.looks > 0 && stats.mismatches > 0);
+	assert_state("ended: success");
+	assert_state("ended: failed");
+	assert_state("ended: unverified");
+	assert_state("ended: skipped");
+	assert_state("settled: success");
+	assert_state("settled: failed");
+	assert_state("settled: unverified");
+	assert_seen("sent again");
+	assert_seen("a change refused");
+	assert_seen("a success after another try");
+	assert_seen("a send arrives late");
+	assert_seen("a gateway lost");
+	assert_seen("no proof asked for");
+	assert_seen("a proof by hash");
+	assert_seen("the old secret not known to work");
+	assert_seen("a privileged account changed");
+	assert_seen("an old secret put back");
+	assert_seen("neither opens");
+	assert_seen("no lifeline");
+	assert_seen("by the next proof");
+	assert_seen("a look");
+	assert_seen("a mismatch found");
+	assert_seen("paused for want of room");
 }
 
-/* The same history again and again, each time cut one step later. */
-static void test_crash_at_every_step(void **state)
+/* A few histories again and again, each time cut one point later. */
+static void cut_at_every_point(uint64_t seed, uint32_t seeds, const char *task, uint32_t points)
+{
+	memset(&cover, 0, sizeof(cover));
+	for (uint32_t point = 1; point <= points; point++) {
+		for (uint32_t i = 0; i < times(); i++) {
+			struct beginning beginning = {
+			    .seed = seed + (point + i) % (seeds * times()),
+			    .crash_in = point,
+			    .task = task,
+			};
+
+			assert_true(histories(&beginning, 1, &cover));
+		}
+	}
+	assert_true(cover.crashes > points / 2);
+}
+
+static void test_crash_at_every_point(void **state)
 {
 	(void)state;
-	sim_bug = BUG_NONE;
-	for (uint32_t step = 1; step <= 100; step += stride()) {
-		struct sim_stats stats = {0};
-		struct beginning beginning = {.seed = 100000 + step % 3, .crash_in = step};
-
-		assert_true(history(&place, &beginning, &stats));
-		assert_true(stats.crashes > 0);
-	}
+	cut_at_every_point(100000, 7, NULL, 300);
 }
 
 /* The same for the accounts that assets are entered with. */
-static void test_crash_at_every_step_of_the_privileged(void **state)
+static void test_crash_at_every_point_of_the_privileged(void **state)
 {
-	struct sim_stats stats = {0};
-
 	(void)state;
-	sim_bug = BUG_NONE;
-	for (uint32_t step = 1; step <= 200; step += stride()) {
-		struct beginning beginning = {
-		    .seed = 200000 + step % 5,
-		    .crash_in = 1 + step / 4,
-		    .task = "entries",
-		};
-
-		assert_true(history(&place, &beginning, &stats));
-	}
-	assert_true(stats.privileged > 0 && stats.put_back > 0 && stats.cut_off > 0);
+	cut_at_every_point(200000, 41, "entries", 400);
+	assert_seen("a privileged account changed");
+	assert_seen("an old secret put back");
+	assert_seen("neither opens");
 }
 
 /* The same for keys, each time with one to replace. */
-static void test_crash_at_every_step_of_keys(void **state)
+static void test_crash_at_every_point_of_keys(void **state)
 {
-	struct sim_stats stats = {0};
+	(void)state;
+	cut_at_every_point(300000, 41, "keys", 300);
+	assert_seen("a key's success");
+	assert_seen("a key removed");
+	assert_seen("not persisted");
+}
+
+/* A history replayed with the events that it had is the same history. */
+static void test_replay_is_exact(void **state)
+{
+	uint64_t keys[1024];
+	size_t some = 0;
 
 	(void)state;
-	sim_bug = BUG_NONE;
-	for (uint32_t step = 1; step <= 120; step += stride()) {
-		struct beginning beginning = {
-		    .seed = 300000 + step % 3, .crash_in = step, .task = "keys"};
+	for (uint64_t seed = 400000; seed < 400100; seed++) {
+		struct beginning beginning = {.seed = seed};
+		struct ending first, again;
 
-		assert_true(history(&place, &beginning, &stats));
+		memset(&cover, 0, sizeof(cover));
+		history(&beginning, &cover, &first);
+		uint64_t steps = cover.steps;
+
+		assert_true(first.event_count <= 1024);
+		for (size_t i = 0; i < first.event_count; i++)
+			keys[i] = first.events[i].key;
+		beginning.only = keys;
+		beginning.only_count = first.event_count;
+		memset(&cover, 0, sizeof(cover));
+		history(&beginning, &cover, &again);
+		assert_int_equal(cover.steps, steps);
+		assert_int_equal(again.event_count, first.event_count);
+		for (size_t i = 0; i < again.event_count; i++)
+			assert_int_equal(again.events[i].at_ms, first.events[i].at_ms);
+		some += first.event_count;
+		ending_clear(&first);
+		ending_clear(&again);
 	}
-	assert_true(stats.keys > 0 && stats.keys_removed > 0 && stats.not_persisted > 0);
+	assert_true(some > 100);
 }
 
 static void test_bugs_are_caught(void **state)
 {
 	(void)state;
 	for (enum sim_bug bug = BUG_NONE + 1; bug < BUG_COUNT; bug++) {
-		struct sim_stats stats = {0};
-		/* The last of them are about the accounts that assets are entered with. */
-		struct beginning beginning = {
-		    .seed = 1,
-		    .task = bug == BUG_PERSIST_UNSEEN  ? "keys"
-			    : bug >= BUG_PUT_BACK_MUTE ? "entries"
-						       : NULL,
-		};
+		struct beginning beginning = {.seed = 1, .task = sim_bug_task(bug)};
+		struct ending ending = {.violation = NULL};
 
 		sim_bug = bug;
-		while (beginning.seed <= BUG_HISTORIES && history(&place, &beginning, &stats))
-			beginning.seed++;
+		for (; beginning.seed <= BUG_HISTORIES && ending.violation == NULL;
+		     beginning.seed++) {
+			history(&beginning, &cover, &ending);
+			ending_clear(&ending);
+		}
 		sim_bug = BUG_NONE;
-		if (beginning.seed > BUG_HISTORIES)
+		if (ending.violation == NULL)
 			fail_msg("not caught: %s", sim_bug_name(bug));
-		printf("%-36s caught by history %llu\n", sim_bug_name(bug),
-		    (unsigned long long)beginning.seed);
+		printf("%-36s caught by history %llu: %s\n", sim_bug_name(bug),
+		    (unsigned long long)beginning.seed - 1, ending.violation);
 	}
 }
-
-/* ── One by hand ── */
 
 /* Valgrind is thirty times slower and looks for other things: a few histories are enough for it. */
 static int run_under_valgrind(void)
 {
-	struct sim_stats stats = {0};
-	bool good = true;
+	struct beginning beginning = {.seed = 1};
 
-	for (uint64_t seed = 1; seed <= 8; seed++)
-		good = history(&place, &(struct beginning){.seed = seed}, &stats) && good;
-	return good ? 0 : 1;
+	return histories(&beginning, 40, &cover) ? 0 : 1;
 }
 
-static int replay(int argc, char **argv)
-{
-	struct sim_stats stats = {0};
-	uint64_t seed = 1, count = 1;
-	bool trace = false, good = true;
-	const char *task = NULL;
-
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--trace") == 0)
-			trace = true;
-		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
-			seed = strtoull(argv[++i], NULL, 10);
-		else if (i + 1 < argc && strcmp(argv[i], "--task") == 0)
-			task = argv[++i];
-		else if (i + 1 < argc && strcmp(argv[i], "--count") == 0)
-			count = strtoull(argv[++i], NULL, 10);
-		else if (i + 1 < argc && strcmp(argv[i], "--bug") == 0)
-			sim_bug = (enum sim_bug)strtoul(argv[++i], NULL, 10) % BUG_COUNT;
-	}
-	for (; count > 0; count--) {
-		struct beginning beginning = {.seed = seed++, .task = task, .trace = trace};
-
-		good = history(&place, &beginning, &stats) && good;
-	}
-	return good ? 0 : 1;
-}
-
-static void load_policy(void)
-{
-	const char *srcdir = getenv("srcdir");
-	static struct problems errors, warnings;
-	static char dir[4096], platforms[4096];
-	struct policy *loaded;
-
-	snprintf(dir, sizeof(dir), "%s/tests/sim/policy", srcdir ? srcdir : ".");
-	snprintf(platforms, sizeof(platforms), "%s/policies/platforms", srcdir ? srcdir : ".");
-	if (policy_load(&loaded,
-		&(struct policy_config){
-		    .dir = dir,
-		    .platforms_dir = platforms,
-		},
-		&errors, &warnings) != ERR_OK) {
-		fprintf(stderr, "%s\n", errors.count > 0 ? errors.items[0].text : "policy_load");
-		exit(1);
-	}
-	place.policy = loaded;
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_histories),
-	    cmocka_unit_test(test_crash_at_every_step),
-	    cmocka_unit_test(test_crash_at_every_step_of_the_privileged),
-	    cmocka_unit_test(test_crash_at_every_step_of_keys),
+	    cmocka_unit_test(test_crash_at_every_point),
+	    cmocka_unit_test(test_crash_at_every_point_of_the_privileged),
+	    cmocka_unit_test(test_crash_at_every_point_of_keys),
+	    cmocka_unit_test(test_replay_is_exact),
 	    cmocka_unit_test(test_bugs_are_caught),
 	};
-	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	struct error error;
 	bool locked;
 	int status;
 
-	if (secret_heap_init(1 << 20, &locked, &error) != ERR_OK)
+	if (secret_heap_init(HEAP_SIZE, &locked, &error) != ERR_OK)
 		return 1;
-	snprintf(scratch, sizeof(scratch), "%s/lockstep-sim-XXXXXX", tmp);
-	if (mkdtemp(scratch) == NULL)
-		return 1;
-	load_policy();
-	if (argc > 1)
-		status = replay(argc, argv);
-	else if (getenv("VALGRIND") != NULL)
+	grounds_load();
+	grounds_make();
+	if (getenv("VALGRIND") != NULL)
 		status = run_under_valgrind();
 	else
 		status = cmocka_run_group_tests(tests, NULL, NULL);
-	policy_free((struct policy *)(uintptr_t)place.policy);
-	rmdir(scratch);
+	grounds_clear();
 	return status;
 }

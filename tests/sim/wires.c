@@ -5,29 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct sim_session {
-	struct wire_session session; /* first */
-	LIST_ENTRY(sim_session) entry;
-	struct sim *sim;
-	char asset[ASSET_NAME_SIZE];
-	bool broken;
-	bool carries;		 /* logged in as a gateway */
-	bool through;		 /* by a gateway: */
-	struct sim_session *via; /* NULL: it is gone */
-	/* the job in work */
-	struct timer timer;
-	enum wire_job_kind kind;
-	char account[ACCOUNT_NAME_SIZE];
-	char secret[SIM_SECRET_SIZE];
-	char become[SIM_SECRET_SIZE];
-	enum wire_become becoming;
-	enum wire_proof proof;
-	bool targeted;
-	bool puts_back;
-	wire_done_fn done;
-	void *arg;
-};
-
 static void copy_secret(char *out, const struct secret *secret)
 {
 	out[0] = '\0';
@@ -50,7 +27,9 @@ static void copy_job_secret(char *out, const struct wire_job *job)
 
 static void job_lost(struct sim_session *session, struct wire_result *result)
 {
-	result->fault = sim_chance(session->sim, 20) ? FAULT_WIRE : FAULT_LOST;
+	bool died = sim_choose(session->sim, "how a link breaks", session->asset, 5) == 0;
+
+	result->fault = died ? FAULT_WIRE : FAULT_LOST;
 	snprintf(result->text, sizeof(result->text), "the link broke");
 	session->broken = true;
 }
@@ -67,22 +46,20 @@ static bool gateway_is_gone(const struct sim_session *session)
 }
 
 /* What is under way is cut, and may have arrived. */
-static void job_gateway_lost(
-    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+static void job_gateway_lost(struct sim_session *session, struct wire_result *result)
 {
 	result->fault = FAULT_LOST;
 	result->via_lost = true;
 	session->broken = true;
-	session->sim->stats->gateways_lost++;
+	sim_seen(session->sim, "a gateway lost");
 	if (session->kind != WIRE_CHANGE)
 		return;
 	result->sent = true;
-	world_apply_later(session->sim, account, session->secret);
+	world_apply_later(session->sim, session->account, session->secret);
 }
 
 static void job_open(struct sim_session *session, struct wire_result *result)
 {
-	(void)session;
 	snprintf(result->host_key.type, sizeof(result->host_key.type), "ssh-ed25519");
 	result->host_key.len =
 	    (size_t)snprintf((char *)result->host_key.blob, 64, "key of %s", session->asset);
@@ -90,9 +67,9 @@ static void job_open(struct sim_session *session, struct wire_result *result)
 	snprintf(result->address, sizeof(result->address), "192.0.2.1");
 }
 
-static void job_admin(
-    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+static void job_admin(struct sim_session *session, struct wire_result *result)
 {
+	struct sim_account *account = session->account;
 	struct sim_account *asked = session->becoming == WIRE_BECOME_SUDO ? account : NULL;
 
 	if (session->becoming == WIRE_BECOME_SU)
@@ -108,10 +85,8 @@ static void job_admin(
 /* Neither `db` may log in, nor root where another becomes it. */
 static bool login_is_barred(const struct sim_session *session)
 {
-	const struct asset *asset = policy_asset_find(session->sim->policy, session->asset);
-
-	return strcmp(session->account, "db") == 0 ||
-	       (asset->become == BECOME_SU && strcmp(session->account, "root") == 0);
+	return strcmp(session->name, "db") == 0 ||
+	       (session->account->at->become == BECOME_SU && strcmp(session->name, "root") == 0);
 }
 
 static void job_methods(const struct sim_session *session, struct wire_result *result)
@@ -122,64 +97,82 @@ static void job_methods(const struct sim_session *session, struct wire_result *r
 
 static void job_check(struct sim_session *session, struct wire_result *result)
 {
+	struct sim *sim = session->sim;
+
 	if (session->proof == WIRE_PROOF_LOGIN && login_is_barred(session) &&
-	    sim_chance(session->sim, 50))
+	    sim_choose(sim, "who says that a login is barred", session->asset, 2) == 0)
 		result->finding = FINDING_NO_PROOF; /* else METHODS says it */
-	else if (!session->sim->calm && sim_chance(session->sim, 4))
+	else if (sim_event(sim, "found locked", session->name, 30))
 		result->finding = FINDING_LOCKED;
 }
 
-static void job_change(
-    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+static void job_change_cut(struct sim_session *session, struct wire_result *result)
+{
+	job_lost(session, result);
+	result->ended = false;
+	world_apply_later(session->sim, session->account, session->secret);
+}
+
+/* What the asset does with it, where it is told whole; false: it is not applied, or not whole. */
+static bool change_is_applied(struct sim_session *session, struct wire_result *result)
 {
 	struct sim *sim = session->sim;
-	uint32_t dice = sim->calm ? 99 : sim_below(sim, 100);
+	const char *name = session->name;
+
+	if (sim_event(sim, "the change refused", name, 80)) {
+		result->fault = FAULT_REFUSED;
+		sim_seen(sim, "a change refused");
+		return false;
+	}
+	if (sim_event(sim, "the change refused, and applied", name, 40))
+		result->fault = FAULT_REFUSED;
+	else if (sim_event(sim, "the change accepted, and not applied", name, 30))
+		return false;
+	else if (sim_event(sim, "the change accepted, and cut", name,
+		     session->account->privileged ? 130 : 40)) {
+		if (!keys_is_line(session->secret))
+			world_apply(sim, session->account, "cut");
+		return false;
+	}
+	return true;
+}
+
+static void job_change(struct sim_session *session, struct wire_result *result)
+{
+	struct sim *sim = session->sim;
+	uint32_t lost = session->puts_back ? 500 : 120; /* what is rare by itself */
 
 	result->sent = true;
 	result->ended = true;
-	if (session->puts_back && dice % 2 == 0)
-		dice = 0; /* what is rare by itself */
-	if (dice < 12) {  /* sent, and no end seen */
-		job_lost(session, result);
-		result->ended = false;
-		world_apply_later(sim, account, session->secret);
-	} else if (dice < 20) { /* refused */
-		result->fault = FAULT_REFUSED;
-		sim->stats->refused++;
-	} else if (dice < 24) { /* says that it refuses, and applies */
-		result->fault = FAULT_REFUSED;
-		world_apply(sim, account, session->secret);
-	} else if (dice < 27) { /* accepts, and does not apply */
-	} else if (dice < (world_is_privileged(sim, account->asset, account->name) ? 40 : 31)) {
-		/* accepts, and applies something else */
-		if (!keys_is_line(session->secret))
-			world_apply(sim, account, "cut");
-	} else if (dice < 42) { /* never left */
+	if (sim_event(sim, "the link lost after the send", session->name, lost)) {
+		job_change_cut(session, result);
+	} else if (sim_event(sim, "the link lost before the send", session->name, 60)) {
 		result->sent = result->ended = false;
 		job_lost(session, result);
-	} else {
-		world_apply(sim, account, session->secret);
+	} else if (change_is_applied(session, result)) {
+		world_apply(sim, session->account, session->secret);
 	}
 }
 
-static void job_persist(
-    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+static void job_persist(struct sim_session *session, struct wire_result *result)
 {
 	struct sim *sim = session->sim;
-	uint32_t dice = sim->calm ? 99 : sim_below(sim, 100);
+	bool lost = sim_event(sim, "the link lost while persisting", session->name, 100);
+	bool refused = !lost && sim_event(sim, "persisting refused", session->name, 100);
 
-	result->ended = dice >= 10;
-	if (dice < 10)
+	result->ended = !lost;
+	if (lost)
 		job_lost(session, result);
-	else if (dice < 20)
+	else if (refused)
 		result->fault = FAULT_REFUSED;
-	if (dice >= 20 || dice % 2 == 0)
-		keys_persist(sim, account, session->secret);
+	if ((!lost && !refused) || sim_amount(sim, 2) == 0)
+		keys_persist(sim, session->account, session->secret);
 }
 
-static void job_prove_key(
-    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+static void job_prove_key(struct sim_session *session, struct wire_result *result)
 {
+	struct sim_account *account = session->account;
+
 	if (keys_open(account, session->secret)) {
 		result->verdict = VERDICT_MATCH;
 		snprintf(account->seen, sizeof(account->seen), "%s", session->secret);
@@ -189,11 +182,12 @@ static void job_prove_key(
 	}
 }
 
-static void job_prove(
-    struct sim_session *session, struct sim_account *account, struct wire_result *result)
+static void job_prove(struct sim_session *session, struct wire_result *result)
 {
+	struct sim_account *account = session->account;
+
 	if (keys_is_line(session->secret)) {
-		job_prove_key(session, account, result);
+		job_prove_key(session, result);
 		return;
 	}
 	if (session->kind == WIRE_PROVE && login_is_barred(session)) {
@@ -214,46 +208,55 @@ static void job_judged_unheard(struct sim_session *session, struct wire_result *
 	session->broken = true;
 }
 
-static void job_run(struct sim_session *session, struct wire_result *result)
+static void job_do(struct sim_session *session, struct wire_result *result)
 {
 	struct sim *sim = session->sim;
-	struct sim_account *account = world_account(sim, session->asset, session->account);
 
-	if (session->through && session->via != NULL && !sim->calm && sim_chance(sim, 2))
-		session->via->broken = true;
-	if (!session->broken && gateway_is_gone(session)) {
-		job_gateway_lost(session, account, result);
-		return;
-	}
-	if (session->broken || (session->kind != WIRE_CHANGE && !sim->calm && sim_chance(sim, 4))) {
-		job_lost(session, result);
-		return;
-	}
 	switch (session->kind) {
 	case WIRE_OPEN: job_open(session, result); break;
 	case WIRE_METHODS: job_methods(session, result); break;
 	case WIRE_ADMIN:
 	case WIRE_LOGIN:
-		job_admin(session, account, result);
+		job_admin(session, result);
 		session->carries = session->kind == WIRE_LOGIN && result->fault == FAULT_NONE;
 		break;
 	case WIRE_CHECK: job_check(session, result); break;
-	case WIRE_CHANGE: job_change(session, account, result); break;
+	case WIRE_CHANGE: job_change(session, result); break;
 	case WIRE_HASH:
-		sim->stats->hash++;
-		result->verdict =
-		    strcmp(account->live, session->secret) == 0 ? VERDICT_MATCH : VERDICT_MISMATCH;
+		sim_seen(sim, "a proof by hash");
+		result->verdict = strcmp(session->account->live, session->secret) == 0
+				      ? VERDICT_MATCH
+				      : VERDICT_MISMATCH;
 		break;
 	case WIRE_PROVE:
-	case WIRE_SU: job_prove(session, account, result); break;
-	case WIRE_PERSIST: job_persist(session, account, result); break;
+	case WIRE_SU: job_prove(session, result); break;
+	case WIRE_PERSIST: job_persist(session, result); break;
 	}
-	if (!sim->calm && (session->kind == WIRE_PROVE || session->kind == WIRE_ADMIN) &&
-	    sim_chance(sim, 5))
+}
+
+static void job_run(struct sim_session *session, struct wire_result *result)
+{
+	struct sim *sim = session->sim;
+
+	if (session->through && session->via != NULL &&
+	    sim_event(sim, "the gateway's link lost", session->via->asset, 20))
+		session->via->broken = true;
+	if (!session->broken && gateway_is_gone(session)) {
+		job_gateway_lost(session, result);
+		return;
+	}
+	if (session->broken ||
+	    (session->kind != WIRE_CHANGE && sim_event(sim, "the link lost", session->asset, 30))) {
+		job_lost(session, result);
+		return;
+	}
+	job_do(session, result);
+	if ((session->kind == WIRE_PROVE || session->kind == WIRE_ADMIN) &&
+	    sim_event(sim, "the wire died after the login", session->name, 40))
 		job_judged_unheard(session, result);
 }
 
-static const char *kind_name(enum wire_job_kind kind)
+const char *session_kind_name(enum wire_job_kind kind)
 {
 	static const char *const names[] = {"open", "methods", "admin", "check", "change", "hash",
 	    "prove", "persist", "su", "login"};
@@ -261,37 +264,28 @@ static const char *kind_name(enum wire_job_kind kind)
 	return names[kind];
 }
 
+/* A point of the core's way, at each kind of job. */
+static const char *const given[] = {"given: open", "given: methods", "given: admin", "given: check",
+    "given: change", "given: hash", "given: prove", "given: persist", "given: su", "given: login"};
+static const char *const unheard[] = {"unheard: open", "unheard: methods", "unheard: admin",
+    "unheard: check", "unheard: change", "unheard: hash", "unheard: prove", "unheard: persist",
+    "unheard: su", "unheard: login"};
+
 static void job_answer(void *arg)
 {
 	struct sim_session *session = arg;
+	struct sim *sim = session->sim;
 	struct wire_result result = {.fault = FAULT_NONE, .wire = 1};
 
 	job_run(session, &result);
-	sim_trace(session->sim, "  %s %s %s %s: fault=%s sent=%d ended=%d verdict=%d",
-	    kind_name(session->kind), session->asset, session->account, session->secret,
+	sim_trace(sim, "  %s %s %s %s: fault=%s sent=%d ended=%d verdict=%d",
+	    session_kind_name(session->kind), session->asset, session->name, session->secret,
 	    fault_name(result.fault), result.sent, result.ended, result.verdict);
+	core_point(sim, unheard[session->kind]);
 	session->done(session->arg, &result);
 }
 
 /* ── The door ── */
-
-/* The way that the policy says, through a session that is logged in, and never past it. */
-static void check_way(struct sim *sim, struct sim_session *session, const struct wire_session *via)
-{
-	const char *gateway = policy_asset_find(sim->policy, session->asset)->gateway;
-	struct sim_session *other = NULL;
-
-	if (via != NULL)
-		LIST_FOREACH (other, &sim->sessions, entry)
-			if (&other->session == via)
-				break;
-	if ((gateway == NULL) != (via == NULL) ||
-	    (via != NULL &&
-		(other == NULL || !other->carries || strcmp(other->asset, gateway) != 0)))
-		sim_violation(sim, "not by the asset's gateway", "%s", session->asset);
-	session->through = via != NULL;
-	session->via = other;
-}
 
 static struct wire_session *sim_session_new(struct wires *wires, const struct wire_target *target)
 {
@@ -301,125 +295,22 @@ static struct wire_session *sim_session_new(struct wires *wires, const struct wi
 	session->session.wires = wires;
 	session->sim = sim;
 	snprintf(session->asset, sizeof(session->asset), "%s", target->asset);
-	check_way(sim, session, target->via);
+	sends_check_way(session, target->via);
 	LIST_INSERT_HEAD(&sim->sessions, session, entry);
 	return &session->session;
 }
 
-static bool version_is(
-    struct vault_txn *txn, const struct account *account, uint32_t version, const char *wanted)
+static void session_take(struct sim_session *session, const struct wire_job *job)
 {
-	struct secret *secret = NULL;
-	struct error error;
-	bool is = version != 0 &&
-		  version_open(txn, account, version, &secret, NULL, &error) == ERR_OK &&
-		  strcmp(secret_data(secret), wanted) == 0;
-
-	secret_free(secret);
-	return is;
-}
-
-/* Of a key the line that a wire is told to add is the committed pending version's, with its mark.
- */
-static void check_durable_key(struct sim_session *session)
-{
-	struct sim *sim = session->sim;
-	struct vault_txn *txn = vault_read(sim->vault);
-	char key[SIM_SECRET_SIZE] = "", mark[ID_TEXT_SIZE];
-	struct secret *secret = NULL;
-	struct account account;
-	struct error error;
-
-	if (account_get(txn, session->asset, session->account, SECRET_KEY, &account) == ERR_OK &&
-	    account.pending != 0 &&
-	    version_open(txn, &account, account.pending, &secret, NULL, &error) == ERR_OK)
-		keys_line_of(secret, key);
-	secret_free(secret);
-	vault_read_end(txn);
-	if (key[0] == '\0' || strncmp(session->secret, key, strlen(key)) != 0 ||
-	    strstr(session->secret, id_text(&account.id, mark)) == NULL)
-		sim_violation(
-		    sim, "a key is sent before durable", "%s %s", session->asset, session->account);
-}
-
-/*
- * Durable before sent: what a wire is told to set is the committed pending version; or the current
- * one, where it is durably said that this is put back.
- */
-static void check_durable(struct sim_session *session)
-{
-	struct vault_txn *txn = vault_read(session->sim->vault);
-	struct account account;
-	struct record record;
-	bool good = account_get(txn, session->asset, session->account, SECRET_PASSWORD, &account) ==
-			ERR_OK &&
-		    account.pending != 0;
-
-	session->puts_back = good && !version_is(txn, &account, account.pending, session->secret);
-	if (session->puts_back) {
-		good = version_is(txn, &account, account.current, session->secret) &&
-		       record_get(txn, &account.pending_record, &record) == ERR_OK &&
-		       strcmp(record.reason, "put_back") == 0;
-		session->sim->stats->put_back++;
-	}
-	if (!good)
-		sim_violation(
-		    session->sim, "sent before durable", "%s %s", session->asset, session->account);
-	vault_read_end(txn);
-}
-
-struct others {
-	const struct sim *sim;
-	const char *asset;
-	bool found;
-};
-
-static bool others_open(void *arg, const struct record *record)
-{
-	struct others *others = arg;
-
-	others->found = strcmp(record->asset, others->asset) == 0 &&
-			!world_is_privileged(others->sim, record->asset, record->account) &&
-			(record->status == STATUS_PLANNED || record->status == STATUS_STAGED);
-	return !others->found;
-}
-
-/* The accounts that an asset is entered with come last, and with a lifeline; and while one of them
- * is in doubt nothing else is sent there. */
-static void check_order(struct sim_session *session)
-{
-	struct sim *sim = session->sim;
-	const struct asset *asset = policy_asset_find(sim->policy, session->asset);
-	struct vault_txn *txn = vault_read(sim->vault);
-	struct others others = {.sim = sim, .asset = session->asset};
-	const struct id first = {{0}};
-	struct account account;
-	struct record record;
-
-	if (!world_is_privileged(sim, session->asset, session->account)) {
-		if (account_get_in_doubt(txn, asset->name, asset->admin, &account) == ERR_OK ||
-		    (asset->become == BECOME_SU &&
-			account_get_in_doubt(txn, asset->name, "root", &account) == ERR_OK))
-			sim_violation(sim, "sent while the way in is in doubt", "%s %s",
-			    session->asset, session->account);
-	} else if (asset->become == BECOME_SU &&
-		   account_get_in_doubt(txn, asset->name,
-		       strcmp(session->account, "root") == 0 ? asset->admin : "root",
-		       &account) == ERR_OK) {
-		sim_violation(sim, "two ways in are in doubt", "%s", session->asset);
-	} else if (session->targeted) {
-		sim_violation(
-		    sim, "changed without a lifeline", "%s %s", session->asset, session->account);
-	} else if (account_get_in_doubt(txn, asset->name, session->account, &account) == ERR_OK &&
-		   record_get(txn, &account.pending_record, &record) == ERR_OK &&
-		   record.status == STATUS_STAGED) {
-		record_each(txn, &record.execution, &first, others_open, &others);
-		if (others.found)
-			sim_violation(sim, "a privileged account is not the last", "%s %s",
-			    session->asset, session->account);
-		sim->stats->privileged++;
-	}
-	vault_read_end(txn);
+	session->kind = job->kind;
+	session->name[0] = '\0';
+	if (job->account != NULL)
+		snprintf(session->name, sizeof(session->name), "%s", job->account);
+	session->account = world_account(session->sim, session->asset, session->name);
+	copy_job_secret(session->secret, job);
+	copy_secret(session->become, job->become_secret);
+	session->becoming = job->become;
+	session->proof = job->proof;
 }
 
 static void sim_submit(
@@ -428,37 +319,17 @@ static void sim_submit(
 	struct sim_session *session = (struct sim_session *)wire;
 	struct sim *sim = session->sim;
 
-	session->kind = job->kind;
-	session->account[0] = '\0';
-	if (job->account != NULL)
-		snprintf(session->account, sizeof(session->account), "%s", job->account);
-	copy_job_secret(session->secret, job);
-	copy_secret(session->become, job->become_secret);
-	session->becoming = job->become;
-	session->proof = job->proof;
+	if (sim->dead)
+		return;
+	session_take(session, job);
 	session->done = done;
 	session->arg = arg;
 	session->timer.fn = job_answer;
 	session->timer.arg = session;
-	if (job->kind == WIRE_CHANGE) {
-		struct sim_account *account = world_account(sim, session->asset, session->account);
-
-		if (sim->looks)
-			sim_violation(sim, "sent by what only looks", "%s %s", session->asset,
-			    session->account);
-		if (keys_is_line(session->secret))
-			check_durable_key(session);
-		else
-			check_durable(session);
-		check_order(session);
-		if (!keys_is_line(session->secret) &&
-		    strcmp(account->believed, session->secret) != 0)
-			account->believed[0] = '\0'; /* a new send: the old word is not the last */
-	}
-	if (job->kind == WIRE_PERSIST)
-		keys_persisting(
-		    sim, world_account(sim, session->asset, session->account), session->secret);
-	timer_start(&sim->clock.clock, &session->timer, 1 + sim_below(sim, 20));
+	sends_check(session);
+	timer_start(&sim->clock.clock, &session->timer,
+	    1 + sim_choose(sim, "how long a job takes", session->asset, 20));
+	core_point(sim, given[session->kind]);
 }
 
 static void sim_session_free(struct wire_session *wire)
@@ -497,11 +368,12 @@ void sim_wires_crash(struct sim *sim)
 	struct sim_session *session;
 
 	LIST_FOREACH (session, &sim->sessions, entry) {
-		struct sim_account *account = world_account(sim, session->asset, session->account);
-
-		if (is_in_hand(session, WIRE_CHANGE) && !sim_chance(sim, 30))
-			world_apply_later(sim, account, session->secret);
-		else if (is_in_hand(session, WIRE_PERSIST) && sim_chance(sim, 50))
-			keys_persist(sim, account, session->secret);
+		if (is_in_hand(session, WIRE_CHANGE) &&
+		    sim_choose(sim, "left before the crash", session->name, 3) > 0)
+			world_apply_later(sim, session->account, session->secret);
+		else if (is_in_hand(session, WIRE_PERSIST) &&
+			 sim_choose(sim, "persisted before the crash", session->name, 2) > 0)
+			keys_persist(sim, session->account, session->secret);
+		timer_stop(&session->timer);
 	}
 }

@@ -1,6 +1,7 @@
 /* Assets and their accounts: what is true, whatever the engine believes. */
 #include "sim.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,30 @@ void sim_violation(struct sim *sim, const char *what, const char *fmt, ...)
 {
 	va_list args;
 
-	if (sim->violation != NULL)
+	if (sim->violation != NULL || sim->dead)
 		return;
 	sim->violation = what;
 	va_start(args, fmt);
 	vsnprintf(sim->detail, sizeof(sim->detail), fmt, args);
 	va_end(args);
 	sim_trace(sim, "VIOLATION %s: %s", what, sim->detail);
+}
+
+void sim_seen(struct sim *sim, const char *what)
+{
+	cover_add(sim->cover, COVER_SEEN, what, MOMENT_PASSED);
+}
+
+void sim_die(const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "sim: ");
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	exit(2);
 }
 
 void sim_trace(struct sim *sim, const char *fmt, ...)
@@ -33,46 +51,57 @@ void sim_trace(struct sim *sim, const char *fmt, ...)
 	printf("\n");
 }
 
-/* ── Choices ── */
-
-uint32_t sim_below(struct sim *sim, uint32_t limit)
-{
-	sim->rng ^= sim->rng << 13;
-	sim->rng ^= sim->rng >> 7;
-	sim->rng ^= sim->rng << 17;
-	return (uint32_t)((sim->rng >> 11) % limit);
-}
-
-bool sim_chance(struct sim *sim, uint32_t percent)
-{
-	return sim_below(sim, 100) < percent;
-}
-
 /* ── Accounts ── */
+
+bool world_has(const struct sim *sim, const char *asset)
+{
+	for (size_t i = 0; i < sim->account_count; i++)
+		if (strcmp(sim->accounts[i].asset, asset) == 0)
+			return true;
+	return false;
+}
+
+static void account_init(struct sim *sim, const struct asset *asset, const char *name, char *line)
+{
+	struct sim_account *account = &sim->accounts[sim->account_count++];
+
+	snprintf(account->asset, sizeof(account->asset), "%s", asset->name);
+	snprintf(account->name, sizeof(account->name), "%s", name);
+	account->at = asset;
+	account->privileged = world_is_privileged(sim, asset->name, name);
+	ground_secret(asset->name, name, account->live);
+	keys_begin(account, strcmp(name, "app") == 0 ? line : "");
+}
+
+/* An asset, and the gateways before it. */
+static void world_add(struct sim *sim, const char *name)
+{
+	const struct policy *policy = sim->ground->policy;
+	const struct asset *asset = policy_asset_find(policy, name);
+	size_t index = 0;
+
+	if (world_has(sim, name))
+		return;
+	while (policy_asset(policy, index) != asset)
+		index++;
+	if (asset->gateway != NULL)
+		world_add(sim, asset->gateway);
+	for (size_t i = 0; i < asset->account_count; i++)
+		if (world_is_privileged(sim, name, asset->accounts[i]) ||
+		    sim_choose(sim, "whether it is there", asset->accounts[i], 3) > 0)
+			account_init(sim, asset, asset->accounts[i], sim->ground->lines[index]);
+}
 
 void world_init(struct sim *sim)
 {
+	const struct policy *policy = sim->ground->policy;
+	uint32_t assets = (uint32_t)policy_asset_count(policy);
+	static const uint32_t counts[] = {1, 1, 1, 1, 1, 2, 2, 3};
+	uint32_t count = counts[sim_choose(sim, "how many assets", "", 8)];
+
 	LIST_INIT(&sim->lates);
-	for (size_t i = 0; i < policy_asset_count(sim->policy); i++) {
-		const struct asset *asset = policy_asset(sim->policy, i);
-
-		for (size_t k = 0; k < asset->account_count; k++) {
-			struct sim_account *account = &sim->accounts[sim->account_count++];
-
-			*account = (struct sim_account){
-			    .asset = asset->name,
-			    .name = asset->accounts[k],
-			    .lockout =
-				{
-				    .limit = asset->lockout_limit,
-				    .window_ms = asset->lockout_window_ms,
-				},
-			};
-			snprintf(
-			    account->live, sizeof(account->live), "first-%zu", sim->account_count);
-			keys_begin(account);
-		}
-	}
+	for (uint32_t i = 0; i < count; i++)
+		world_add(sim, policy_asset(policy, sim_choose(sim, "an asset", "", assets))->name);
 }
 
 static void late_free(struct sim_late *late)
@@ -91,28 +120,23 @@ void world_clear(struct sim *sim)
 struct sim_account *world_account(struct sim *sim, const char *asset, const char *name)
 {
 	for (size_t i = 0; i < sim->account_count; i++)
-		if (strcmp(sim->accounts[i].asset, asset) == 0 &&
-		    strcmp(sim->accounts[i].name, name) == 0)
+		if (strcmp(sim->accounts[i].name, name) == 0 &&
+		    strcmp(sim->accounts[i].asset, asset) == 0)
 			return &sim->accounts[i];
 	return NULL;
 }
 
 bool world_is_privileged(const struct sim *sim, const char *asset, const char *name)
 {
-	const struct asset *at = policy_asset_find(sim->policy, asset);
+	const struct asset *at = policy_asset_find(sim->ground->policy, asset);
 
 	return strcmp(at->admin, name) == 0 ||
 	       (at->become == BECOME_SU && strcmp(name, "root") == 0);
 }
 
-struct telling {
-	const struct sim_account *account;
-};
-
 static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
-	const struct telling *telling = arg;
-	const struct sim_account *at = telling->account;
+	const struct sim_account *at = arg;
 	struct secret *secret = secret_from(at->live, strlen(at->live));
 	struct account account;
 	enum err err =
@@ -124,15 +148,25 @@ static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error
 
 void world_tell(struct sim *sim, struct sim_account *account)
 {
-	struct telling telling = {.account = account};
 	struct error error = {.text = ""};
 	char secret[SIM_SECRET_SIZE];
 
-	snprintf(secret, sizeof(secret), "told-%llu", (unsigned long long)++sim->stats->told);
+	snprintf(secret, sizeof(secret), "told-%llu", (unsigned long long)++sim->told);
+	sim_seen(sim, "someone has to tell");
 	world_apply(sim, account, secret);
 	account->fails = 0;
-	if (vault_write(sim->vault, tell_apply, &telling, &error) != ERR_OK)
+	if (vault_write(sim->vault, tell_apply, account, &error) != ERR_OK)
 		sim_violation(sim, "what someone tells is not taken", "%s", error.text);
+}
+
+void world_by_hand(struct sim *sim)
+{
+	struct sim_account *account = &sim->accounts[sim_amount(sim, (uint32_t)sim->account_count)];
+
+	if (account->privileged)
+		return;
+	account->dirty = true;
+	world_apply(sim, account, "by-hand");
 }
 
 void world_apply(struct sim *sim, struct sim_account *account, const char *secret)
@@ -143,7 +177,10 @@ void world_apply(struct sim *sim, struct sim_account *account, const char *secre
 		return;
 	}
 	sim_trace(sim, "    %s %s is now %s", account->asset, account->name, secret);
+	if (strcmp(account->live, secret) == 0)
+		return;
 	snprintf(account->live, sizeof(account->live), "%s", secret);
+	account->kept_as = 0;
 	if (strcmp(account->believed, secret) != 0)
 		account->believed[0] = '\0';
 }
@@ -165,7 +202,7 @@ static void late_arrives(void *arg)
 	struct sim_late *late = arg;
 	struct sim *sim = late->sim;
 
-	sim->stats->late++;
+	sim_seen(sim, "a send arrives late");
 	sim_trace(sim, "    LATE for %s %s", late->account->asset, late->account->name);
 	if (!keys_is_line(late->secret) && late->account->believed[0] != '\0' &&
 	    strcmp(late->account->believed, late->secret) != 0)
@@ -178,28 +215,32 @@ static void late_arrives(void *arg)
 	late_free(late);
 }
 
-void world_apply_later(struct sim *sim, struct sim_account *account, const char *secret)
+static void late_start(struct sim *sim, struct sim_account *account, const char *secret)
 {
-	uint32_t deadline_ms = (uint32_t)policy_settings(sim->policy)->change_deadline_ms;
-	struct sim_late *late;
+	uint32_t deadline_ms = (uint32_t)policy_settings(sim->ground->policy)->change_deadline_ms;
+	struct sim_late *late = calloc(1, sizeof(*late));
 
-	switch (sim_below(sim, 4)) {
-	case 0: /* never */ return;
-	case 1: world_apply(sim, account, secret); return;
-	case 2: /* a cut line: the asset has what nobody knows, until the same is sent again */
-		if (!keys_is_line(secret)) /* of a key it is a line that opens nothing */
-			world_apply(sim, account, "cut");
-		return;
-	default: break;
-	}
-	late = calloc(1, sizeof(*late));
 	late->sim = sim;
 	late->account = account;
 	snprintf(late->secret, sizeof(late->secret), "%s", secret);
 	late->timer.fn = late_arrives;
 	late->timer.arg = late;
 	LIST_INSERT_HEAD(&sim->lates, late, entry);
-	timer_start(&sim->clock.clock, &late->timer, sim_below(sim, deadline_ms - 1));
+	timer_start(&sim->clock.clock, &late->timer,
+	    sim_choose(sim, "how late a send arrives", account->name, deadline_ms - 1));
+}
+
+void world_apply_later(struct sim *sim, struct sim_account *account, const char *secret)
+{
+	switch (sim_choose(sim, "what becomes of a cut send", account->name, 4)) {
+	case 0: /* never */ return;
+	case 1: world_apply(sim, account, secret); return;
+	case 2: /* a cut line: the asset has what nobody knows, until the same is sent again */
+		if (!keys_is_line(secret)) /* of a key it is a line that opens nothing */
+			world_apply(sim, account, "cut");
+		return;
+	default: late_start(sim, account, secret); return;
+	}
 }
 
 /* ── Logins ── */
@@ -210,16 +251,14 @@ static void world_count_refusal(struct sim *sim, struct sim_account *account)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < account->fails; i++)
-		if (now_ms - account->fails_ms[i] < account->lockout.window_ms)
+		if (now_ms - account->fails_ms[i] < account->at->lockout_window_ms)
 			account->fails_ms[kept++] = account->fails_ms[i];
 	account->fails = kept;
 	if (account->fails < 8)
 		account->fails_ms[account->fails++] = now_ms;
-	if (account->fails >= account->lockout.limit) {
-		sim->stats->locked++;
+	if (account->fails >= account->at->lockout_limit)
 		sim_violation(
 		    sim, "locked out by our own logins", "%s %s", account->asset, account->name);
-	}
 }
 
 bool world_login(struct sim *sim, struct sim_account *account, const char *secret)
@@ -230,81 +269,4 @@ bool world_login(struct sim *sim, struct sim_account *account, const char *secre
 	}
 	world_count_refusal(sim, account);
 	return false;
-}
-
-/* ── What must hold ── */
-
-static void check_truth(struct sim *sim, const struct sim_account *account)
-{
-	if (account->dirty)
-		return;
-	if (account->believed[0] != '\0' && strcmp(account->believed, account->live) != 0)
-		sim_violation(
-		    sim, "a success is not true any more", "%s %s", account->asset, account->name);
-	for (size_t i = 0; i < sim->failed_count; i++)
-		if (strcmp(sim->failed[i], account->live) == 0)
-			sim_violation(
-			    sim, "a failed secret is live", "%s %s", account->asset, account->name);
-}
-
-struct kept {
-	struct vault_txn *txn;
-	const struct account *account;
-	const char *wanted;
-	bool found;
-};
-
-static bool kept_version(void *arg, const struct version *version)
-{
-	struct kept *kept = arg;
-	struct secret *secret = NULL;
-	struct error error;
-
-	if (version_open(kept->txn, kept->account, version->number, &secret, NULL, &error) ==
-	    ERR_OK)
-		kept->found = strcmp(secret_data(secret), kept->wanted) == 0;
-	secret_free(secret);
-	return !kept->found;
-}
-
-static bool world_is_kept(struct vault_txn *txn, const struct sim_account *at, const char *secret)
-{
-	struct account account;
-	struct kept kept = {.txn = txn, .account = &account, .wanted = secret};
-
-	if (keys_is_line(secret))
-		return keys_kept(txn, at, secret);
-	if (account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) != ERR_OK)
-		return false;
-	version_each(txn, &account, kept_version, &kept);
-	return kept.found;
-}
-
-static void check_kept(struct sim *sim)
-{
-	struct vault_txn *txn = vault_read(sim->vault);
-	struct sim_late *late;
-
-	for (size_t i = 0; i < sim->account_count; i++) {
-		const struct sim_account *account = &sim->accounts[i];
-
-		if (!account->dirty && strcmp(account->live, "cut") != 0 &&
-		    strncmp(account->live, "first-", 6) != 0 &&
-		    !world_is_kept(txn, account, account->live))
-			sim_violation(sim, "the live secret is not kept", "%s %s", account->asset,
-			    account->name);
-		keys_check(sim, txn, account);
-	}
-	LIST_FOREACH (late, &sim->lates, entry)
-		if (!world_is_kept(txn, late->account, late->secret))
-			sim_violation(sim, "a secret that may arrive is not kept", "%s %s",
-			    late->account->asset, late->account->name);
-	vault_read_end(txn);
-}
-
-void world_check(struct sim *sim)
-{
-	for (size_t i = 0; i < sim->account_count; i++)
-		check_truth(sim, &sim->accounts[i]);
-	check_kept(sim);
 }

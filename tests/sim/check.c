@@ -1,0 +1,231 @@
+/*
+ * What must hold after every step, and in the end. A step is checked where it touched something: an
+ * account's secret changed, or something was committed. At each start of the engine and in the end
+ * all is looked at.
+ */
+#include "sim.h"
+
+#include <string.h>
+
+/* ── What was said is true ── */
+
+static void check_truth(struct sim *sim, const struct sim_account *account)
+{
+	if (account->dirty)
+		return;
+	if (account->believed[0] != '\0' && strcmp(account->believed, account->live) != 0)
+		sim_violation(
+		    sim, "a success is not true any more", "%s %s", account->asset, account->name);
+	for (size_t i = 0; i < sim->failed_count; i++)
+		if (strcmp(sim->failed[i], account->live) == 0)
+			sim_violation(
+			    sim, "a failed secret is live", "%s %s", account->asset, account->name);
+}
+
+/* ── What may be live is kept ── */
+
+struct kept {
+	struct vault_txn *txn;
+	const struct account *account;
+	const char *wanted;
+	uint32_t number; /* 0 = in none */
+};
+
+static bool kept_version(void *arg, const struct version *version)
+{
+	struct kept *kept = arg;
+	struct secret *secret = NULL;
+	struct error error;
+
+	if (version_open(kept->txn, kept->account, version->number, &secret, NULL, &error) ==
+		ERR_OK &&
+	    strcmp(secret_data(secret), kept->wanted) == 0)
+		kept->number = version->number;
+	secret_free(secret);
+	return kept->number == 0;
+}
+
+/* The version that holds this secret; 0 = none. */
+static uint32_t version_of(struct vault_txn *txn, const struct sim_account *at, const char *secret)
+{
+	struct account account;
+	struct kept kept = {.txn = txn, .account = &account, .wanted = secret};
+
+	if (account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK)
+		version_each(txn, &account, kept_version, &kept);
+	return kept.number;
+}
+
+/* Of what someone else set, or was cut, or stood there first, nothing was promised. */
+static bool is_ours(const struct sim_account *account)
+{
+	return !account->dirty && strcmp(account->live, "cut") != 0 &&
+	       strncmp(account->live, "first-", 6) != 0;
+}
+
+/* The version where it was found last is there still. */
+static bool is_kept_still(struct vault_txn *txn, const struct sim_account *at)
+{
+	struct account account;
+	struct version version;
+
+	return account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
+	       version_get(txn, &account, at->kept_as, &version) == ERR_OK;
+}
+
+static void check_kept(struct sim *sim, struct vault_txn *txn, struct sim_account *account)
+{
+	if (is_ours(account) && (account->kept_as == 0 || sim->pruned)) {
+		if (account->kept_as == 0 || !is_kept_still(txn, account))
+			account->kept_as = version_of(txn, account, account->live);
+		if (account->kept_as == 0)
+			sim_violation(sim, "the live secret is not kept", "%s %s", account->asset,
+			    account->name);
+	}
+	keys_check(sim, txn, account);
+}
+
+static void check_lates(struct sim *sim, struct vault_txn *txn)
+{
+	struct sim_late *late;
+
+	LIST_FOREACH (late, &sim->lates, entry)
+		if (keys_is_line(late->secret) ? !keys_kept(txn, late->account, late->secret)
+					       : version_of(txn, late->account, late->secret) == 0)
+			sim_violation(sim, "a secret that may arrive is not kept", "%s %s",
+			    late->account->asset, late->account->name);
+}
+
+/* ── Steps ── */
+
+static bool is_touched(const struct sim *sim)
+{
+	if (sim->pruned)
+		return true;
+	for (size_t i = 0; i < sim->account_count; i++) {
+		const struct sim_account *account = &sim->accounts[i];
+
+		if (!account->lines_good || (account->kept_as == 0 && is_ours(account)))
+			return true;
+	}
+	return false;
+}
+
+void check_step(struct sim *sim)
+{
+	struct vault_txn *txn;
+
+	if (sim->dead || sim->broke || sim->vault == NULL)
+		return;
+	for (size_t i = 0; i < sim->account_count; i++)
+		check_truth(sim, &sim->accounts[i]);
+	if (!is_touched(sim))
+		return;
+	txn = vault_read(sim->vault);
+	for (size_t i = 0; i < sim->account_count; i++)
+		check_kept(sim, txn, &sim->accounts[i]);
+	check_lates(sim, txn);
+	vault_read_end(txn);
+	sim->pruned = false;
+}
+
+/* ── All ── */
+
+static void check_counters(struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct counts kept, counted;
+
+	vault_counts(txn, &kept);
+	vault_recount(txn, &counted);
+	vault_read_end(txn);
+	if (memcmp(&kept, &counted, sizeof(kept)) != 0)
+		sim_violation(sim, "counters differ from a recount", "-");
+}
+
+static void cover_states(struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	char name[56];
+
+	for (size_t i = 0; i < sim->account_count; i++) {
+		struct account account;
+
+		if (account_get(txn, sim->accounts[i].asset, sim->accounts[i].name, SECRET_PASSWORD,
+			&account) != ERR_OK)
+			continue;
+		snprintf(
+		    name, sizeof(name), "account: %s", account_state_name(account_state(&account)));
+		cover_add(sim->cover, COVER_STATE, name, MOMENT_PASSED);
+	}
+	vault_read_end(txn);
+}
+
+void check_start(struct sim *sim)
+{
+	sim->pruned = true;
+	check_step(sim);
+	check_counters(sim);
+	cover_states(sim);
+}
+
+void check_all(struct sim *sim)
+{
+	for (size_t i = 0; i < sim->account_count; i++) {
+		sim->accounts[i].kept_as = 0;
+		for (size_t k = 0; k < SIM_LINES; k++)
+			sim->accounts[i].lines[k].kept_as = 0;
+	}
+	check_start(sim);
+}
+
+/* ── In the end ── */
+
+bool check_opens_with_current(struct vault_txn *txn, const struct sim_account *at)
+{
+	struct secret *secret = NULL;
+	struct account account;
+	struct error error;
+	bool opens =
+	    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
+	    account.current != 0 &&
+	    version_open(txn, &account, account.current, &secret, NULL, &error) == ERR_OK &&
+	    strcmp(secret_data(secret), at->live) == 0;
+
+	secret_free(secret);
+	return opens;
+}
+
+static bool count_doubt(void *arg, const struct account *account)
+{
+	(void)account;
+	++*(size_t *)arg;
+	return true;
+}
+
+static const char *unsettled(const struct sim *sim, struct vault_txn *txn)
+{
+	size_t doubts = 0;
+
+	account_each_in_doubt(txn, count_doubt, &doubts);
+	if (doubts > 0)
+		return "a doubt is never settled";
+	for (size_t i = 0; i < sim->account_count; i++) {
+		const struct sim_account *at = &sim->accounts[i];
+
+		if (!at->dirty && !check_opens_with_current(txn, at))
+			return "in the end, current does not open";
+		if (strcmp(at->name, "app") == 0 && !keys_open_with_current(txn, at))
+			return "in the end, the current key does not open";
+	}
+	return NULL;
+}
+
+const char *check_unsettled(struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	const char *what = unsettled(sim, txn);
+
+	vault_read_end(txn);
+	return what;
+}

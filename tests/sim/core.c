@@ -1,0 +1,159 @@
+/* The engine of a history: started, crashed at any point, started again (sim.h says how). */
+#include "sim.h"
+
+#include <string.h>
+
+struct sim *sim_running;
+
+/* ── Starting ── */
+
+/* What the engine cannot do, for want of room or after a failed disk, it does after a restart. */
+void core_failed(struct sim *sim, const char *what, const struct error *error)
+{
+	if (sim->dead)
+		return;
+	if (error->code == ERR_FULL || disk_broke(sim->ground->disk))
+		sim->broke = true;
+	else
+		sim_violation(sim, what, "%s", error->text);
+}
+static void core_open(struct sim *sim)
+{
+	struct error error = {.text = ""};
+
+	sim->dead = false;
+	sim->broke = false;
+	if (vault_open(&sim->vault,
+		&(struct vault_config){
+		    .dir = sim->ground->dir,
+		    .key_path = sim->ground->key_path,
+		    .purpose = "simulation",
+		    .clock = &sim->clock.clock,
+		},
+		&error) != ERR_OK) {
+		sim_violation(sim, "the vault does not open", "%s", error.text);
+		return;
+	}
+	sim_wires_init(sim);
+	sim->rotation = rotation_new(&(struct rotation_config){
+	    .policy = sim->ground->policy,
+	    .vault = sim->vault,
+	    .wires = &sim->wires,
+	    .clock = &sim->clock.clock,
+	    .event = said,
+	    .arg = sim,
+	});
+	if (rotation_recover(sim->rotation, &error) != ERR_OK)
+		core_failed(sim, "it does not recover", &error);
+}
+
+static void core_close(struct sim *sim)
+{
+	rotation_free(sim->rotation);
+	vault_close(sim->vault);
+	sim->rotation = NULL;
+	sim->vault = NULL;
+}
+
+void core_settle(struct sim *sim)
+{
+	while ((sim->dead || sim->broke) && sim->violation == NULL) {
+		if (!sim->dead)
+			core_kill(sim, "it ended");
+		if (sim->broke) /* someone makes room and starts it again */
+			disk_fill(sim->ground->disk, 0);
+		core_close(sim);
+		disk_restart(sim->ground->disk);
+		core_open(sim);
+		if (!sim->dead && !sim->broke && sim->violation == NULL)
+			check_start(sim);
+	}
+}
+
+void core_start(struct sim *sim)
+{
+	sim_running = sim;
+	core_open(sim);
+	core_settle(sim);
+}
+
+void core_stop(struct sim *sim)
+{
+	core_close(sim);
+	sim_running = NULL;
+}
+
+/* ── Ending ── */
+
+void core_kill(struct sim *sim, const char *where)
+{
+	sim_trace(sim, "CRASH (%s)", where);
+	sim->cover->crashes++;
+	disk_stop(sim->ground->disk);
+	sim_wires_crash(sim);
+	sim->dead = true;
+	sim->looks = false; /* what is started now settles doubts */
+}
+
+/* One more point: true when it is the one that was asked for. */
+static bool point_is_asked_for(struct sim *sim)
+{
+	return sim->crash_in > 0 && --sim->crash_in == 0;
+}
+
+void core_point(struct sim *sim, const char *name)
+{
+	if (sim->dead || sim->rotation == NULL)
+		return;
+	cover_add(sim->cover, COVER_POINT, name, MOMENT_PASSED);
+	if (point_is_asked_for(sim) ? !sim_event_now(sim, "crash at", name)
+				    : !sim_event(sim, "crash at", name, sim->crash_permille))
+		return;
+	cover_add(sim->cover, COVER_POINT, name, MOMENT_BEFORE);
+	core_kill(sim, name);
+}
+
+/* Where the engine says so itself (base/crash.h). */
+void crash_point_seen(const char *name);
+void crash_point_seen(const char *name)
+{
+	if (sim_running != NULL)
+		core_point(sim_running, name);
+}
+
+/* ── Commits ── */
+
+static void notes_cover(struct sim *sim, enum cover_moment moment)
+{
+	for (size_t i = 0; i < sim->note_count; i++)
+		cover_add(sim->cover, sim->notes[i].group, sim->notes[i].name, moment);
+}
+
+/* All that one is made of, most telling last. */
+static const char *notes_name(const struct sim *sim)
+{
+	return sim->note_count > 0 ? sim->notes[sim->note_count - 1].name : "attempt booked";
+}
+
+void core_commit_at(struct sim *sim, enum cover_moment moment)
+{
+	static const char *const events[MOMENTS] = {
+	    [MOMENT_BEFORE] = "crash before commit",
+	    [MOMENT_TORN] = "crash in commit, unsynced",
+	    [MOMENT_SYNCED] = "crash in commit, synced",
+	    [MOMENT_AFTER] = "crash after commit",
+	};
+
+	if (sim->dead || sim->rotation == NULL)
+		return;
+	if (sim->note_count == 0)
+		note_add(sim, COVER_COMMIT, "attempt booked");
+	if (moment == MOMENT_AFTER)
+		notes_cover(sim, MOMENT_PASSED);
+	if (point_is_asked_for(sim)
+		? !sim_event_now(sim, events[moment], notes_name(sim))
+		: !sim_event(sim, events[moment], notes_name(sim), sim->crash_permille))
+		return;
+	notes_cover(sim, moment);
+	core_kill(sim, events[moment]);
+}

@@ -1,0 +1,241 @@
+/* The ground of histories: policies, and for each a vault in which its accounts are told. */
+#define _GNU_SOURCE /* vasprintf */
+
+#include "sim.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/ssh_key.h"
+
+static const char *const names[] = {"common"};
+#define GROUNDS (sizeof(names) / sizeof(names[0]))
+
+static struct ground grounds[GROUNDS];
+static char *scratch; /* a directory of this process */
+
+size_t ground_count(void)
+{
+	return GROUNDS;
+}
+
+const struct ground *ground(size_t index)
+{
+	return &grounds[index];
+}
+
+static __attribute__((format(printf, 1, 2))) char *text(const char *fmt, ...)
+{
+	va_list args;
+	char *out;
+
+	va_start(args, fmt);
+	if (vasprintf(&out, fmt, args) < 0)
+		sim_die("out of memory");
+	va_end(args);
+	return out;
+}
+
+/* ── Policies ── */
+
+static void ground_select(struct ground *ground)
+{
+	size_t count = policy_task_count(ground->policy);
+	struct error error = {.text = ""};
+
+	ground->selections = calloc(count, sizeof(*ground->selections));
+	for (size_t i = 0; i < count; i++)
+		if (policy_select(ground->policy, policy_task(ground->policy, i),
+			&ground->selections[i], &error) != ERR_OK)
+			sim_die("policy_select: %s", error.text);
+}
+
+static void ground_load(struct ground *ground, const char *name)
+{
+	const char *srcdir = getenv("srcdir");
+	char *dir = text("%s/tests/sim/policy/%s", srcdir != NULL ? srcdir : ".", name);
+	char *platforms = text("%s/policies/platforms", srcdir != NULL ? srcdir : ".");
+	static struct problems errors, warnings;
+
+	ground->name = name;
+	if (policy_load(&ground->policy,
+		&(struct policy_config){.dir = dir, .platforms_dir = platforms}, &errors,
+		&warnings) != ERR_OK)
+		sim_die("%s", errors.count > 0 ? errors.items[0].text : "policy_load");
+	free(dir);
+	free(platforms);
+	ground_select(ground);
+}
+
+/*
+ * LMDB takes 3 MB at each opening, of which it touches little: from the kernel they are zeros, from
+ * malloc's own heap, where it puts them once it has seen such a block freed, they must be cleared.
+ */
+static void heap_tune(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+}
+
+void grounds_load(void)
+{
+	heap_tune();
+	log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_LEVEL_ERROR);
+	for (size_t i = 0; i < GROUNDS; i++)
+		ground_load(&grounds[i], names[i]);
+}
+
+/* ── Vaults ── */
+
+void ground_secret(const char *asset, const char *account, char out[SIM_SECRET_SIZE])
+{
+	snprintf(out, SIM_SECRET_SIZE, "first-%s-%s", asset, account);
+}
+
+/* A key that is ours already, so that the first rotation has one to replace. */
+static enum err tell_key(struct vault_txn *txn, const struct asset *asset, const char *name,
+    char line[SIM_SECRET_SIZE], struct error *error)
+{
+	char mark[ID_TEXT_SIZE];
+	struct account account;
+	struct secret *key;
+	enum err err = ssh_key_make(SSH_KEY_ED25519, &key, error);
+
+	if (err == ERR_OK)
+		err = account_tell(txn, asset->name, name, SECRET_KEY, key, NULL, &account, error);
+	if (err == ERR_OK) {
+		keys_line_of(key, line);
+		snprintf(line + strlen(line), SIM_SECRET_SIZE - strlen(line), " lockstep:%s",
+		    id_text(&account.id, mark));
+	}
+	secret_free(key);
+	return err;
+}
+
+static enum err tell_password(
+    struct vault_txn *txn, const struct asset *asset, const char *name, struct error *error)
+{
+	char first[SIM_SECRET_SIZE];
+	struct account account;
+	struct secret *secret;
+	enum err err;
+
+	ground_secret(asset->name, name, first);
+	secret = secret_from(first, strlen(first));
+	err = account_tell(txn, asset->name, name, SECRET_PASSWORD, secret, NULL, &account, error);
+	secret_free(secret);
+	return err;
+}
+
+static enum err tell_asset(struct vault_txn *txn, const struct asset *asset,
+    char line[SIM_SECRET_SIZE], struct error *error)
+{
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; err == ERR_OK && i < asset->account_count; i++) {
+		const char *name = asset->accounts[i];
+
+		if (strcmp(name, "svc") == 0) /* unmanaged: its first rotation takes it over */
+			continue;
+		err = tell_password(txn, asset, name, error);
+		if (err == ERR_OK && strcmp(name, "app") == 0)
+			err = tell_key(txn, asset, name, line, error);
+	}
+	return err;
+}
+
+static enum err tell_all(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct ground *ground = arg;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; err == ERR_OK && i < policy_asset_count(ground->policy); i++)
+		err = tell_asset(txn, policy_asset(ground->policy, i), ground->lines[i], error);
+	return err;
+}
+
+static void ground_make(struct ground *ground)
+{
+	struct error error = {.text = ""};
+	struct sim_clock clock;
+	struct vault *vault;
+	char *path;
+
+	sim_clock_init(&clock);
+	clock.now_ms = 0; /* before any history */
+	ground->dir = text("%s/%s", scratch, ground->name);
+	ground->key_path = text("%s.key", ground->dir);
+	ground->lines = calloc(policy_asset_count(ground->policy), sizeof(*ground->lines));
+	struct vault_config config = {
+	    .dir = ground->dir,
+	    .key_path = ground->key_path,
+	    .purpose = "simulation",
+	    .clock = &clock.clock,
+	};
+	if (vault_create(&config, &error) != ERR_OK ||
+	    vault_open(&vault, &config, &error) != ERR_OK ||
+	    vault_write(vault, tell_all, ground, &error) != ERR_OK)
+		sim_die("a vault cannot be made: %s", error.text);
+	vault_close(vault);
+	sim_clock_clear(&clock);
+	path = text("%s/data.mdb", ground->dir);
+	ground->disk = disk_new(path);
+	free(path);
+}
+
+void grounds_make(void)
+{
+	scratch =
+	    text("%s/lockstep-sim-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	if (mkdtemp(scratch) == NULL)
+		sim_die("%s cannot be made", scratch);
+	random_seed(0); /* the same ids and keys in every process */
+	for (size_t i = 0; i < GROUNDS; i++)
+		ground_make(&grounds[i]);
+	random_unseed();
+}
+
+/* ── Clearing ── */
+
+static void ground_unmake(struct ground *ground)
+{
+	static const char *const files[] = {"data.mdb", "lock.mdb", "lock"};
+
+	disk_free(ground->disk);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char *path = text("%s/%s", ground->dir, files[i]);
+
+		unlink(path);
+		free(path);
+	}
+	rmdir(ground->dir);
+	unlink(ground->key_path);
+	free(ground->dir);
+	free(ground->key_path);
+	free(ground->lines);
+}
+
+void grounds_clear(void)
+{
+	for (size_t i = 0; i < GROUNDS; i++) {
+		struct ground *ground = &grounds[i];
+
+		if (scratch != NULL)
+			ground_unmake(ground);
+		for (size_t k = 0; k < policy_task_count(ground->policy); k++)
+			selection_clear(&ground->selections[k]);
+		free(ground->selections);
+		policy_free(ground->policy);
+	}
+	if (scratch != NULL)
+		rmdir(scratch);
+	free(scratch);
+	scratch = NULL;
+}
