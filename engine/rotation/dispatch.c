@@ -52,6 +52,24 @@ void life_done(struct life *life)
 
 /* ── Sites ── */
 
+void site_stand(struct site *site, struct line *line)
+{
+	TAILQ_INSERT_TAIL(line, site, entry);
+	site->line = line;
+}
+
+void site_stand_first(struct site *site, struct line *line)
+{
+	TAILQ_INSERT_HEAD(line, site, entry);
+	site->line = line;
+}
+
+void site_leave(struct site *site)
+{
+	TAILQ_REMOVE(site->line, site, entry);
+	site->line = NULL;
+}
+
 static void site_timer(void *arg)
 {
 	site_wake(arg);
@@ -63,7 +81,7 @@ void site_wake(struct site *site)
 	const struct life *life = site_next(site);
 	uint64_t now_ms = rotation_now(rotation);
 
-	if (life == NULL || site->visit != NULL || site->queued)
+	if (life == NULL || site->visit != NULL || site->line != NULL)
 		return;
 	if (life->ready_ms > now_ms) {
 		site->timer.fn = site_timer;
@@ -73,12 +91,7 @@ void site_wake(struct site *site)
 		return;
 	}
 	timer_stop(&site->timer);
-	site->queued = true;
-	/* Those who wait for a gateway hold places in the window. */
-	if (gate_is_awaited(site))
-		TAILQ_INSERT_HEAD(&rotation->queue, site, entry);
-	else
-		TAILQ_INSERT_TAIL(&rotation->queue, site, entry);
+	site_stand(site, gate_is_awaited(site) ? &rotation->urgent : &rotation->queue);
 	dispatch_soon(rotation);
 }
 
@@ -123,24 +136,28 @@ static uint32_t dispatch_window(const struct rotation *rotation)
 	return window;
 }
 
+/* Those who wait for a gateway hold places in the window, so that it needs none. */
+static struct site *dispatch_next(const struct rotation *rotation)
+{
+	if (!TAILQ_EMPTY(&rotation->urgent))
+		return TAILQ_FIRST(&rotation->urgent);
+	return rotation->visits < dispatch_window(rotation) ? TAILQ_FIRST(&rotation->queue) : NULL;
+}
+
 static void dispatch_turn(void *arg)
 {
 	struct rotation *rotation = arg;
-	uint32_t window = dispatch_window(rotation);
 	struct site *site;
 
 	while (rotation->paused == 0 && !rotation->broken &&
-	       (site = TAILQ_FIRST(&rotation->queue)) != NULL) {
-		if (rotation->visits >= window && !gate_is_awaited(site))
-			break;
-		TAILQ_REMOVE(&rotation->queue, site, entry);
-		site->queued = false;
+	       (site = dispatch_next(rotation)) != NULL) {
+		site_leave(site);
 		if (!gate_admit(site))
 			continue;
 		rotation->visits++;
 		visit_start(site);
 	}
-	if (TAILQ_EMPTY(&rotation->queue))
+	if (TAILQ_EMPTY(&rotation->queue) && TAILQ_EMPTY(&rotation->urgent))
 		dispatch_say_waiting(rotation);
 }
 

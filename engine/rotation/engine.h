@@ -55,14 +55,17 @@ struct refusal {
 	size_t count;
 };
 
+TAILQ_HEAD(line, site);
+
 struct rotation {
 	struct rotation_config config;
 	const struct settings *settings;
 	LIST_HEAD(, run) runs;
 	struct site *sites; /* one an asset, in the policy's order */
 	size_t site_count;
-	TAILQ_HEAD(, site) queue; /* with lives that are ready and no visit yet */
-	struct timer turn;	  /* dispatch */
+	struct line queue;  /* with lives that are ready and no visit yet */
+	struct line urgent; /* of them, gateways that others wait for: beside the window */
+	struct timer turn;  /* dispatch */
 	LIST_HEAD(, refusal) refusals;
 	size_t refusal_count;
 	uint32_t visits; /* in work */
@@ -78,7 +81,7 @@ struct site {
 	const struct asset *asset;
 	TAILQ_HEAD(, life) lives;
 	TAILQ_ENTRY(site) entry;
-	bool queued;
+	struct line *line;  /* that it stands in, one of dispatch or of its gateway; or NULL */
 	struct timer timer; /* the next life becomes ready */
 	struct visit *visit;
 	struct gate *gate; /* of an asset that is a gateway, once it was needed */
@@ -190,6 +193,10 @@ void life_queue(struct life *, uint64_t delay_ms);
 /* The life is over: taken out, freed; its run may end with it. */
 void life_done(struct life *);
 void site_wake(struct site *);
+/* A site stands in one line at most, at its end or before all others. */
+void site_stand(struct site *, struct line *);
+void site_stand_first(struct site *, struct line *);
+void site_leave(struct site *);
 void dispatch_soon(struct rotation *);
 void dispatch_clear(struct rotation *);
 
@@ -287,7 +294,8 @@ void gate_wake(struct site *);
  * too. */
 bool gate_goes_first(struct visit *);
 
-/* One more visit through the gateway; false where there are enough: it is queued again later. */
+/* One more visit through the gateway; false where there are enough: the site stands in the gate's
+ * line until one ends. */
 bool gate_admit(struct site *);
 void gate_release(struct site *);
 void gates_clear(struct rotation *);

@@ -41,7 +41,7 @@ struct gate {
 	struct timer idle;
 	struct timer turn;
 	uint32_t visits; /* at assets behind it */
-	TAILQ_HEAD(, site) parked;
+	struct line parked;
 };
 
 static struct gate *gate_of(struct site *site)
@@ -282,12 +282,15 @@ void gate_make_way(struct life *life)
 /* ── Going in and out ── */
 
 /* What the gateway itself has to do first must not wait behind those who wait for it. */
-static void gate_hurry(struct rotation *rotation, struct site *site)
+static void gate_hurry(struct site *site)
 {
-	if (!site->queued)
+	struct rotation *rotation = site->rotation;
+	struct line *line = site->line;
+
+	if (line == NULL)
 		return;
-	TAILQ_REMOVE(&rotation->queue, site, entry);
-	TAILQ_INSERT_HEAD(&rotation->queue, site, entry);
+	site_leave(site);
+	site_stand_first(site, line == &rotation->queue ? &rotation->urgent : line);
 	dispatch_soon(rotation);
 }
 
@@ -313,7 +316,7 @@ void gate_enter(struct gate_pass *pass, struct site *site, gate_fn ready, void *
 	} else {
 		pass->waiting = true;
 		TAILQ_INSERT_TAIL(&gate->waiting, pass, entry);
-		gate_hurry(site->rotation, gate->site);
+		gate_hurry(gate->site);
 		gate_try(gate);
 	}
 }
@@ -359,13 +362,13 @@ bool gate_admit(struct site *site)
 		gate->visits++;
 		return true;
 	}
-	site->queued = true;
-	TAILQ_INSERT_TAIL(&gate->parked, site, entry);
+	site_stand(site, &gate->parked);
 	return false;
 }
 
 void gate_release(struct site *site)
 {
+	struct rotation *rotation = site->rotation;
 	struct gate *gate;
 	struct site *next;
 
@@ -376,8 +379,8 @@ void gate_release(struct site *site)
 	next = TAILQ_FIRST(&gate->parked);
 	if (next == NULL)
 		return;
-	TAILQ_REMOVE(&gate->parked, next, entry);
-	TAILQ_INSERT_HEAD(&site->rotation->queue, next, entry);
+	site_leave(next);
+	site_stand_first(next, gate_is_awaited(next) ? &rotation->urgent : &rotation->queue);
 }
 
 void gates_clear(struct rotation *rotation)

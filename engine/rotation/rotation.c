@@ -70,6 +70,7 @@ struct rotation *rotation_new(const struct rotation_config *config)
 	LIST_INIT(&rotation->runs);
 	LIST_INIT(&rotation->refusals);
 	TAILQ_INIT(&rotation->queue);
+	TAILQ_INIT(&rotation->urgent);
 	sites_init(rotation);
 	return rotation;
 }

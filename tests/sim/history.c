@@ -60,8 +60,12 @@ static void history_meddle(struct sim *sim)
 static void history_steps(struct sim *sim)
 {
 	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
-		if (rotation_idle(sim->rotation) || !sim_clock_step(&sim->clock))
+		if (rotation_idle(sim->rotation))
 			return;
+		if (!sim_clock_step(&sim->clock)) {
+			sim_violation(sim, "it stands still", "work is left, and no timer");
+			return;
+		}
 		sim->cover->steps++;
 		core_settle(sim);
 		check_step(sim);
