@@ -156,8 +156,9 @@ static bool workers_wait(const struct campaign *campaign, struct worker *workers
 
 static void totals_print(const struct campaign *campaign, const struct cover *cover, double took_s)
 {
-	printf("\n%llu histories (seeds %llu to %llu), %llu steps, %llu crashes, %llu violations\n"
-	       "%.0f s in %u processes: %.0f histories a second, %.0f a second of CPU\n",
+	printf(
+	    "\n%llu histories (of seeds %llu to %llu), %llu steps, %llu crashes, %llu violations\n"
+	    "%.0f s in %u processes: %.0f histories a second, %.0f a second of CPU\n",
 	    (unsigned long long)cover->histories, (unsigned long long)campaign->seed,
 	    (unsigned long long)(campaign->seed + campaign->count - 1),
 	    (unsigned long long)cover->steps, (unsigned long long)cover->crashes,

@@ -20,9 +20,10 @@
 
 #include "sim.h"
 
-#define PAGE	  ((size_t)4096)
-#define PAGES_MAX ((size_t)4096)
-#define FDS_MAX	  8
+#define PAGE	   ((size_t)4096)
+#define PAGES_MAX  ((size_t)4096)
+#define FDS_MAX	   8
+#define ROOM_PAGES 24
 
 /* Of a page. */
 enum {
@@ -271,6 +272,29 @@ static void page_reset(struct disk *disk, size_t page)
 	page_forget(disk, page);
 }
 
+/*
+ * LMDB takes the map's size from the page that heads the file, of which there are two (struct
+ * MDB_meta, after the 16 bytes of a page's header: magic, version, address, size).
+ */
+#define META_AT	     16
+#define META_SIZE_AT (META_AT + 16)
+#define META_MAGIC   0xBEEFC0DE
+
+static void map_narrow(struct disk *disk, size_t size)
+{
+	for (size_t page = 0; page < 2; page++) {
+		uint8_t *meta = disk->file + page * PAGE;
+		uint32_t magic;
+
+		memcpy(&magic, meta + META_AT, sizeof(magic));
+		if (magic != META_MAGIC)
+			sim_die("%s is not as LMDB has it", disk->path);
+		memcpy(meta + META_SIZE_AT, &size, sizeof(size));
+		page_keep(disk, page);
+		pages_add(disk, &disk->touched, page, PAGE_TOUCHED);
+	}
+}
+
 void disk_begin(struct disk *disk, struct sim *sim)
 {
 	if (disk->size != disk->base_size) {
@@ -287,6 +311,9 @@ void disk_begin(struct disk *disk, struct sim *sim)
 	disk->full_until_ms = 0;
 	disk->syncs = 0;
 	disk->sim = sim;
+	if (sim != NULL && sim_choose(sim, "whether the map is nearly full", "", 4) == 0)
+		map_narrow(disk,
+		    disk->base_used + PAGE * sim_choose(sim, "room in the map", "", ROOM_PAGES));
 }
 
 /* ── The whole ── */

@@ -82,6 +82,7 @@ static void heap_tune(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+	mallopt(M_MXFAST, 0); /* each such block is consolidated with the zones of MessagePack */
 }
 
 void grounds_load(void)

@@ -56,6 +56,21 @@ enum err __wrap_store_commit(struct vault_txn *txn, struct error *error)
 	return err;
 }
 
+enum err __real_store_grow(struct store *, struct error *);
+enum err __wrap_store_grow(struct store *, struct error *);
+
+enum err __wrap_store_grow(struct store *store, struct error *error)
+{
+	enum err err;
+
+	if (sim_running == NULL)
+		return __real_store_grow(store, error);
+	core_point(sim_running, "map full");
+	err = __real_store_grow(store, error);
+	core_point(sim_running, err == ERR_OK ? "map grown" : "map not grown");
+	return err;
+}
+
 /* What may be live is looked for again when a version was deleted. */
 enum err __real_store_del(struct vault_txn *, enum table, const struct key *);
 enum err __wrap_store_del(struct vault_txn *, enum table, const struct key *);

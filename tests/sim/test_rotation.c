@@ -14,7 +14,7 @@
 #include "base/secret.h"
 #include "sim.h"
 
-#define HISTORIES     1600
+#define HISTORIES     3000
 #define BUG_HISTORIES 4000
 #define LONG_TIMES    20
 #define HEAP_SIZE     ((size_t)1 << 20)
