@@ -68,6 +68,20 @@ static size_t edits(const char *a, size_t a_len, const char *b, size_t b_len)
 	return last[b_len];
 }
 
+static const char *only_begun(const char *word, const char *const *names, size_t count)
+{
+	const char *only = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (word[0] == '\0' || strncmp(names[i], word, strlen(word)) != 0)
+			continue;
+		if (only != NULL)
+			return NULL;
+		only = names[i];
+	}
+	return only;
+}
+
 const char *text_nearest(const char *word, const char *const *names, size_t count)
 {
 	size_t word_len = strlen(word);
@@ -88,7 +102,7 @@ const char *text_nearest(const char *word, const char *const *names, size_t coun
 			nearest = names[i];
 		}
 	}
-	return nearest;
+	return nearest != NULL ? nearest : only_begun(word, names, count);
 }
 
 bool text_glob(const char *pattern, const char *name)

@@ -20,8 +20,8 @@ bool text_is_utf8(const char *text, size_t len);
 char *text_escape(char *out, size_t size, const char *text, size_t len);
 
 /*
- * The nearest of `count` names to `word` by edits (at most a third of its length, at least 1),
- * or NULL when none is near.
+ * The nearest of `count` names to `word` by edits (at most a third of its length, at least 1), else
+ * the only one that begins with it, or NULL when none is near.
  */
 const char *text_nearest(const char *word, const char *const *names, size_t count);
 

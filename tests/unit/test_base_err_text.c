@@ -154,6 +154,9 @@ static void nearest_is_what_was_meant(void **state)
 	assert_string_equal(text_nearest("paltform", names, 4), "platform");
 	assert_string_equal(text_nearest("scheduel", names, 4), "schedule");
 	assert_string_equal(text_nearest("wb", names, 4), "web");
+	assert_string_equal(text_nearest("pass", names, 4), "password");
+	assert_null(text_nearest("p", names, 4));
+	assert_null(text_nearest("", names, 1));
 	assert_null(text_nearest("wobble", names, 4));
 	assert_null(text_nearest("passport42", names, 4));
 	assert_null(text_nearest("web", names, 0));
