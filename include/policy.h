@@ -46,6 +46,7 @@ struct policy_config {
 /*
  * Loads everything or nothing: `*policy` is NULL when `errors` got any. Warnings may come with a
  * good policy. Frees with policy_free. Bounded in time and memory whatever the files say.
+ * ERR_NOT_FOUND: there is none, which is the only error; ERR_INVALID: it has errors.
  */
 enum err policy_load(struct policy **policy, const struct policy_config *, struct problems *errors,
     struct problems *warnings) MUST_CHECK;

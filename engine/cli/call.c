@@ -80,16 +80,26 @@ void cli_problems(const json_t *problems, const char *word)
 	    fprintf(stderr, "%s%s\n", word, text_of(problem, "text"));
 }
 
+/* Whether the error says what its only problem does. */
+static bool is_said(const json_t *problems, const char *error)
+{
+	return json_array_size(problems) == 1 &&
+	       strcmp(text_of(json_array_get(problems, 0), "text"), error) == 0;
+}
+
 enum service_end cli_call(struct cli *cli, const char *method, json_t *params, json_t **result)
 {
 	struct error error = {.code = ERR_OK};
 	enum service_end end = service_call(cli->service, method, params, result, &error);
+	const json_t *problems;
 
 	json_decref(params);
 	progress_end(cli->progress);
 	if (end == SERVICE_OK || end == SERVICE_SOME)
 		return end;
-	cli_problems(json_object_get(*result, "errors"), "");
+	problems = json_object_get(*result, "errors");
+	if (!is_said(problems, error.text))
+		cli_problems(problems, "");
 	fprintf(stderr, "lockstep: %s\n", error.text);
 	json_decref(*result);
 	*result = NULL;

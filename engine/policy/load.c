@@ -1,9 +1,11 @@
+#include <errno.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/luastate.h"
@@ -209,19 +211,31 @@ static void loader_clear(struct loader *loader)
 	loader->policy->loader = NULL;
 }
 
-static void load(struct loader *loader)
+/* Where there is something that cannot be read, reading it says why. */
+static bool is_there(const char *dir)
+{
+	char *path = xasprintf("%s/lockstep.lua", dir);
+	bool there = access(path, F_OK) == 0 || errno != ENOENT;
+
+	free(path);
+	return there;
+}
+
+/* False where there is none. */
+static bool load(struct loader *loader)
 {
 	char dir[PATH_MAX];
 
-	if (!realpath(loader->config->dir, dir)) {
+	if (!is_there(loader->config->dir) || !realpath(loader->config->dir, dir)) {
 		problem_add(loader->errors, NULL, 0,
-		    "there is no policy in %s; lockstep init %s makes one", loader->config->dir,
-		    loader->config->dir);
-		return;
+		    "there is no policy in %s: give its directory by -C, or make one: lockstep "
+		    "init %s",
+		    loader->config->dir, loader->config->dir);
+		return false;
 	}
 	loader->dir = arena_text(&loader->policy->arena, dir, strlen(dir));
 	if (!open_state(loader))
-		return;
+		return true;
 	settings_defaults(loader);
 	include_shipped(loader);
 	include_entry(loader);
@@ -229,6 +243,7 @@ static void load(struct loader *loader)
 	loader->policy->loader = NULL; /* from here on no function of the files may declare */
 	if (!loader->incomplete)
 		build(loader);
+	return true;
 }
 
 enum err policy_load(struct policy **out, const struct policy_config *config,
@@ -236,16 +251,17 @@ enum err policy_load(struct policy **out, const struct policy_config *config,
 {
 	struct policy *policy = xcalloc(1, sizeof(*policy));
 	struct loader loader;
+	bool there;
 
 	*out = NULL;
 	loader_init(&loader, policy, config, errors, warnings);
-	load(&loader);
+	there = load(&loader);
 	loader_clear(&loader);
 	problems_sort(errors);
 	problems_sort(warnings);
 	if (errors->count > 0) {
 		policy_free(policy);
-		return ERR_INVALID;
+		return there ? ERR_INVALID : ERR_NOT_FOUND;
 	}
 	*out = policy; /* transferred */
 	return ERR_OK;

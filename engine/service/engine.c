@@ -56,13 +56,15 @@ struct vault_txn *request_read(struct request *request)
 
 /* ── The policy ──────────────────────────────────────────────────────────────────────────── */
 
-static enum service_end policy_refused(
-    struct request *request, const struct problems *errors, const struct problems *warnings)
+static enum service_end policy_refused(struct request *request, enum err err,
+    const struct problems *errors, const struct problems *warnings)
 {
 	size_t count = errors->count + errors->more;
 
 	request->result = json_pack("{s:b, s:o, s:o}", "ok", 0, "errors", shape_problems(errors),
 	    "warnings", shape_problems(warnings));
+	if (err == ERR_NOT_FOUND)
+		return request_fail(request, SERVICE_USAGE, "%s", errors->items[0].text);
 	return request_fail(request, SERVICE_USAGE,
 	    "the policy in %s has %zu error%s: mend %s, then lockstep check; nothing was changed",
 	    request->service->dir, count, count == 1 ? "" : "s", count == 1 ? "it" : "them");
@@ -76,9 +78,11 @@ static enum service_end open_policy(struct request *request)
 	struct policy_config config = {
 	    .dir = service->dir, .platforms_dir = platforms, .wordlists_dir = wordlists};
 	enum service_end end = SERVICE_OK;
+	enum err err;
 
-	if (policy_load(&service->policy, &config, &problems[0], &problems[1]) != ERR_OK)
-		end = policy_refused(request, &problems[0], &problems[1]);
+	err = policy_load(&service->policy, &config, &problems[0], &problems[1]);
+	if (err != ERR_OK)
+		end = policy_refused(request, err, &problems[0], &problems[1]);
 	else
 		service->warnings = shape_problems(&problems[1]);
 	problems_clear(&problems[0]);

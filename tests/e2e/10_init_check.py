@@ -197,7 +197,11 @@ def test_usage():
     fails(ops.run("run"), 2, "TASK is missing")
     fails(ops.run("run", "rotate", "more"), 2, "too many")
     fails(ops.run("asset", "list", "--nonsense"), 2)
-    fails(lockstep("-C", os.path.join(WORK, "nowhere"), "check"), 2, "lockstep init")
+    bare = os.path.join(WORK, "bare")
+    os.mkdir(bare)
+    for place in (os.path.join(WORK, "nowhere"), bare):
+        done = fails(lockstep("-C", place, "check"), 2, f"lockstep init {place}")
+        assert done.stderr.startswith("lockstep: there is no policy in"), done
     for words in ([], ["check"], ["account", "reveal"]):
         done = lockstep(*words, "--help")
         assert done.returncode == 0 and "Usage: lockstep" in done.stdout, done
