@@ -54,8 +54,9 @@ static enum err column_unknown(
 		    "%s:%zu: column \"%s\" is not known; did you mean \"%s\"?", reading->source,
 		    line, shown, nearest);
 	return error_set(error, ERR_INVALID,
-	    "%s:%zu: column \"%s\" is not known: there are asset, account, password, key_file and "
-	    "passphrase",
+	    "%s:%zu: column \"%s\" is not known: the first line names the columns, which are "
+	    "asset, "
+	    "account, password, key_file and passphrase",
 	    reading->source, line, shown);
 }
 
@@ -68,13 +69,15 @@ static enum err read_header(struct reading *reading, size_t line, const struct c
 		if (column == NULL)
 			return column_unknown(reading, line, fields[i].text, error);
 		if (has_column(reading, column))
-			return error_set(error, ERR_INVALID, "%s:%zu: column \"%s\" is there twice",
-			    reading->source, line, column);
+			return error_set(error, ERR_INVALID,
+			    "%s:%zu: column \"%s\" is there twice: take one out", reading->source,
+			    line, column);
 		reading->header[reading->count++] = column;
 	}
 	for (size_t i = 0; i < 2; i++)
 		if (!has_column(reading, columns[i]))
-			return error_set(error, ERR_INVALID, "%s:%zu: column \"%s\" is missing",
+			return error_set(error, ERR_INVALID,
+			    "%s:%zu: column \"%s\" is missing: the first line must name it",
 			    reading->source, line, columns[i]);
 	return ERR_OK;
 }
@@ -145,7 +148,9 @@ enum err accounts_csv_read(const char *path, const char *source, json_t **rows, 
 
 	*rows = NULL;
 	if (fd < 0)
-		return error_set(error, ERR_IO, "%s cannot be read: %s", path, strerror(errno));
+		return error_set(error, ERR_IO,
+		    "\"%s\" cannot be read: %s: give a file of CSV, or - for standard input", path,
+		    strerror(errno));
 	reading.rows = json_array();
 	err = csv_read(fd, source, read_any, &reading, error);
 	if (!from_stdin)

@@ -88,7 +88,8 @@ static const struct advice {
     {"secure_mode", "secure mode leaves privileged accounts alone",
 	"settings { secure_mode = false } lets it be rotated"},
     {"no_admin", "no privileged account with a secret",
-	"give it an admin in the inventory and its secret by lockstep account add, then %R"},
+	"let the inventory name its admin, and tell that one's secret (lockstep account import), "
+	"then %R"},
     {"admin_refused", "other assets refused the privileged account's secret",
 	"tell the right one: lockstep account add %A ADMIN (a key: account import), then %R"},
     {"no_lifeline", "this is the account that changes the others, and nothing could mend it",

@@ -221,10 +221,11 @@ static void say(struct progress *progress, const char *word, const char *text)
 
 static void on_started(struct progress *progress, const json_t *event)
 {
+	const char *task = text_of(event, "task"); /* a verify has none */
 	char total[FORMAT_SIZE], text[64];
 
 	free(progress->task);
-	progress->task = xstrdup(text_of(event, "task"));
+	progress->task = xstrdup(task[0] != '\0' ? task : "verify");
 	progress->total = number_of(event, "total");
 	progress->shown_ms = progress->measured_ms = now_ms();
 	progress->running = true;

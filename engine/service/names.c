@@ -45,7 +45,7 @@ bool param_count(struct request *request, const char *key, uint64_t otherwise, u
 	if (text[0] >= '1' && text[0] <= '9' && *end == '\0' && errno == 0)
 		return true;
 	request_fail(request, SERVICE_USAGE,
-	    "--%s: \"%.32s\" is no whole number above 0: give one such as 10", key, text);
+	    "--%s: \"%.32s\" is no whole number above 0: give 1 or more", key, text);
 	return false;
 }
 

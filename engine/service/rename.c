@@ -24,7 +24,7 @@ static bool names_are_good(struct request *request, const struct request_rename 
 {
 	const struct policy *policy = request->policy;
 	const struct asset *old = policy_asset_find(policy, rename->from);
-	char text[512];
+	const char *near;
 
 	if (strcmp(rename->from, rename->to) == 0) {
 		request_fail(request, SERVICE_USAGE,
@@ -34,9 +34,13 @@ static bool names_are_good(struct request *request, const struct request_rename 
 		return false;
 	}
 	if (policy_asset_find(policy, rename->to) == NULL) {
-		unknown_asset(policy, rename->to, text, sizeof(text));
+		near = policy_asset_nearest(policy, rename->to);
 		request_fail(request, SERVICE_USAGE,
-		    "%s; rename it in the inventory first; nothing was moved", text);
+		    "the inventory has no asset \"%.128s\"%s%s%s: rename \"%.128s\" there first, "
+		    "or give "
+		    "the name that it has there; nothing was moved",
+		    rename->to, near != NULL ? ", but \"" : "", near != NULL ? near : "",
+		    near != NULL ? "\"" : "", rename->from);
 		return false;
 	}
 	if (old != NULL && !param_flag(request, "yes")) {

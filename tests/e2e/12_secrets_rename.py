@@ -141,7 +141,7 @@ def test_rename_follows_the_inventory():
     assert ops.json("run", "rotate")["success"] == 4
     before = ops.reveal("web1", "app")
     done = ops.run("asset", "rename", "web1", "www1", expect=2)
-    assert 'no asset "www1"' in done.stderr and "inventory first" in done.stderr, done
+    assert 'no asset "www1"' in done.stderr and "there first" in done.stderr, done
     ops.inventory(rows(first="www1"))
     assert "(web1); where one has another name now: lockstep asset rename web1 www1\n" in (
         ops.run("check", expect=0).stderr
