@@ -225,7 +225,7 @@ static void expect_su(struct session *session, const char *account, const char *
 	struct secret *secret = secret_from(password, strlen(password));
 	struct su *su = su_new(session->link, account, secret);
 	enum wire_verdict verdict = VERDICT_UNKNOWN;
-	enum err err = DRIVE(session, 15000, su_step(su, &verdict, &session->outcome));
+	enum err err = DRIVE(session, 60000, su_step(su, &verdict, &session->outcome));
 
 	if (verdict != expected || (err == ERR_OK) != (fault == FAULT_NONE))
 		fail_msg("%s: verdict %d: %s", account, verdict, session->outcome.text);

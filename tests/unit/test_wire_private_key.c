@@ -64,7 +64,7 @@ static enum err login_by(
 	expect_open(session, asset.key_port);
 	/* libssh2 1.10 forgets a number of an ECDSA key in OpenSSH's form. */
 	__lsan_disable();
-	err = DRIVE(session, 15000, link_login_step(session->link, &login, &session->outcome));
+	err = DRIVE(session, 60000, link_login_step(session->link, &login, &session->outcome));
 	__lsan_enable();
 	return err;
 }

@@ -48,7 +48,7 @@ struct link *connected(struct gateway *through, uint16_t port)
 	struct link *link = link_new(&config, &target);
 	struct outcome outcome;
 
-	if (STEP(15000, link_open_step(link, &outcome)) != ERR_OK)
+	if (STEP(60000, link_open_step(link, &outcome)) != ERR_OK)
 		fail_msg("%s", outcome.text);
 	return link;
 }
@@ -59,7 +59,7 @@ void log_in(struct link *link, const char *user)
 	struct login login = {.user = user, .secret = secret};
 	struct outcome outcome;
 
-	if (STEP(15000, link_login_step(link, &login, &outcome)) != ERR_OK)
+	if (STEP(60000, link_login_step(link, &login, &outcome)) != ERR_OK)
 		fail_msg("%s", outcome.text);
 	secret_free(secret);
 }

@@ -64,7 +64,7 @@ enum err session_login(struct session *session, const char *user, const char *se
 
 	session->secret = secret_from(secret, strlen(secret));
 	login.secret = session->secret;
-	return DRIVE(session, 15000, link_login_step(session->link, &login, &session->outcome));
+	return DRIVE(session, 60000, link_login_step(session->link, &login, &session->outcome));
 }
 
 enum err session_become(
@@ -76,14 +76,14 @@ enum err session_become(
 
 	config.become_secret = secret;
 	session->shell = shell_new(session->link, &config);
-	err = DRIVE(session, 15000, shell_open_step(session->shell, &session->outcome));
+	err = DRIVE(session, 60000, shell_open_step(session->shell, &session->outcome));
 	secret_free(secret);
 	return err;
 }
 
 enum err session_run(struct session *session, struct command *command)
 {
-	return DRIVE(session, 15000, shell_run_step(session->shell, command, &session->outcome));
+	return DRIVE(session, 60000, shell_run_step(session->shell, command, &session->outcome));
 }
 
 void session_end(struct session *session)
