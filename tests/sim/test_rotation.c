@@ -15,7 +15,7 @@
 #include "sim.h"
 
 #define HISTORIES     3000
-#define BUG_HISTORIES 4000
+#define BUG_HISTORIES 20000
 #define LONG_TIMES    20
 #define HEAP_SIZE     ((size_t)1 << 20)
 
