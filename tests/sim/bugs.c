@@ -28,6 +28,9 @@ const char *sim_bug_name(enum sim_bug bug)
 	    [BUG_NO_LIFELINE] = "change without a lifeline",
 	    [BUG_NOT_LAST] = "privileged accounts not last",
 	    [BUG_PERSIST_UNSEEN] = "old keys removed before the proof",
+	    [BUG_NOT_PINNED] = "host keys are not pinned",
+	    [BUG_NO_LOCK] = "wires without the vault's lock",
+	    [BUG_NOT_WAITED] = "a dead wire is not waited for",
 	    [BUG_ENTER_IN_DOUBT] = "work while the way in is in doubt",
 	};
 
@@ -39,7 +42,7 @@ const char *sim_bug_task(enum sim_bug bug)
 {
 	if (bug == BUG_PERSIST_UNSEEN)
 		return "keys";
-	return bug >= BUG_PUT_BACK_MUTE ? "entries" : NULL;
+	return bug >= BUG_PUT_BACK_MUTE && bug <= BUG_ENTER_IN_DOUBT ? "entries" : NULL;
 }
 
 /* Seen before believed: here every try is a match. */

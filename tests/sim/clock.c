@@ -91,6 +91,16 @@ void sim_clock_clear(struct sim_clock *clock)
 	}
 }
 
+void sim_clock_run_until(struct sim_clock *clock, uint64_t at_ms)
+{
+	struct sim_timer *entry;
+
+	while ((entry = TAILQ_FIRST(&clock->timers)) != NULL && entry->at_ms <= at_ms)
+		(void)sim_clock_step(clock);
+	if (clock->now_ms < at_ms)
+		clock->now_ms = at_ms;
+}
+
 bool sim_clock_step(struct sim_clock *clock)
 {
 	struct sim_timer *entry = TAILQ_FIRST(&clock->timers);

@@ -19,20 +19,24 @@ void core_failed(struct sim *sim, const char *what, const struct error *error)
 	else
 		sim_violation(sim, what, "%s", error->text);
 }
+static struct vault_config core_vault_config(struct sim *sim)
+{
+	return (struct vault_config){
+	    .dir = sim->ground->dir,
+	    .key_path = sim->ground->key_path,
+	    .purpose = "simulation",
+	    .clock = &sim->clock.clock,
+	};
+}
+
 static void core_open(struct sim *sim)
 {
+	struct vault_config config = core_vault_config(sim);
 	struct error error = {.text = ""};
 
 	sim->dead = false;
 	sim->broke = false;
-	if (vault_open(&sim->vault,
-		&(struct vault_config){
-		    .dir = sim->ground->dir,
-		    .key_path = sim->ground->key_path,
-		    .purpose = "simulation",
-		    .clock = &sim->clock.clock,
-		},
-		&error) != ERR_OK) {
+	if (vault_open(&sim->vault, &config, &error) != ERR_OK) {
 		sim_violation(sim, "the vault does not open", "%s", error.text);
 		return;
 	}
@@ -57,6 +61,22 @@ static void core_close(struct sim *sim)
 	sim->vault = NULL;
 }
 
+/* While wires of the last one live there is no other. */
+static void core_await_wires(struct sim *sim)
+{
+	struct vault_config config = core_vault_config(sim);
+	struct error error = {.text = ""};
+	struct vault *vault = NULL;
+
+	if (vault_open(&vault, &config, &error) != ERR_BUSY) {
+		sim->dead = false;
+		sim_violation(
+		    sim, "an engine starts beside an older one's wires", "%s", error.text);
+		vault_close(vault);
+	}
+	processes_wait(sim);
+}
+
 void core_settle(struct sim *sim)
 {
 	while ((sim->dead || sim->broke) && sim->violation == NULL) {
@@ -66,6 +86,8 @@ void core_settle(struct sim *sim)
 			disk_fill(sim->ground->disk, 0);
 		core_close(sim);
 		disk_restart(sim->ground->disk);
+		if (sim->wires_lock != 0)
+			core_await_wires(sim);
 		core_open(sim);
 		if (!sim->dead && !sim->broke && sim->violation == NULL)
 			check_start(sim);
@@ -92,7 +114,7 @@ void core_kill(struct sim *sim, const char *where)
 	sim_trace(sim, "CRASH (%s)", where);
 	sim->cover->crashes++;
 	disk_stop(sim->ground->disk);
-	sim_wires_crash(sim);
+	processes_crash(sim);
 	sim->dead = true;
 	sim->looks = false; /* what is started now settles doubts */
 }

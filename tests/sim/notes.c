@@ -170,8 +170,13 @@ enum err __wrap_account_stage(struct vault_txn *txn, const char *asset, const ch
 enum err __wrap_account_promote(struct vault_txn *txn, const char *asset, const char *name,
     enum secret_kind kind, enum proof proof, struct account *account, struct error *error)
 {
+	enum err err;
+
 	note(kind == SECRET_KEY ? "key promoted" : "password promoted");
-	return __real_account_promote(txn, asset, name, kind, proof, account, error);
+	err = __real_account_promote(txn, asset, name, kind, proof, account, error);
+	if (sim_running != NULL && err == ERR_OK)
+		seen_check(sim_running, txn, asset, name, kind);
+	return err;
 }
 
 enum err __wrap_account_retire(struct vault_txn *txn, const char *asset, const char *name,
@@ -184,8 +189,13 @@ enum err __wrap_account_retire(struct vault_txn *txn, const char *asset, const c
 enum err __wrap_account_prove(struct vault_txn *txn, const char *asset, const char *name,
     enum secret_kind kind, enum proof proof, struct error *error)
 {
+	enum err err;
+
 	note("current seen");
-	return __real_account_prove(txn, asset, name, kind, proof, error);
+	err = __real_account_prove(txn, asset, name, kind, proof, error);
+	if (sim_running != NULL && err == ERR_OK)
+		seen_check(sim_running, txn, asset, name, kind);
+	return err;
 }
 
 enum err __wrap_account_mismatch(struct vault_txn *txn, const char *asset, const char *name,
@@ -207,6 +217,8 @@ enum err __wrap_probe_return(
 enum err __wrap_host_key_pin(struct vault_txn *txn, const char *asset, const struct host_key *pin)
 {
 	note("host key pinned");
+	if (sim_bug == BUG_NOT_PINNED)
+		return ERR_OK;
 	return __real_host_key_pin(txn, asset, pin);
 }
 

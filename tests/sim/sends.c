@@ -162,6 +162,9 @@ void sends_check(struct sim_session *session)
 {
 	if (session->kind == WIRE_CHANGE)
 		sends_check_change(session);
+	if (session->kind == WIRE_ADMIN || session->kind == WIRE_LOGIN ||
+	    session->kind == WIRE_PROVE)
+		seen_check_host_key(session);
 	if (session->kind == WIRE_PERSIST)
 		keys_persisting(session->sim, session->account, session->secret);
 }

@@ -13,6 +13,8 @@
  *   world.c   assets: what each account's secret is, what may still arrive, who was locked out
  *   keys.c    the SSH keys that open an account beside its password
  *   wires.c   the door of wire.h: sessions, and what each job comes to
+ *   processes.c  the processes that wires are: killed, stopped, left behind by the core
+ *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
  *   said.c    what the engine says, and whether it is true
  *   check.c   what must hold after every step, and in the end
@@ -63,6 +65,10 @@
 #define SIM_ACCOUNTS	24
 #define SIM_FAILED	256
 #define SIM_GROUNDS	8
+#define SIM_PROCESSES	2
+#define SIM_OPENED	16
+#define SIM_ASSETS	10
+#define SIM_HOST_KEY	64
 
 struct sim;
 
@@ -126,6 +132,8 @@ struct sim_clock {
 
 void sim_clock_init(struct sim_clock *);
 void sim_clock_clear(struct sim_clock *);
+/* Runs all that are due until then. */
+void sim_clock_run_until(struct sim_clock *, uint64_t at_ms);
 /* Runs the next due timer, moving time on. False when there is none. */
 bool sim_clock_step(struct sim_clock *);
 
@@ -226,6 +234,7 @@ struct sim_line {
 struct sim_account {
 	char asset[ASSET_NAME_SIZE], name[ACCOUNT_NAME_SIZE];
 	const struct asset *at;
+	struct sim_asset *on;
 	bool privileged; /* the asset is entered with it */
 	bool dirty;	 /* someone else changed it: the engine's word about it may be untrue */
 	char live[SIM_SECRET_SIZE];
@@ -237,8 +246,16 @@ struct sim_account {
 	bool lines_good;		    /* nothing happened to them since they were checked */
 	char seen[SIM_SECRET_SIZE];	    /* the key that a login was last seen with */
 	char believed_key[SIM_SECRET_SIZE]; /* a success said that this key opens it */
-	uint64_t fails_ms[8];		    /* refused logins, newest last */
+	uint64_t opened[SIM_OPENED];	    /* hashes of what the asset let in */
+	size_t opened_next;
+	uint64_t fails_ms[8]; /* refused logins, newest last */
 	size_t fails;
+};
+
+/* One asset, or several accounts' home. */
+struct sim_asset {
+	const struct asset *at;
+	uint32_t host_key; /* the how many-th */
 };
 
 /* A change whose sender is gone and which may yet arrive. */
@@ -248,6 +265,13 @@ struct sim_late {
 	struct sim *sim;
 	struct sim_account *account;
 	char secret[SIM_SECRET_SIZE];
+};
+
+struct sim_process {
+	struct sim *sim;
+	uint32_t number;
+	uint64_t resumes_ms; /* stopped until then; UINT64_MAX = until it is killed */
+	struct timer timer;  /* it is killed */
 };
 
 #define NOTES_MAX 24
@@ -265,9 +289,15 @@ struct sim {
 	struct sim_clock clock;
 	struct wires wires;
 	LIST_HEAD(, sim_session) sessions;
+	struct sim_process processes[SIM_PROCESSES];
+	uint32_t last_process;
+	int wires_lock; /* the vault's, held by wires that outlive their core; 0 = none do */
+	uint64_t wires_until_ms;
 	LIST_HEAD(, sim_late) lates;
 	struct sim_account accounts[SIM_ACCOUNTS];
 	size_t account_count;
+	struct sim_asset assets[SIM_ASSETS];
+	size_t asset_count;
 	const struct ground *ground;
 	struct vault *vault;
 	struct rotation *rotation;
@@ -295,9 +325,8 @@ void sim_trace(struct sim *, const char *fmt, ...) __attribute__((format(printf,
 /* The accounts of the assets that this history has. */
 void world_init(struct sim *);
 void world_clear(struct sim *);
-/* False where this history does without it. */
-bool world_has(const struct sim *, const char *asset);
 struct sim_account *world_account(struct sim *, const char *asset, const char *name);
+struct sim_asset *world_asset(struct sim *, const char *name);
 /* True for the accounts that the asset is entered with. */
 bool world_is_privileged(const struct sim *, const char *asset, const char *name);
 /* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
@@ -308,6 +337,9 @@ void world_by_hand(struct sim *);
 void world_apply(struct sim *, struct sim_account *, const char *secret);
 /* It may arrive until the deadline, whole, cut, or never. */
 void world_apply_later(struct sim *, struct sim_account *, const char *secret);
+/* The same, where its sender, an orphan, lives on: it sends some time before `most_ms` have passed.
+ */
+void world_apply_after(struct sim *, struct sim_account *, const char *secret, uint64_t most_ms);
 /* A login with this secret: true when it opens. A refused one is counted, as pam_faillock does. */
 bool world_login(struct sim *, struct sim_account *, const char *secret);
 
@@ -330,22 +362,38 @@ bool keys_open_with_current(struct vault_txn *, const struct sim_account *);
 void keys_believe(struct sim *, struct sim_account *, const struct secret *);
 void keys_check(struct sim *, struct vault_txn *, struct sim_account *);
 
+/* ── Seen ── */
+
+/* The asset let this secret in. */
+void seen_opened(struct sim_account *, const char *secret);
+/* The vault was told that its current secret was seen to work. */
+void seen_check(
+    struct sim *, struct vault_txn *, const char *asset, const char *name, enum secret_kind);
+/* A secret is about to go there. */
+void seen_check_host_key(const struct sim_session *);
+
 /* ── The wires ── */
 
 void sim_wires_init(struct sim *);
-/* The processes die with the engine: what they had in hand may have left, or not. */
-void sim_wires_crash(struct sim *);
 
 struct sim_session {
 	struct wire_session session; /* first */
 	LIST_ENTRY(sim_session) entry;
 	struct sim *sim;
+	struct sim_process *process;
+	uint32_t wire; /* its number */
+	bool orphan;   /* its process is dead */
 	char asset[ASSET_NAME_SIZE];
+	char host_key[SIM_HOST_KEY]; /* that it was shown */
+	char pinned[SIM_HOST_KEY];   /* "" = none */
 	bool broken;
 	bool carries;		 /* logged in as a gateway */
 	bool through;		 /* by a gateway: */
 	struct sim_session *via; /* NULL: it is gone */
 	/* the job in work */
+	bool busy;
+	bool handed; /* to a living process */
+	uint64_t until_ms;
 	struct timer timer;
 	enum wire_job_kind kind;
 	char name[ACCOUNT_NAME_SIZE];
@@ -361,6 +409,25 @@ struct sim_session {
 };
 
 const char *session_kind_name(enum wire_job_kind);
+/* The gateway that it goes through broke, or that one's. */
+bool session_is_cut(const struct sim_session *);
+/* What the asset does with the job in work. */
+void job_do(struct sim_session *, struct wire_result *);
+
+/* ── Their processes ── */
+
+void processes_begin(struct sim *);
+/* A new session is on the one with the fewest, or on its gateway's. */
+void process_place(struct sim_session *);
+/* Its job is done and answered after so long, and not while it stands still. */
+void process_start_job(struct sim_session *, uint64_t delay_ms);
+/* True when something happens to it now: the job in work is answered later. */
+bool process_meddle(struct sim_session *);
+void process_answer_dead(struct sim_session *, struct wire_result *);
+/* They die with the core, or somewhat later: what they had in hand may have left, or may yet. */
+void processes_crash(struct sim *);
+/* Time passes until those are gone that outlived the core. */
+void processes_wait(struct sim *);
 
 /* A session goes the way that the policy says. */
 void sends_check_way(struct sim_session *, const struct wire_session *via);
@@ -415,6 +482,9 @@ enum sim_bug {
 	BUG_NO_LIFELINE,    /* a privileged account is changed where there is no lifeline */
 	BUG_NOT_LAST,	    /* privileged accounts do not wait for the others */
 	BUG_ENTER_IN_DOUBT, /* an asset is worked on while its way in is in doubt */
+	BUG_NOT_PINNED,	    /* a first-seen host key is not made durable */
+	BUG_NO_LOCK,	    /* wires do not inherit the vault's lock */
+	BUG_NOT_WAITED,	    /* a wire is answered for while it may still send */
 	BUG_PERSIST_UNSEEN, /* old keys are removed before the new one was seen to work */
 	BUG_COUNT,
 };

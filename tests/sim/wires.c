@@ -27,15 +27,12 @@ static void copy_job_secret(char *out, const struct wire_job *job)
 
 static void job_lost(struct sim_session *session, struct wire_result *result)
 {
-	bool died = sim_choose(session->sim, "how a link breaks", session->asset, 5) == 0;
-
-	result->fault = died ? FAULT_WIRE : FAULT_LOST;
+	result->fault = FAULT_LOST;
 	snprintf(result->text, sizeof(result->text), "the link broke");
 	session->broken = true;
 }
 
-/* The gateway that it goes through broke, or that one's. */
-static bool gateway_is_gone(const struct sim_session *session)
+bool session_is_cut(const struct sim_session *session)
 {
 	while (session->through) {
 		if (session->via == NULL || session->via->broken)
@@ -60,10 +57,20 @@ static void job_gateway_lost(struct sim_session *session, struct wire_result *re
 
 static void job_open(struct sim_session *session, struct wire_result *result)
 {
+	const struct sim_asset *asset = world_asset(session->sim, session->asset);
+
+	snprintf(session->host_key, sizeof(session->host_key), "key %u of %s", asset->host_key,
+	    asset->at->name);
+	if (session->pinned[0] != '\0' && strcmp(session->pinned, session->host_key) != 0) {
+		result->fault = FAULT_HOST_KEY;
+		session->broken = true;
+		sim_seen(session->sim, "another host key than the pinned one");
+		return;
+	}
 	snprintf(result->host_key.type, sizeof(result->host_key.type), "ssh-ed25519");
-	result->host_key.len =
-	    (size_t)snprintf((char *)result->host_key.blob, 64, "key of %s", session->asset);
-	result->host_key_new = true;
+	result->host_key.len = strlen(session->host_key);
+	memcpy(result->host_key.blob, session->host_key, result->host_key.len);
+	result->host_key_new = session->pinned[0] == '\0';
 	snprintf(result->address, sizeof(result->address), "192.0.2.1");
 }
 
@@ -176,6 +183,7 @@ static void job_prove_key(struct sim_session *session, struct wire_result *resul
 	if (keys_open(account, session->secret)) {
 		result->verdict = VERDICT_MATCH;
 		snprintf(account->seen, sizeof(account->seen), "%s", session->secret);
+		seen_opened(account, session->secret);
 	} else {
 		result->verdict = VERDICT_MISMATCH;
 		result->fault = FAULT_AUTH;
@@ -201,14 +209,7 @@ static void job_prove(struct sim_session *session, struct wire_result *result)
 	}
 }
 
-/* The asset judged the login, and the wire died before it could say how. */
-static void job_judged_unheard(struct sim_session *session, struct wire_result *result)
-{
-	*result = (struct wire_result){.fault = FAULT_WIRE, .failed_attempts = 1, .wire = 1};
-	session->broken = true;
-}
-
-static void job_do(struct sim_session *session, struct wire_result *result)
+void job_do(struct sim_session *session, struct wire_result *result)
 {
 	struct sim *sim = session->sim;
 
@@ -227,6 +228,8 @@ static void job_do(struct sim_session *session, struct wire_result *result)
 		result->verdict = strcmp(session->account->live, session->secret) == 0
 				      ? VERDICT_MATCH
 				      : VERDICT_MISMATCH;
+		if (result->verdict == VERDICT_MATCH)
+			seen_opened(session->account, session->secret);
 		break;
 	case WIRE_PROVE:
 	case WIRE_SU: job_prove(session, result); break;
@@ -241,7 +244,7 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 	if (session->through && session->via != NULL &&
 	    sim_event(sim, "the gateway's link lost", session->via->asset, 20))
 		session->via->broken = true;
-	if (!session->broken && gateway_is_gone(session)) {
+	if (!session->broken && session_is_cut(session)) {
 		job_gateway_lost(session, result);
 		return;
 	}
@@ -251,9 +254,6 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 		return;
 	}
 	job_do(session, result);
-	if ((session->kind == WIRE_PROVE || session->kind == WIRE_ADMIN) &&
-	    sim_event(sim, "the wire died after the login", session->name, 40))
-		job_judged_unheard(session, result);
 }
 
 const char *session_kind_name(enum wire_job_kind kind)
@@ -275,9 +275,15 @@ static void job_answer(void *arg)
 {
 	struct sim_session *session = arg;
 	struct sim *sim = session->sim;
-	struct wire_result result = {.fault = FAULT_NONE, .wire = 1};
+	struct wire_result result = {.fault = FAULT_NONE, .wire = session->wire};
 
-	job_run(session, &result);
+	if (session->orphan)
+		process_answer_dead(session, &result);
+	else if (process_meddle(session))
+		return;
+	else
+		job_run(session, &result);
+	session->busy = false;
 	sim_trace(sim, "  %s %s %s %s: fault=%s sent=%d ended=%d verdict=%d",
 	    session_kind_name(session->kind), session->asset, session->name, session->secret,
 	    fault_name(result.fault), result.sent, result.ended, result.verdict);
@@ -295,7 +301,10 @@ static struct wire_session *sim_session_new(struct wires *wires, const struct wi
 	session->session.wires = wires;
 	session->sim = sim;
 	snprintf(session->asset, sizeof(session->asset), "%s", target->asset);
+	if (target->pin_count > 0)
+		memcpy(session->pinned, target->pins[0].blob, target->pins[0].len);
 	sends_check_way(session, target->via);
+	process_place(session);
 	LIST_INSERT_HEAD(&sim->sessions, session, entry);
 	return &session->session;
 }
@@ -311,6 +320,9 @@ static void session_take(struct sim_session *session, const struct wire_job *job
 	copy_secret(session->become, job->become_secret);
 	session->becoming = job->become;
 	session->proof = job->proof;
+	session->busy = true;
+	session->handed = !session->orphan;
+	session->until_ms = session->sim->clock.now_ms + job->timeout_ms;
 }
 
 static void sim_submit(
@@ -327,8 +339,7 @@ static void sim_submit(
 	session->timer.fn = job_answer;
 	session->timer.arg = session;
 	sends_check(session);
-	timer_start(&sim->clock.clock, &session->timer,
-	    1 + sim_choose(sim, "how long a job takes", session->asset, 20));
+	process_start_job(session, 1 + sim_choose(sim, "how long a job takes", session->asset, 20));
 	core_point(sim, given[session->kind]);
 }
 
@@ -356,24 +367,5 @@ void sim_wires_init(struct sim *sim)
 {
 	sim->wires.ops = &sim_wires_ops;
 	LIST_INIT(&sim->sessions);
-}
-
-static bool is_in_hand(const struct sim_session *session, enum wire_job_kind kind)
-{
-	return session->timer.impl != NULL && session->kind == kind;
-}
-
-void sim_wires_crash(struct sim *sim)
-{
-	struct sim_session *session;
-
-	LIST_FOREACH (session, &sim->sessions, entry) {
-		if (is_in_hand(session, WIRE_CHANGE) &&
-		    sim_choose(sim, "left before the crash", session->name, 3) > 0)
-			world_apply_later(sim, session->account, session->secret);
-		else if (is_in_hand(session, WIRE_PERSIST) &&
-			 sim_choose(sim, "persisted before the crash", session->name, 2) > 0)
-			keys_persist(sim, session->account, session->secret);
-		timer_stop(&session->timer);
-	}
+	processes_begin(sim);
 }

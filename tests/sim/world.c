@@ -53,21 +53,23 @@ void sim_trace(struct sim *sim, const char *fmt, ...)
 
 /* ── Accounts ── */
 
-bool world_has(const struct sim *sim, const char *asset)
+struct sim_asset *world_asset(struct sim *sim, const char *name)
 {
-	for (size_t i = 0; i < sim->account_count; i++)
-		if (strcmp(sim->accounts[i].asset, asset) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < sim->asset_count; i++)
+		if (strcmp(sim->assets[i].at->name, name) == 0)
+			return &sim->assets[i];
+	return NULL;
 }
 
-static void account_init(struct sim *sim, const struct asset *asset, const char *name, char *line)
+static void account_init(struct sim *sim, struct sim_asset *on, const char *name, char *line)
 {
 	struct sim_account *account = &sim->accounts[sim->account_count++];
+	const struct asset *asset = on->at;
 
 	snprintf(account->asset, sizeof(account->asset), "%s", asset->name);
 	snprintf(account->name, sizeof(account->name), "%s", name);
 	account->at = asset;
+	account->on = on;
 	account->privileged = world_is_privileged(sim, asset->name, name);
 	ground_secret(asset->name, name, account->live);
 	keys_begin(account, strcmp(name, "app") == 0 ? line : "");
@@ -78,18 +80,21 @@ static void world_add(struct sim *sim, const char *name)
 {
 	const struct policy *policy = sim->ground->policy;
 	const struct asset *asset = policy_asset_find(policy, name);
+	struct sim_asset *on;
 	size_t index = 0;
 
-	if (world_has(sim, name))
+	if (world_asset(sim, name) != NULL)
 		return;
 	while (policy_asset(policy, index) != asset)
 		index++;
 	if (asset->gateway != NULL)
 		world_add(sim, asset->gateway);
+	on = &sim->assets[sim->asset_count++];
+	on->at = asset;
 	for (size_t i = 0; i < asset->account_count; i++)
 		if (world_is_privileged(sim, name, asset->accounts[i]) ||
 		    sim_choose(sim, "whether it is there", asset->accounts[i], 3) > 0)
-			account_init(sim, asset, asset->accounts[i], sim->ground->lines[index]);
+			account_init(sim, on, asset->accounts[i], sim->ground->lines[index]);
 }
 
 void world_init(struct sim *sim)
@@ -208,30 +213,31 @@ static void late_arrives(void *arg)
 	    strcmp(late->account->believed, late->secret) != 0)
 		sim_violation(sim, "a send arrives after its account was believed settled", "%s %s",
 		    late->account->asset, late->account->name);
-	if (!late_is_expected(late))
+	if (sim->vault != NULL && !late_is_expected(late))
 		sim_violation(sim, "a send arrives after its account was settled", "%s %s",
 		    late->account->asset, late->account->name);
 	world_apply(sim, late->account, late->secret);
 	late_free(late);
 }
 
-static void late_start(struct sim *sim, struct sim_account *account, const char *secret)
+static void late_start(struct sim *sim, struct sim_account *account, const char *secret,
+    void (*fn)(void *arg), uint64_t delay_ms)
 {
-	uint32_t deadline_ms = (uint32_t)policy_settings(sim->ground->policy)->change_deadline_ms;
 	struct sim_late *late = calloc(1, sizeof(*late));
 
 	late->sim = sim;
 	late->account = account;
 	snprintf(late->secret, sizeof(late->secret), "%s", secret);
-	late->timer.fn = late_arrives;
+	late->timer.fn = fn;
 	late->timer.arg = late;
 	LIST_INSERT_HEAD(&sim->lates, late, entry);
-	timer_start(&sim->clock.clock, &late->timer,
-	    sim_choose(sim, "how late a send arrives", account->name, deadline_ms - 1));
+	timer_start(&sim->clock.clock, &late->timer, delay_ms);
 }
 
 void world_apply_later(struct sim *sim, struct sim_account *account, const char *secret)
 {
+	uint32_t deadline_ms = (uint32_t)policy_settings(sim->ground->policy)->change_deadline_ms;
+
 	switch (sim_choose(sim, "what becomes of a cut send", account->name, 4)) {
 	case 0: /* never */ return;
 	case 1: world_apply(sim, account, secret); return;
@@ -239,8 +245,28 @@ void world_apply_later(struct sim *sim, struct sim_account *account, const char 
 		if (!keys_is_line(secret)) /* of a key it is a line that opens nothing */
 			world_apply(sim, account, "cut");
 		return;
-	default: late_start(sim, account, secret); return;
+	default:
+		late_start(sim, account, secret, late_arrives,
+		    sim_choose(sim, "how late a send arrives", account->name, deadline_ms - 1));
 	}
+}
+
+static void late_leaves(void *arg)
+{
+	struct sim_late *late = arg;
+
+	world_apply_later(late->sim, late->account, late->secret);
+	late_free(late);
+}
+
+void world_apply_after(
+    struct sim *sim, struct sim_account *account, const char *secret, uint64_t most_ms)
+{
+	if (most_ms == 0)
+		world_apply_later(sim, account, secret);
+	else
+		late_start(sim, account, secret, late_leaves,
+		    sim_choose(sim, "when an orphan sends", account->name, (uint32_t)most_ms));
 }
 
 /* ── Logins ── */
@@ -265,6 +291,7 @@ bool world_login(struct sim *sim, struct sim_account *account, const char *secre
 {
 	if (strcmp(account->live, secret) == 0) {
 		account->fails = 0;
+		seen_opened(account, secret);
 		return true;
 	}
 	world_count_refusal(sim, account);
