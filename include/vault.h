@@ -205,14 +205,18 @@ enum err account_promote(struct vault_txn *, const char *asset, const char *name
 enum err account_retire(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
     enum version_end end, struct account *account, struct error *error) MUST_CHECK;
 
-/* The current version was seen to work by `proof`: remembered with the version; clears mismatch. */
+/*
+ * This version, current when it was tried, was seen to work by `proof`: remembered with the
+ * version; clears mismatch. Nothing of it is kept where another was told meanwhile: that one was
+ * not seen.
+ */
 enum err account_prove(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
-    enum proof, struct error *error) MUST_CHECK;
+    uint32_t version, enum proof, struct error *error) MUST_CHECK;
 
-/* The current version was seen not to open the account any more: it is kept, and the account is in
- * mismatch until a secret of it is seen to work or told. */
+/* This version, current when it was tried, was seen not to open the account any more: it is kept,
+ * and the account is in mismatch until a secret of it is seen to work or told. The same. */
 enum err account_mismatch(struct vault_txn *, const char *asset, const char *name, enum secret_kind,
-    struct error *error) MUST_CHECK;
+    uint32_t version, struct error *error) MUST_CHECK;
 
 /* Facts of one version of the row's kind, or of all of them from the newest on. */
 enum err version_get(

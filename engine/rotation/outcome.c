@@ -45,9 +45,9 @@ static enum err life_apply_version(struct vault_txn *txn, struct life *life, str
 	if (write->pin)
 		err = visit_pin(txn, life->site->visit, error);
 	if (err == ERR_OK && write->prove_old)
-		err = account_prove(txn, asset, name, kind, write->method, error);
+		err = account_prove(txn, asset, name, kind, account->current, write->method, error);
 	if (err == ERR_OK && write->mismatch)
-		err = account_mismatch(txn, asset, name, kind, error);
+		err = account_mismatch(txn, asset, name, kind, account->current, error);
 	if (err == ERR_OK && write->fresh != NULL)
 		err = account_stage(
 		    txn, asset, name, kind, write->fresh, &life->record.id, account, error);

@@ -185,8 +185,8 @@ static enum err visit_proven_apply(struct vault_txn *txn, void *arg, struct erro
 	enum err err = visit_return_apply(txn, visit, error);
 
 	if (err == ERR_OK && visit->open && !visit->by_pending)
-		err = account_prove(
-		    txn, asset->name, asset->admin, visit->admin.kind, PROOF_LOGIN, error);
+		err = account_prove(txn, asset->name, asset->admin, visit->admin.kind,
+		    visit->admin.current, PROOF_LOGIN, error);
 	return err;
 }
 

@@ -415,7 +415,7 @@ static enum proof proof_best(enum proof before, enum proof seen)
 }
 
 enum err account_prove(struct vault_txn *txn, const char *asset, const char *name,
-    enum secret_kind kind, enum proof proof, struct error *error)
+    enum secret_kind kind, uint32_t number, enum proof proof, struct error *error)
 {
 	struct account account;
 	struct version version;
@@ -430,7 +430,9 @@ enum err account_prove(struct vault_txn *txn, const char *asset, const char *nam
 	if (account.current == 0)
 		return account_error(
 		    ERR_NOT_FOUND, asset, name, "none of its versions is current", error);
-	err = version_load(txn, &account, account.current, &version, error);
+	if (account.current != number)
+		return ERR_OK;
+	err = version_load(txn, &account, number, &version, error);
 	if (err != ERR_OK)
 		return err;
 	version.proof = proof_best(version.proof, proof);
@@ -441,12 +443,12 @@ enum err account_prove(struct vault_txn *txn, const char *asset, const char *nam
 }
 
 enum err account_mismatch(struct vault_txn *txn, const char *asset, const char *name,
-    enum secret_kind kind, struct error *error)
+    enum secret_kind kind, uint32_t number, struct error *error)
 {
 	struct account account;
 	enum err err = account_load(txn, asset, name, kind, &account, error);
 
-	if (err != ERR_OK)
+	if (err != ERR_OK || account.current != number)
 		return err;
 	account.mismatch = true;
 	return account_keep(txn, &account, NULL, error);

@@ -142,14 +142,14 @@ enum err __real_account_retire(struct vault_txn *, const char *, const char *, e
     enum version_end, struct account *, struct error *);
 enum err __wrap_account_retire(struct vault_txn *, const char *, const char *, enum secret_kind,
     enum version_end, struct account *, struct error *);
-enum err __real_account_prove(
-    struct vault_txn *, const char *, const char *, enum secret_kind, enum proof, struct error *);
-enum err __wrap_account_prove(
-    struct vault_txn *, const char *, const char *, enum secret_kind, enum proof, struct error *);
+enum err __real_account_prove(struct vault_txn *, const char *, const char *, enum secret_kind,
+    uint32_t, enum proof, struct error *);
+enum err __wrap_account_prove(struct vault_txn *, const char *, const char *, enum secret_kind,
+    uint32_t, enum proof, struct error *);
 enum err __real_account_mismatch(
-    struct vault_txn *, const char *, const char *, enum secret_kind, struct error *);
+    struct vault_txn *, const char *, const char *, enum secret_kind, uint32_t, struct error *);
 enum err __wrap_account_mismatch(
-    struct vault_txn *, const char *, const char *, enum secret_kind, struct error *);
+    struct vault_txn *, const char *, const char *, enum secret_kind, uint32_t, struct error *);
 
 enum err __wrap_account_tell(struct vault_txn *txn, const char *asset, const char *name,
     enum secret_kind kind, const struct secret *secret, const struct secret *passphrase,
@@ -187,22 +187,22 @@ enum err __wrap_account_retire(struct vault_txn *txn, const char *asset, const c
 }
 
 enum err __wrap_account_prove(struct vault_txn *txn, const char *asset, const char *name,
-    enum secret_kind kind, enum proof proof, struct error *error)
+    enum secret_kind kind, uint32_t number, enum proof proof, struct error *error)
 {
 	enum err err;
 
 	note("current seen");
-	err = __real_account_prove(txn, asset, name, kind, proof, error);
+	err = __real_account_prove(txn, asset, name, kind, number, proof, error);
 	if (sim_running != NULL && err == ERR_OK)
 		seen_check(sim_running, txn, asset, name, kind);
 	return err;
 }
 
 enum err __wrap_account_mismatch(struct vault_txn *txn, const char *asset, const char *name,
-    enum secret_kind kind, struct error *error)
+    enum secret_kind kind, uint32_t number, struct error *error)
 {
 	note("mismatch");
-	return __real_account_mismatch(txn, asset, name, kind, error);
+	return __real_account_mismatch(txn, asset, name, kind, number, error);
 }
 
 /* ── Host keys and attempts ── */

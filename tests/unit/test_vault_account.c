@@ -159,7 +159,28 @@ static void test_retired(void **state)
 static enum err mismatch_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	(void)arg;
-	return account_mismatch(txn, ASSET, NAME, SECRET_PASSWORD, error);
+	return account_mismatch(txn, ASSET, NAME, SECRET_PASSWORD, 1, error);
+}
+
+static enum err prove_first_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	(void)arg;
+	return account_prove(txn, ASSET, NAME, SECRET_PASSWORD, 1, PROOF_LOGIN, error);
+}
+
+/* What was seen of one version says nothing of another that was told meanwhile. */
+static void test_seen_too_late(void **state)
+{
+	struct place *place = *state;
+	struct vault *vault = must_create(place);
+
+	assert_int_equal(tell(place, vault, ASSET, NAME, "old"), ERR_OK);
+	assert_int_equal(tell(place, vault, ASSET, NAME, "new"), ERR_OK);
+	assert_int_equal(vault_write(vault, prove_first_apply, NULL, &place->error), ERR_OK);
+	assert_int_equal(version_now(vault, ASSET, NAME, 2).proof, PROOF_TOLD);
+	assert_int_equal(vault_write(vault, mismatch_apply, NULL, &place->error), ERR_OK);
+	assert_false(account_now(vault, ASSET, NAME).mismatch);
+	vault_close(vault);
 }
 
 /* What is seen not to work any more stays current: it is all that is known. */
@@ -406,6 +427,7 @@ int main(void)
 	    TEST(test_first_rotation_without_current),
 	    TEST(test_retired),
 	    TEST(test_mismatch),
+	    TEST(test_seen_too_late),
 	    TEST(test_best_proof_is_remembered),
 	    TEST(test_retention),
 	    TEST(test_keeps_ten_by_default),

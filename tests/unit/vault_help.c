@@ -218,8 +218,10 @@ static enum err retire_apply(struct vault_txn *txn, void *arg, struct error *err
 static enum err prove_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct change *c = arg;
+	struct account account = {.current = 0};
 
-	return account_prove(txn, c->asset, c->name, c->kind, c->proof, error);
+	(void)!account_get(txn, c->asset, c->name, c->kind, &account);
+	return account_prove(txn, c->asset, c->name, c->kind, account.current, c->proof, error);
 }
 
 static enum err write_secret(struct place *place, struct vault *vault, vault_apply_fn apply,
