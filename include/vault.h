@@ -401,8 +401,8 @@ struct lockout {
 
 /*
  * Books `attempts` logins of one identity, before they are made. ERR_FULL when that would pass
- * limit - 1; then
- * `*free_at_ms` (wall, may be NULL) is when a window has passed.
+ * limit - 1; then `*free_at_ms` (wall, may be NULL) is when a window has passed. `now_ms` is the
+ * wall clock's; the vault asks the monotonic one too, so that no clock set forward ends a window.
  */
 enum err probe_book(struct vault_txn *, const char *asset, const char *account,
     const struct lockout *, uint32_t attempts, uint64_t now_ms, uint64_t *free_at_ms) MUST_CHECK;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "vault/account.h"
+#include "vault/probe.h"
 #include "vault/version.h"
 
 /* ── Schema 1: one row an account, versions of both kinds in one history ───────────────────── */
@@ -125,6 +126,8 @@ static enum err migrate_rows(struct vault_txn *txn, uint64_t schema)
 
 	if (schema < 2)
 		err = split_rows(txn);
+	if (err == ERR_OK && schema < 3)
+		err = probe_migrate(txn);
 	return err == ERR_OK ? store_schema_raise(txn) : err;
 }
 

@@ -3,6 +3,7 @@
 #include "vault.h"
 #include "vault/probe.h"
 #include "vault/row.h"
+#include "vault/vault_state.h"
 
 /*
  * Bookings of one identity, oldest first. None expires alone: assets that count failures "since the
@@ -10,11 +11,19 @@
  *
  * A returned booking is the newest one, as the accounts of an asset are worked one after another:
  * then the window runs again from the failed attempt before it, and not from the one that worked.
+ *
+ * A window has passed when both clocks say so. The wall clock may be set forward, and the asset
+ * would not know; the monotonic one begins anew when the machine does. Where it stands before the
+ * booking's, the machine was started since, and the wall clock alone is left.
  */
 #define GROUPS_MAX 16
 
+struct moment {
+	uint64_t wall_ms, mono_ms;
+};
+
 struct group {
-	uint64_t at_ms;
+	struct moment at;
 	uint32_t attempts;
 };
 
@@ -45,24 +54,41 @@ static uint32_t bookings_sum(const struct bookings *bookings)
 	return sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
 }
 
-static uint64_t bookings_last(const struct bookings *bookings)
+static struct moment bookings_last(const struct bookings *bookings)
 {
-	return bookings->count == 0 ? 0 : bookings->groups[bookings->count - 1].at_ms;
+	return bookings->count == 0 ? (struct moment){0} : bookings->groups[bookings->count - 1].at;
 }
 
-static uint64_t bookings_free_at(const struct bookings *bookings, const struct lockout *lockout)
+static struct moment moment_of(const struct vault_txn *txn, uint64_t wall_ms)
 {
-	uint64_t last_ms = bookings_last(bookings);
-
-	return lockout->window_ms > UINT64_MAX - last_ms ? UINT64_MAX
-							 : last_ms + lockout->window_ms;
+	return (struct moment){
+	    .wall_ms = wall_ms,
+	    .mono_ms = clock_mono_ms(txn->vault->clock),
+	};
 }
 
-/* A clock that was set back makes the window longer, never shorter. */
+static uint64_t sum_capped(uint64_t a, uint64_t b)
+{
+	return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
+/* By the wall clock. One that was set back makes the window longer, never shorter. */
+static uint64_t bookings_free_at(
+    const struct bookings *bookings, const struct lockout *lockout, struct moment now)
+{
+	struct moment last = bookings_last(bookings);
+	uint64_t by_wall_ms = sum_capped(last.wall_ms, lockout->window_ms);
+	uint64_t passed_ms = now.mono_ms - last.mono_ms, by_mono_ms = 0;
+
+	if (now.mono_ms >= last.mono_ms && passed_ms < lockout->window_ms)
+		by_mono_ms = sum_capped(now.wall_ms, lockout->window_ms - passed_ms);
+	return by_wall_ms > by_mono_ms ? by_wall_ms : by_mono_ms;
+}
+
 static void bookings_expire(
-    struct bookings *bookings, const struct lockout *lockout, uint64_t now_ms)
+    struct bookings *bookings, const struct lockout *lockout, struct moment now)
 {
-	if (now_ms >= bookings_free_at(bookings, lockout))
+	if (now.wall_ms >= bookings_free_at(bookings, lockout, now))
 		bookings->count = 0;
 }
 
@@ -77,15 +103,16 @@ static void bookings_make_room(struct bookings *bookings)
 	bookings->count--;
 }
 
-static void bookings_add(struct bookings *bookings, uint32_t attempts, uint64_t now_ms)
+static void bookings_add(struct bookings *bookings, uint32_t attempts, struct moment now)
 {
-	uint64_t last_ms = bookings_last(bookings);
+	struct moment last = bookings_last(bookings);
 
+	if (now.wall_ms < last.wall_ms) { /* the later of each, then */
+		now.wall_ms = last.wall_ms;
+		now.mono_ms = now.mono_ms > last.mono_ms ? now.mono_ms : last.mono_ms;
+	}
 	bookings_make_room(bookings);
-	bookings->groups[bookings->count++] = (struct group){
-	    .at_ms = now_ms > last_ms ? now_ms : last_ms,
-	    .attempts = attempts,
-	};
+	bookings->groups[bookings->count++] = (struct group){.at = now, .attempts = attempts};
 }
 
 static void bookings_take(struct bookings *bookings, uint32_t attempts)
@@ -103,8 +130,9 @@ static void bookings_take(struct bookings *bookings, uint32_t attempts)
 
 /* ── The row ─────────────────────────────────────────────────────────────────────────────── */
 
-static enum err bookings_get(
-    struct vault_txn *txn, const struct key *key, struct bookings *bookings)
+/* A group is `width` numbers. */
+static enum err bookings_read(
+    struct vault_txn *txn, const struct key *key, size_t width, struct bookings *bookings)
 {
 	struct unpack *unpack;
 	const struct value *array;
@@ -116,14 +144,21 @@ static enum err bookings_get(
 		return err == ERR_NOT_FOUND ? ERR_OK : err;
 	array = unpack_root(unpack);
 	items = value_count(array);
-	for (size_t i = 0; i + 1 < items && bookings->count < GROUPS_MAX; i += 2) {
+	for (size_t i = 0; i + width <= items && bookings->count < GROUPS_MAX; i += width) {
 		bookings->groups[bookings->count++] = (struct group){
-		    .at_ms = value_uint(value_item(array, i), 0),
+		    .at.wall_ms = value_uint(value_item(array, i), 0),
 		    .attempts = (uint32_t)value_uint(value_item(array, i + 1), 0),
+		    .at.mono_ms = width > 2 ? value_uint(value_item(array, i + 2), 0) : 0,
 		};
 	}
 	unpack_free(unpack);
 	return ERR_OK;
+}
+
+static enum err bookings_get(
+    struct vault_txn *txn, const struct key *key, struct bookings *bookings)
+{
+	return bookings_read(txn, key, 3, bookings);
 }
 
 static enum err bookings_put(
@@ -134,10 +169,11 @@ static enum err bookings_put(
 	if (bookings->count == 0)
 		return store_del(txn, TABLE_PROBE, key);
 	buf_init(&row, ROW_SIZE_MAX);
-	pack_array(&row, bookings->count * 2);
+	pack_array(&row, bookings->count * 3);
 	for (size_t i = 0; i < bookings->count; i++) {
-		pack_uint(&row, bookings->groups[i].at_ms);
+		pack_uint(&row, bookings->groups[i].at.wall_ms);
 		pack_uint(&row, bookings->groups[i].attempts);
+		pack_uint(&row, bookings->groups[i].at.mono_ms);
 	}
 	return row_put(txn, TABLE_PROBE, key, &row);
 }
@@ -148,6 +184,7 @@ enum err probe_book(struct vault_txn *txn, const char *asset, const char *accoun
     const struct lockout *lockout, uint32_t attempts, uint64_t now_ms, uint64_t *free_at_ms)
 {
 	uint32_t budget = lockout->limit > 0 ? lockout->limit - 1 : 0;
+	struct moment now = moment_of(txn, now_ms);
 	struct bookings bookings;
 	struct key key;
 	enum err err;
@@ -157,13 +194,13 @@ enum err probe_book(struct vault_txn *txn, const char *asset, const char *accoun
 	err = bookings_get(txn, &key, &bookings);
 	if (err != ERR_OK || attempts == 0)
 		return err;
-	bookings_expire(&bookings, lockout, now_ms);
+	bookings_expire(&bookings, lockout, now);
 	if ((uint64_t)bookings_sum(&bookings) + attempts > budget) {
 		if (free_at_ms != NULL)
-			*free_at_ms = bookings_free_at(&bookings, lockout);
+			*free_at_ms = bookings_free_at(&bookings, lockout, now);
 		return ERR_FULL;
 	}
-	bookings_add(&bookings, attempts, now_ms);
+	bookings_add(&bookings, attempts, now);
 	return bookings_put(txn, &key, &bookings);
 }
 
@@ -192,7 +229,7 @@ uint32_t probe_count(struct vault_txn *txn, const char *asset, const char *accou
 	if (!identity_key(asset, account, lockout, &key) ||
 	    bookings_get(txn, &key, &bookings) != ERR_OK)
 		return UINT32_MAX; /* what cannot be read is not free to try */
-	bookings_expire(&bookings, lockout, now_ms);
+	bookings_expire(&bookings, lockout, moment_of(txn, now_ms));
 	return bookings_sum(&bookings);
 }
 
@@ -202,7 +239,7 @@ uint32_t probe_count(struct vault_txn *txn, const char *asset, const char *accou
 static void bookings_join(struct bookings *into, const struct bookings *more)
 {
 	for (size_t i = 0; i < more->count; i++)
-		bookings_add(into, more->groups[i].attempts, more->groups[i].at_ms);
+		bookings_add(into, more->groups[i].attempts, more->groups[i].at);
 }
 
 static enum err bookings_move(struct vault_txn *txn, const struct key *from, const struct key *to)
@@ -234,6 +271,23 @@ enum err probe_move(struct vault_txn *txn, const char *from, const char *to, uin
 			break;
 		key_add(&target, key.bytes + prefix.len, key.len - prefix.len);
 		err = bookings_move(txn, &key, &target);
+	}
+	return err;
+}
+
+/* ── Schema 2 had the wall clock alone ───────────────────────────────────────────────────── */
+
+enum err probe_migrate(struct vault_txn *txn)
+{
+	struct key key = key_of_names("", "");
+	struct bookings bookings;
+	struct bytes row;
+	enum err err = ERR_OK;
+
+	while (err == ERR_OK && store_step(txn, TABLE_PROBE, STEP_UP, &key, &row) == ERR_OK) {
+		err = bookings_read(txn, &key, 2, &bookings);
+		if (err == ERR_OK)
+			err = bookings_put(txn, &key, &bookings);
 	}
 	return err;
 }

@@ -8,4 +8,7 @@
 enum err probe_move(
     struct vault_txn *, const char *from, const char *to, uint32_t *moved) MUST_CHECK;
 
+/* Rows of schema 2. */
+enum err probe_migrate(struct vault_txn *) MUST_CHECK;
+
 #endif

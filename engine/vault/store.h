@@ -35,7 +35,7 @@ enum table {
 	TABLE_NAMED,	 /* name: a secret that the policy names, sealed */
 };
 #define TABLE_COUNT_ALL (TABLE_NAMED + 1)
-#define STORE_SCHEMA	2
+#define STORE_SCHEMA	3
 
 const char *table_name(enum table);
 

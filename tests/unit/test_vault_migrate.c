@@ -261,6 +261,38 @@ static void test_nothing_old_is_left(void **state)
 	vault_close(vault);
 }
 
+/* Attempts that schema 2 booked count on, whatever the machine's other clock says. */
+static void test_attempts(void **state)
+{
+	static const struct lockout lockout = {.limit = 3, .window_ms = 60000};
+	struct place *place = *state;
+	uint64_t now_ms = place->clock.wall_ms;
+	struct key key = key_of_names(ASSET, "app");
+	struct store *store;
+	struct vault_txn txn, *read;
+	struct vault *vault;
+	struct buf row;
+
+	old_vault(place, NULL, 0);
+	buf_init(&row, 64);
+	pack_array(&row, 2);
+	pack_uint(&row, now_ms);
+	pack_uint(&row, 2);
+	assert_int_equal(store_open(&store, place->dir, 0, true, NULL), ERR_OK);
+	assert_int_equal(store_begin(store, true, &txn, NULL), ERR_OK);
+	assert_int_equal(store_put(&txn, TABLE_PROBE, &key, row.data, row.len), ERR_OK);
+	assert_int_equal(store_commit(&txn, NULL), ERR_OK);
+	store_close(store);
+	buf_clear(&row);
+	place->clock.mono_ms = 100000;
+	vault = must_open(place);
+	read = vault_read(vault);
+	assert_int_equal(probe_count(read, ASSET, "app", &lockout, now_ms + 59999), 2);
+	assert_int_equal(probe_count(read, ASSET, "app", &lockout, now_ms + 60000), 0);
+	vault_read_end(read);
+	vault_close(vault);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, place_begin, place_end)
 
 int main(void)
@@ -269,6 +301,7 @@ int main(void)
 	    TEST(test_one_kind),
 	    TEST(test_both_kinds),
 	    TEST(test_nothing_old_is_left),
+	    TEST(test_attempts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

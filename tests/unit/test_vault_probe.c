@@ -11,12 +11,15 @@
 
 #define MINUTE ((uint64_t)60000)
 
+static struct still_clock *clocks; /* of the test's vault */
+
 static int setup(void **state)
 {
 	struct place *place = calloc(1, sizeof(*place));
 
 	place_setup(place);
 	place->config.no_sync = true;
+	clocks = &place->clock;
 	*state = place;
 	return 0;
 }
@@ -54,11 +57,13 @@ static enum err return_apply(struct vault_txn *txn, void *arg, struct error *err
 	return probe_return(txn, "web1", probe->account, &probe->lockout, probe->attempts);
 }
 
+/* Both clocks go alike, where a test says nothing else. */
 static enum err book(struct vault *vault, uint32_t attempts, uint64_t now_ms)
 {
 	struct probe probe = {
 	    .account = "app", .lockout = usual, .attempts = attempts, .now_ms = now_ms};
 
+	clocks->mono_ms = now_ms;
 	return vault_write(vault, book_apply, &probe, NULL);
 }
 
@@ -81,6 +86,7 @@ static uint32_t count_of(
 
 static uint32_t count(struct vault *vault, uint64_t now_ms)
 {
+	clocks->mono_ms = now_ms;
 	return count_of(vault, "app", &usual, now_ms);
 }
 
@@ -98,6 +104,7 @@ static void test_one_below_the_limit(void **state)
 	assert_int_equal(count(vault, 1000), 1);
 	assert_int_equal(book(vault, 2, 1500), ERR_FULL);
 	assert_int_equal(book(vault, 1, 1500), ERR_OK);
+	clocks->mono_ms = probe.now_ms;
 	assert_int_equal(vault_write(vault, book_apply, &probe, NULL), ERR_FULL);
 	assert_int_equal(probe.free_at_ms, 1500 + usual.window_ms);
 	assert_int_equal(count(vault, 2000), 2);
@@ -163,6 +170,29 @@ static void test_clock_set_back(void **state)
 	assert_int_equal(count(vault, noon - 1), 2);
 	assert_int_equal(count(vault, noon + 15 * MINUTE - 1), 2);
 	assert_int_equal(count(vault, noon + 15 * MINUTE), 0);
+	vault_close(vault);
+}
+
+/* The asset does not know that our clock was set forward. */
+static void test_clock_set_forward(void **state)
+{
+	struct vault *vault = must_create(*state);
+	uint64_t noon = 1000 * MINUTE, later = noon + 500 * MINUTE;
+	struct probe probe = {.account = "app", .lockout = usual, .attempts = 1, .now_ms = later};
+
+	assert_int_equal(book(vault, 2, noon), ERR_OK);
+	clocks->mono_ms = noon + MINUTE;
+	assert_int_equal(count_of(vault, "app", &usual, later), 2);
+	assert_int_equal(vault_write(vault, book_apply, &probe, NULL), ERR_FULL);
+	assert_int_equal(probe.free_at_ms, later + 14 * MINUTE);
+	clocks->mono_ms = noon + 15 * MINUTE - 1;
+	assert_int_equal(count_of(vault, "app", &usual, later), 2);
+	clocks->mono_ms = noon + 15 * MINUTE;
+	assert_int_equal(count_of(vault, "app", &usual, later), 0);
+	/* The machine was started since: what its monotonic clock says is of another time. */
+	clocks->mono_ms = MINUTE;
+	assert_int_equal(count_of(vault, "app", &usual, later), 0);
+	assert_int_equal(count_of(vault, "app", &usual, noon + 14 * MINUTE), 2);
 	vault_close(vault);
 }
 
@@ -360,6 +390,7 @@ int main(void)
 	    TEST(test_falls_only_after_a_quiet_window),
 	    TEST(test_returned_gives_back_its_own),
 	    TEST(test_clock_set_back),
+	    TEST(test_clock_set_forward),
 	    TEST(test_by_source_counts_together),
 	    TEST(test_odd_limits),
 	    TEST(test_many_groups_merge_at_the_later_time),

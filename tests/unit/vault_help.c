@@ -24,6 +24,11 @@ static uint64_t still_ms(struct clock *clock)
 	return still(clock)->wall_ms;
 }
 
+static uint64_t still_mono_ms(struct clock *clock)
+{
+	return still(clock)->mono_ms;
+}
+
 static void still_stop(struct clock *clock, struct timer *timer)
 {
 	struct still_clock *self = still(clock);
@@ -49,7 +54,7 @@ static void still_start(struct clock *clock, struct timer *timer, uint64_t delay
 }
 
 static const struct clock_ops still_ops = {
-    .mono_ms = still_ms,
+    .mono_ms = still_mono_ms,
     .wall_ms = still_ms,
     .start = still_start,
     .stop = still_stop,

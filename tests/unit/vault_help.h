@@ -10,7 +10,7 @@
 /* A clock whose timers run when the test says so. */
 struct still_clock {
 	struct clock clock;
-	uint64_t wall_ms;
+	uint64_t wall_ms, mono_ms;
 	struct timer *armed[8];
 	size_t count;
 };
