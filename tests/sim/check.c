@@ -143,6 +143,34 @@ static void check_counters(struct sim *sim)
 		sim_violation(sim, "counters differ from a recount", "-");
 }
 
+static bool count_open(void *arg, const struct execution *execution)
+{
+	(void)execution;
+	++*(size_t *)arg;
+	return true;
+}
+
+/* Nothing is left to do: each execution has ended, and each of its records. */
+void check_idle(struct sim *sim)
+{
+	struct vault_txn *txn;
+	struct counts counts;
+	size_t open = 0;
+
+	if (sim->dead || sim->broke || sim->vault == NULL)
+		return;
+	txn = vault_read(sim->vault);
+	vault_counts(txn, &counts);
+	execution_each_open(txn, count_open, &open);
+	vault_read_end(txn);
+	if (open > 0)
+		sim_violation(sim, "an execution never ends", "%zu", open);
+	if (counts.by_status[STATUS_PLANNED] + counts.by_status[STATUS_STAGED] > 0)
+		sim_violation(sim, "a record never ends", "%llu planned, %llu staged",
+		    (unsigned long long)counts.by_status[STATUS_PLANNED],
+		    (unsigned long long)counts.by_status[STATUS_STAGED]);
+}
+
 static void cover_states(struct sim *sim)
 {
 	struct vault_txn *txn = vault_read(sim->vault);
@@ -223,9 +251,10 @@ static const char *unsettled(const struct sim *sim, struct vault_txn *txn)
 
 		if (is_unmanaged(txn, at))
 			continue;
-		if (!at->dirty && !check_opens_with_current(txn, at))
+		if (!check_opens_with_current(txn, at))
 			return "in the end, current does not open";
-		if (strcmp(at->name, "app") == 0 && !keys_open_with_current(txn, at))
+		if (strcmp(at->name, "app") == 0 && !at->keys_dirty &&
+		    !keys_open_with_current(txn, at))
 			return "in the end, the current key does not open";
 	}
 	return NULL;

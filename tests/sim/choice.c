@@ -110,8 +110,9 @@ static void event_add(struct sim *sim, uint64_t key, const char *name, const cha
 	sim_trace(sim, "! %s %s", name, whose);
 }
 
+/* `chance` of `of` */
 static bool event_ask(
-    struct sim *sim, const char *name, const char *whose, uint32_t permille, bool known)
+    struct sim *sim, const char *name, const char *whose, uint32_t chance, uint32_t of, bool known)
 {
 	struct choices *choices = &sim->choices;
 	uint64_t key;
@@ -124,7 +125,7 @@ static bool event_ask(
 		happens = event_is_asked_for(choices, key);
 	else
 		happens =
-		    mix(choices->seed ^ key) % 1000 < permille &&
+		    mix(choices->seed ^ key) % of < chance &&
 		    (known || mix(choices->seed + hash_text(HASH_START, name)) % KINDS_OFF != 0);
 	if (happens)
 		event_add(sim, key, name, whose);
@@ -133,12 +134,17 @@ static bool event_ask(
 
 bool sim_event(struct sim *sim, const char *name, const char *whose, uint32_t permille)
 {
-	return event_ask(sim, name, whose, permille, false);
+	return event_ask(sim, name, whose, permille, 1000, false);
+}
+
+bool sim_rarely(struct sim *sim, const char *name, const char *whose, uint32_t per_million)
+{
+	return event_ask(sim, name, whose, per_million, 1000000, false);
 }
 
 bool sim_event_now(struct sim *sim, const char *name, const char *whose)
 {
-	return event_ask(sim, name, whose, 1000, true);
+	return event_ask(sim, name, whose, 1, 1, true);
 }
 
 uint32_t sim_amount(struct sim *sim, uint32_t limit)

@@ -16,7 +16,9 @@ static uint64_t sim_mono_ms(struct clock *clock)
 
 static uint64_t sim_wall_ms(struct clock *clock)
 {
-	return 1800000000000 + ((struct sim_clock *)clock)->now_ms;
+	const struct sim_clock *sim = (const struct sim_clock *)clock;
+
+	return 1800000000000 + sim->now_ms + (uint64_t)sim->wall_ms;
 }
 
 static void sim_stop(struct clock *clock, struct timer *timer)

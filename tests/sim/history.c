@@ -12,56 +12,17 @@
 #define STEPS_MAX	 20000
 #define CALM_RUNS	 6
 #define LOCKOUT_PAUSE_MS (20 * 60 * 1000)
-#define FULL_MS		 (60 * 1000)
-#define RUN_ITEMS	 SIM_ACCOUNTS
-
-/* ── Orders ── */
-
-static const struct selection *task_selection(const struct ground *ground, const struct task *task)
-{
-	for (size_t i = 0; i < policy_task_count(ground->policy); i++)
-		if (policy_task(ground->policy, i) == task)
-			return &ground->selections[i];
-	sim_die("%s has no such task", ground->name);
-}
-
-static void history_order(struct sim *sim, const char *name, enum rotation_kind kind)
-{
-	static const char *const words[] = {"RUN", "REHEARSE", "VERIFY"};
-	const struct task *task = policy_task_find(sim->ground->policy, name);
-	const struct selection *all = task_selection(sim->ground, task);
-	struct selected items[RUN_ITEMS];
-	struct rotation_order order = {
-	    .kind = kind, .task = task, .items = items, .trigger = "manual"};
-	struct error error = {.text = ""};
-	struct id id;
-
-	for (size_t i = 0; i < all->count; i++)
-		if (world_account(sim, all->items[i].asset->name, all->items[i].account) != NULL)
-			items[order.count++] = all->items[i];
-	sim_trace(sim, "%s %s", words[kind], name);
-	if (order.count > 0 && rotation_run(sim->rotation, &order, &id, &error) != ERR_OK)
-		core_failed(sim, "a run cannot be ordered", &error);
-	core_settle(sim);
-}
 
 /* ── Steps ── */
-
-static void history_meddle(struct sim *sim)
-{
-	core_point(sim, "between steps");
-	if (sim_event(sim, "changed by hand", "", 1))
-		world_by_hand(sim);
-	if (sim_event(sim, "the disk full", "", 1))
-		disk_fill(sim->ground->disk, sim->clock.now_ms + 1 + sim_amount(sim, FULL_MS));
-}
 
 /* Steps until nothing is left to do. */
 static void history_steps(struct sim *sim)
 {
 	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
-		if (rotation_idle(sim->rotation))
+		if (rotation_idle(sim->rotation)) {
+			check_idle(sim);
 			return;
+		}
 		if (!sim_clock_step(&sim->clock)) {
 			sim_violation(sim, "it stands still", "work is left, and no timer");
 			return;
@@ -70,7 +31,7 @@ static void history_steps(struct sim *sim)
 		core_settle(sim);
 		check_step(sim);
 		if (!sim->calm && sim->violation == NULL) {
-			history_meddle(sim);
+			meddle(sim);
 			core_settle(sim);
 		}
 	}
@@ -96,41 +57,51 @@ static void history_look(struct sim *sim)
 	enum rotation_kind kind =
 	    sim_choose(sim, "how to look", "", 2) == 0 ? ROTATION_REHEARSE : ROTATION_VERIFY;
 	uint64_t before;
+	bool alone;
 
 	if (!rotation_idle(sim->rotation))
 		return;
 	before = record_total(sim);
 	sim_seen(sim, "a look");
 	sim->looks = true;
-	history_order(sim, "ordered", kind);
+	people_order_task(sim, "ordered", kind);
 	if (sim->violation == NULL)
 		history_steps(sim);
+	alone = sim->looks;
 	sim->looks = false;
-	if (sim->violation == NULL && kind == ROTATION_REHEARSE && record_total(sim) != before)
+	if (sim->violation == NULL && kind == ROTATION_REHEARSE && alone &&
+	    record_total(sim) != before)
 		sim_violation(sim, "a rehearsal is kept", "-");
 }
 
 /* ── In the end ── */
 
-/* What nobody knows any more shuts an asset: then, and only then, someone has to tell. */
+/*
+ * What nobody knows any more shuts an asset: then, and only then, someone has to tell. Where
+ * someone else had changed it or told what is wrong, its refused logins say so; else it is a
+ * mismatch.
+ */
+static bool is_shut(struct sim *sim, const struct sim_account *at)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct account account;
+	bool known = account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK;
+	bool meddled = at->dirty || at->mistold;
+	bool shut = known && account.pending == 0 &&
+		    (account.mismatch || (meddled && !check_opens_with_current(txn, at)));
+
+	vault_read_end(txn);
+	if (shut && !meddled && strcmp(at->live, "cut") != 0)
+		sim_violation(
+		    sim, "given up, though a kept secret opens it", "%s %s", at->asset, at->name);
+	return shut;
+}
+
 static void history_tell(struct sim *sim)
 {
-	for (size_t i = 0; i < sim->account_count && sim->violation == NULL; i++) {
-		struct sim_account *at = &sim->accounts[i];
-		struct vault_txn *txn = vault_read(sim->vault);
-		struct account account;
-		bool shut =
-		    at->privileged &&
-		    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
-		    account.mismatch;
-
-		vault_read_end(txn);
-		if (shut && strcmp(at->live, "cut") != 0)
-			sim_violation(sim, "given up, though a kept secret opens it", "%s %s",
-			    at->asset, at->name);
-		if (shut)
-			world_tell(sim, at);
-	}
+	for (size_t i = 0; i < sim->account_count && sim->violation == NULL; i++)
+		if (sim->accounts[i].privileged && is_shut(sim, &sim->accounts[i]))
+			people_mend(sim, &sim->accounts[i]);
 }
 
 /*
@@ -154,7 +125,7 @@ static const char *calm_run(struct sim *sim)
 {
 	history_tell(sim);
 	if (sim->violation == NULL)
-		history_order(sim, "ordered", ROTATION_CHANGE);
+		people_order_task(sim, "ordered", ROTATION_CHANGE);
 	if (sim->violation == NULL)
 		history_steps(sim);
 	return sim->violation == NULL ? check_unsettled(sim) : NULL;
@@ -170,6 +141,7 @@ static void history_calm(struct sim *sim)
 
 	sim->calm = true;
 	disk_fill(sim->ground->disk, 0);
+	meddle_end(sim);
 	unsettled = calm_settle(sim, hasty);
 	for (int i = 0; i < CALM_RUNS && unsettled != NULL; i++) {
 		unsettled = calm_run(sim);
@@ -206,7 +178,7 @@ static void history_runs(struct sim *sim, const struct beginning *beginning)
 	for (; runs > 0 && sim->violation == NULL; runs--) {
 		if (task == NULL)
 			task = tasks[sim_choose(sim, "a task", "", 6)];
-		history_order(sim, task, ROTATION_CHANGE);
+		people_order_task(sim, task, ROTATION_CHANGE);
 		if (sim->violation == NULL)
 			history_steps(sim);
 		if (sim->violation == NULL && sim_choose(sim, "whether to look", "", 4) == 0)

@@ -43,9 +43,12 @@ void seen_check(struct sim *sim, struct vault_txn *txn, const char *asset, const
 	struct secret *secret = NULL;
 	char text[SIM_SECRET_SIZE];
 	struct account account;
+	struct version version;
 	struct error error;
 
 	if (at == NULL || account_get(txn, asset, name, kind, &account) != ERR_OK ||
+	    version_get(txn, &account, account.current, &version) != ERR_OK ||
+	    version.proof == PROOF_TOLD ||
 	    version_open(txn, &account, account.current, &secret, NULL, &error) != ERR_OK)
 		return;
 	if (kind == SECRET_KEY)

@@ -139,6 +139,26 @@ static void check_order(struct sim_session *session)
 	vault_read_end(txn);
 }
 
+/* One at a time. */
+static void check_one(const struct sim_session *session)
+{
+	const struct sim_session *other;
+
+	LIST_FOREACH (other, &session->sim->sessions, entry)
+		if (other != session && other->busy && other->kind == WIRE_CHANGE &&
+		    other->account == session->account)
+			sim_violation(session->sim, "two changes of an account at once", "%s %s",
+			    session->asset, session->name);
+}
+
+/* What was said to have failed may be ordered again, as an earlier version. */
+static void forget_failed(struct sim *sim, const char *secret)
+{
+	for (size_t i = 0; i < sim->failed_count; i++)
+		if (strcmp(sim->failed[i], secret) == 0)
+			sim->failed[i][0] = '\0';
+}
+
 /* ── All of it ── */
 
 static void sends_check_change(struct sim_session *session)
@@ -154,6 +174,8 @@ static void sends_check_change(struct sim_session *session)
 	else
 		check_durable(session);
 	check_order(session);
+	check_one(session);
+	forget_failed(sim, session->secret);
 	if (!keys_is_line(session->secret) && strcmp(account->believed, session->secret) != 0)
 		account->believed[0] = '\0'; /* a new send: the old word is not the last */
 }

@@ -13,6 +13,8 @@
  *   world.c   assets: what each account's secret is, what may still arrive, who was locked out
  *   keys.c    the SSH keys that open an account beside its password
  *   wires.c   the door of wire.h: sessions, and what each job comes to
+ *   meddle.c  what others do to assets, disk and clock
+ *   people.c  who orders, and who tells
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
  *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
@@ -88,6 +90,8 @@ uint32_t sim_choose(struct sim *, const char *what, const char *whose, uint32_t 
  * of all histories know nothing.
  */
 bool sim_event(struct sim *, const char *name, const char *whose, uint32_t permille);
+/* The same, for what is rarer. */
+bool sim_rarely(struct sim *, const char *name, const char *whose, uint32_t per_million);
 /* The same, however it is decided: for what must happen here. */
 bool sim_event_now(struct sim *, const char *name, const char *whose);
 
@@ -126,6 +130,7 @@ void choices_clear(struct choices *);
 struct sim_clock {
 	struct clock clock; /* first */
 	uint64_t now_ms;
+	int64_t wall_ms;			  /* by how much the wall clock was set forward */
 	TAILQ_HEAD(sim_timers, sim_timer) timers; /* by time, then by order of arming */
 	struct sim_timers spare;
 };
@@ -237,12 +242,17 @@ struct sim_account {
 	struct sim_asset *on;
 	bool privileged; /* the asset is entered with it */
 	bool dirty;	 /* someone else changed it: the engine's word about it may be untrue */
+	bool keys_dirty; /* or its keys */
+	bool mistold;	 /* someone told what is wrong */
 	char live[SIM_SECRET_SIZE];
+	char image[SIM_SECRET_SIZE];	/* what `live` becomes when the asset's image is restored */
 	char believed[SIM_SECRET_SIZE]; /* a success said that this opens it; "" = nothing did */
 	uint32_t kept_as;		/* the version that `live` was found in; 0 = to be found */
 	/* What opens it beside the password, as authorized_keys has it. */
 	struct sim_line lines[SIM_LINES];
 	size_t line_count;
+	struct sim_line image_lines[SIM_LINES];
+	size_t image_line_count;
 	bool lines_good;		    /* nothing happened to them since they were checked */
 	char seen[SIM_SECRET_SIZE];	    /* the key that a login was last seen with */
 	char believed_key[SIM_SECRET_SIZE]; /* a success said that this key opens it */
@@ -329,10 +339,12 @@ struct sim_account *world_account(struct sim *, const char *asset, const char *n
 struct sim_asset *world_asset(struct sim *, const char *name);
 /* True for the accounts that the asset is entered with. */
 bool world_is_privileged(const struct sim *, const char *asset, const char *name);
-/* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
-void world_tell(struct sim *, struct sim_account *);
-/* Someone sets one by hand, and tells nobody. */
-void world_by_hand(struct sim *);
+/* What it shows of itself. */
+void world_host_key(const struct sim_asset *, char out[SIM_HOST_KEY]);
+/* An image of an asset, as it is now. */
+void world_take_image(struct sim *, const struct sim_asset *);
+/* What may yet arrive there does not; NULL = anywhere. */
+void world_drop_lates(struct sim *, const struct sim_asset *);
 /* A change with this secret reaches the asset and is applied. */
 void world_apply(struct sim *, struct sim_account *, const char *secret);
 /* It may arrive until the deadline, whole, cut, or never. */
@@ -351,6 +363,8 @@ bool keys_is_line(const char *secret);
 void keys_line_of(const struct secret *key, char out[SIM_SECRET_SIZE]);
 void keys_begin(struct sim_account *, const char *ours);
 void keys_add(struct sim_account *, const char *line);
+void keys_take_image(struct sim_account *);
+void keys_restore_image(struct sim_account *);
 /* True when the account has this key's line, whatever its mark. */
 bool keys_open(const struct sim_account *, const char *key);
 /* Our lines but this one are to be removed; and are. */
@@ -458,6 +472,8 @@ void said(void *arg, const struct rotation_event *);
 
 /* What must hold after every step: looks at what the step touched. */
 void check_step(struct sim *);
+/* What must hold when nothing is left to do. */
+void check_idle(struct sim *);
 /* The same of all, when the engine was started: nothing of it is lost. Counters are recounted. */
 void check_start(struct sim *);
 /* The same, and every seal is opened. */
@@ -492,6 +508,20 @@ extern enum sim_bug sim_bug;
 const char *sim_bug_name(enum sim_bug);
 /* The task that the bug is about; NULL = any. */
 const char *sim_bug_task(enum sim_bug);
+
+/* ── Others ── */
+
+/* What others do between two steps, if the seed says so. */
+void meddle(struct sim *);
+/* They mend what nobody else can. */
+void meddle_end(struct sim *);
+
+/* A run is ordered, of all accounts of the task that are there. */
+void people_order_task(struct sim *, const char *task, enum rotation_kind);
+/* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
+void people_mend(struct sim *, struct sim_account *);
+/* Other orders, and what is told meanwhile. */
+void people_meddle(struct sim *);
 
 /* ── Histories ── */
 

@@ -59,8 +59,7 @@ static void job_open(struct sim_session *session, struct wire_result *result)
 {
 	const struct sim_asset *asset = world_asset(session->sim, session->asset);
 
-	snprintf(session->host_key, sizeof(session->host_key), "key %u of %s", asset->host_key,
-	    asset->at->name);
+	world_host_key(asset, session->host_key);
 	if (session->pinned[0] != '\0' && strcmp(session->pinned, session->host_key) != 0) {
 		result->fault = FAULT_HOST_KEY;
 		session->broken = true;

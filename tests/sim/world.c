@@ -107,6 +107,8 @@ void world_init(struct sim *sim)
 	LIST_INIT(&sim->lates);
 	for (uint32_t i = 0; i < count; i++)
 		world_add(sim, policy_asset(policy, sim_choose(sim, "an asset", "", assets))->name);
+	for (size_t i = 0; i < sim->asset_count; i++)
+		world_take_image(sim, &sim->assets[i]);
 }
 
 static void late_free(struct sim_late *late)
@@ -116,10 +118,22 @@ static void late_free(struct sim_late *late)
 	free(late);
 }
 
+void world_drop_lates(struct sim *sim, const struct sim_asset *asset)
+{
+	struct sim_late *late = LIST_FIRST(&sim->lates);
+
+	while (late != NULL) {
+		struct sim_late *next = LIST_NEXT(late, entry);
+
+		if (asset == NULL || late->account->on == asset)
+			late_free(late);
+		late = next;
+	}
+}
+
 void world_clear(struct sim *sim)
 {
-	while (!LIST_EMPTY(&sim->lates))
-		late_free(LIST_FIRST(&sim->lates));
+	world_drop_lates(sim, NULL);
 }
 
 struct sim_account *world_account(struct sim *sim, const char *asset, const char *name)
@@ -139,39 +153,21 @@ bool world_is_privileged(const struct sim *sim, const char *asset, const char *n
 	       (at->become == BECOME_SU && strcmp(name, "root") == 0);
 }
 
-static enum err tell_apply(struct vault_txn *txn, void *arg, struct error *error)
+void world_host_key(const struct sim_asset *asset, char out[SIM_HOST_KEY])
 {
-	const struct sim_account *at = arg;
-	struct secret *secret = secret_from(at->live, strlen(at->live));
-	struct account account;
-	enum err err =
-	    account_tell(txn, at->asset, at->name, SECRET_PASSWORD, secret, NULL, &account, error);
-
-	secret_free(secret);
-	return err;
+	snprintf(out, SIM_HOST_KEY, "key %u of %s", asset->host_key, asset->at->name);
 }
 
-void world_tell(struct sim *sim, struct sim_account *account)
+void world_take_image(struct sim *sim, const struct sim_asset *asset)
 {
-	struct error error = {.text = ""};
-	char secret[SIM_SECRET_SIZE];
+	for (size_t i = 0; i < sim->account_count; i++) {
+		struct sim_account *account = &sim->accounts[i];
 
-	snprintf(secret, sizeof(secret), "told-%llu", (unsigned long long)++sim->told);
-	sim_seen(sim, "someone has to tell");
-	world_apply(sim, account, secret);
-	account->fails = 0;
-	if (vault_write(sim->vault, tell_apply, account, &error) != ERR_OK)
-		sim_violation(sim, "what someone tells is not taken", "%s", error.text);
-}
-
-void world_by_hand(struct sim *sim)
-{
-	struct sim_account *account = &sim->accounts[sim_amount(sim, (uint32_t)sim->account_count)];
-
-	if (account->privileged)
-		return;
-	account->dirty = true;
-	world_apply(sim, account, "by-hand");
+		if (account->on != asset)
+			continue;
+		snprintf(account->image, sizeof(account->image), "%s", account->live);
+		keys_take_image(account);
+	}
 }
 
 void world_apply(struct sim *sim, struct sim_account *account, const char *secret)

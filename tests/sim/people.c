@@ -1,0 +1,149 @@
+/* People: who orders runs, also while another is at work, and who tells the vault a secret. */
+#include "sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ── Orders ── */
+
+static const struct selection *task_selection(const struct ground *ground, const struct task *task)
+{
+	for (size_t i = 0; i < policy_task_count(ground->policy); i++)
+		if (policy_task(ground->policy, i) == task)
+			return &ground->selections[i];
+	sim_die("%s has no such task", ground->name);
+}
+
+static void people_order(struct sim *sim, const struct rotation_order *order)
+{
+	static const char *const words[] = {"RUN", "REHEARSE", "VERIFY"};
+	struct error error = {.text = ""};
+	struct id id;
+
+	sim_trace(sim, "%s %s %s", words[order->kind], order->task->name,
+	    order->restore != 0 ? order->items[0].account : "");
+	if (order->count > 0 && rotation_run(sim->rotation, order, &id, &error) != ERR_OK)
+		core_failed(sim, "a run cannot be ordered", &error);
+	core_settle(sim);
+}
+
+void people_order_task(struct sim *sim, const char *name, enum rotation_kind kind)
+{
+	const struct task *task = policy_task_find(sim->ground->policy, name);
+	const struct selection *all = task_selection(sim->ground, task);
+	struct selected items[SIM_ACCOUNTS];
+	struct rotation_order order = {
+	    .kind = kind, .task = task, .items = items, .trigger = "manual"};
+
+	for (size_t i = 0; i < all->count; i++)
+		if (world_account(sim, all->items[i].asset->name, all->items[i].account) != NULL)
+			items[order.count++] = all->items[i];
+	people_order(sim, &order);
+}
+
+/* The previous version of an account is set again. */
+static void people_restore(struct sim *sim)
+{
+	const struct sim_account *at =
+	    &sim->accounts[sim_amount(sim, (uint32_t)sim->account_count)];
+	struct selected item = {.asset = at->at, .account = at->name};
+	struct rotation_order order = {
+	    .kind = ROTATION_CHANGE, .items = &item, .count = 1, .trigger = "restore"};
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct account account = {.previous = 0};
+
+	if (account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK)
+		order.restore = account.previous;
+	vault_read_end(txn);
+	if (order.restore == 0)
+		return;
+	order.task = policy_task_find(sim->ground->policy, "login");
+	sim_seen(sim, "an earlier version ordered");
+	people_order(sim, &order);
+}
+
+/* Someone else, or a schedule, asks for the same accounts. */
+static void people_order_beside(struct sim *sim)
+{
+	static const char *const tasks[] = {"login", "ordered", "keys", "entries"};
+	const char *task = tasks[sim_amount(sim, 4)];
+
+	sim->looks = false; /* alone */
+	switch (sim_amount(sim, 5)) {
+	case 0: people_order_task(sim, task, ROTATION_REHEARSE); break;
+	case 1: people_order_task(sim, task, ROTATION_VERIFY); break;
+	case 2: people_restore(sim); break;
+	default: people_order_task(sim, task, ROTATION_CHANGE); break;
+	}
+}
+
+/* ── Telling ── */
+
+struct telling {
+	const struct sim_account *at;
+	const char *text;
+	bool doubt; /* it was in doubt when it was told */
+};
+
+static enum err telling_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct telling *telling = arg;
+	const struct sim_account *at = telling->at;
+	struct secret *secret = secret_from(telling->text, strlen(telling->text));
+	struct account account;
+	enum err err =
+	    account_tell(txn, at->asset, at->name, SECRET_PASSWORD, secret, NULL, &account, error);
+	telling->doubt = account_get_in_doubt(txn, at->asset, at->name, &account) == ERR_OK;
+	secret_free(secret);
+	return err;
+}
+
+void people_mend(struct sim *sim, struct sim_account *account)
+{
+	struct telling telling = {.at = account, .text = account->live};
+	struct error error = {.text = ""};
+	char secret[SIM_SECRET_SIZE];
+
+	snprintf(secret, sizeof(secret), "told-%llu", (unsigned long long)++sim->told);
+	sim_seen(sim, "someone has to tell");
+	world_apply(sim, account, secret);
+	account->fails = 0;
+	account->mistold = false;
+	if (vault_write(sim->vault, telling_apply, &telling, &error) != ERR_OK)
+		sim_violation(sim, "what someone tells is not taken", "%s", error.text);
+}
+
+/* Of an account that may be at work: refused where, and only where, it is in doubt. What is told
+ * may be wrong. */
+static void people_tell(struct sim *sim)
+{
+	struct sim_account *at = &sim->accounts[sim_amount(sim, (uint32_t)sim->account_count)];
+	bool right = sim_amount(sim, 2) == 0;
+	struct telling telling = {.at = at, .text = right ? at->live : "told-wrong"};
+	struct error error = {.text = ""};
+	enum err err = vault_write(sim->vault, telling_apply, &telling, &error);
+
+	if (err == ERR_OK || sim->dead)
+		at->mistold = !right;
+	if (sim->dead || sim->broke)
+		return;
+	sim_trace(sim, "  told %s %s %s: %s", at->asset, at->name, telling.text,
+	    err == ERR_OK ? "taken" : error.text);
+	if (err != ERR_OK && err != ERR_BUSY)
+		core_failed(sim, "a secret cannot be told", &error);
+	else if ((err == ERR_BUSY) != telling.doubt)
+		sim_violation(
+		    sim, "told beside a doubt, or not told for none", "%s %s", at->asset, at->name);
+	else
+		sim_seen(sim, err == ERR_OK ? "a secret told meanwhile" : "not told, for a doubt");
+}
+
+/* ── Meanwhile ── */
+
+void people_meddle(struct sim *sim)
+{
+	if (sim_event(sim, "someone else orders", "", 1))
+		people_order_beside(sim);
+	else if (sim_event(sim, "someone tells", "", 1))
+		people_tell(sim);
+}
