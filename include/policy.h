@@ -129,10 +129,40 @@ struct ssh_key {
 	enum key_replace replace;
 };
 
+/* What a task does to its accounts: it sets a new secret, or only sees whether the current one
+ * works. */
+enum task_kind { TASK_ROTATE, TASK_VERIFY };
+const char *task_kind_name(enum task_kind); /* "rotate", "verify" */
+
+enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH };
+const char *priority_name(enum priority); /* "low", "normal", "high" */
+
+/* Some of a task's accounts: a number of them, or a part. Both 0 = not said. */
+struct portion {
+	uint32_t count;
+	uint32_t per_10000;
+};
+
+/* How many of `total` that is at most, and at least 1 where there are any. */
+size_t portion_of(const struct portion *, size_t total);
+
+struct limits {
+	uint32_t in_flight;    /* accounts at once; 0 = the settings' */
+	uint32_t per_second;   /* assets begun with; 0 = no limit, as in the next two */
+	uint32_t per_node;     /* assets at once that have the same node */
+	uint32_t per_gateway;  /* assets at once through the same gateway */
+	uint32_t retries;      /* of errors of class retry, within one run; default 2, at most 10 */
+	struct portion canary; /* is tried first */
+	struct portion stop_after; /* so many that failed or are unverified end a run */
+};
+
 struct task {
 	const char *name;
+	enum task_kind kind;
+	enum priority priority;
+	/* TASK_ROTATE: */
 	enum secret_source source;
-	const struct rule *rule; /* SOURCE_RANDOM; else NULL */
+	const struct rule *rule; /* SOURCE_RANDOM; else NULL. NULL too where none is set */
 	const char *specified;	 /* SOURCE_SPECIFIED: the name in the vault; else NULL */
 	struct ssh_key ssh_key;	 /* SOURCE_SSH_KEY */
 
@@ -143,8 +173,7 @@ struct task {
 	/* A JSON object, as the platforms of all selected assets take it; NULL = none. */
 	const char *params;
 
-	uint32_t in_flight; /* 0 = the settings' */
-	uint32_t retries;   /* of errors of class retry, within one run; default 2, at most 10 */
+	struct limits limits;
 	bool active;
 	const char *comment; /* NULL = none */
 	const char *file;

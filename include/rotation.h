@@ -30,6 +30,10 @@ enum rotation_event_kind {
 			     verdict */
 	ROTATION_PAUSED,  /* no room on the disk: waits, and goes on by itself */
 	ROTATION_RESUMED,
+	ROTATION_CANARY,  /* an execution's canaries let the rest go on: `canaries` of `total`
+			     accounts, `trouble` of them failed or unverified */
+	ROTATION_STOPPED, /* nothing more of an execution is begun, as its `stopped` says; `trouble`
+			     of `total` (before the rest went on: of `canaries`) */
 	ROTATION_WAITING, /* only doubts are left: waits until `until_ms` (monotonic) before it may
 			     try them */
 	ROTATION_ENDED,	  /* an execution: all its records ended and its doubts had their turn */
@@ -43,6 +47,7 @@ struct rotation_event {
 	const struct record *record;	   /* RECORD_ENDED, SETTLED */
 	uint32_t in_flight;		   /* accounts being worked on now */
 	uint64_t until_ms;
+	size_t canaries, trouble, total; /* CANARY, STOPPED */
 	const struct error *error;
 };
 
@@ -102,6 +107,13 @@ struct rotation_order {
  * loop. */
 enum err rotation_run(struct rotation *, const struct rotation_order *, struct id *execution,
     struct error *error) MUST_CHECK;
+
+/*
+ * Stops one execution: what is in flight ends, what was not begun is `skipped: cancelled`, and its
+ * doubts are settled. ERR_NOT_FOUND when it is not running.
+ */
+enum err rotation_cancel(
+    struct rotation *, const struct id *execution, struct error *error) MUST_CHECK;
 
 /* Starts nothing more: what is in flight ends; what was not begun is skipped: stopped; doubts are
  * left to the next time. */

@@ -307,9 +307,11 @@ struct execution {
 	char task[TASK_NAME_SIZE];
 	char trigger[WORD_SIZE]; /* "manual", "retry", … */
 	uint64_t started_ms;
-	uint64_t ended_ms;    /* 0 = running, or its engine was killed */
-	bool interrupted;     /* its engine was killed; said by the next one */
-	struct counts counts; /* of its records, kept in the transactions that change them */
+	uint64_t ended_ms;	 /* 0 = running, or its engine was killed */
+	bool interrupted;	 /* its engine was killed; said by the next one */
+	char stopped[WORD_SIZE]; /* a word: why it was ended before all were begun; "" = it was not
+				  */
+	struct counts counts;	 /* of its records, kept in the transactions that change them */
 };
 
 struct record {

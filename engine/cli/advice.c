@@ -104,6 +104,7 @@ static const struct advice {
 	"make it there, or take it out of the inventory"},
     {"locked", "the account is locked on the asset; nothing was sent", "unlock it there, then %R"},
     {"stopped", "stopped before anything was sent", "%R"},
+    {"cancelled", "someone ended the run before it was begun", "%R"},
 };
 
 static const struct advice *advice_find(const char *code)
@@ -194,7 +195,8 @@ static void tell_text(char *out, size_t size, const json_t *record)
 /* A record that is not kept has no id: then its task is run. */
 static void retry_text(char *out, size_t size, const json_t *record)
 {
-	bool doubt = strcmp(text_of(record, "status"), "unverified") == 0;
+	bool doubt = strcmp(text_of(record, "status"), "unverified") == 0 &&
+		     text_of(record, "staged")[0] != '\0';
 	const char *id = id_of(record);
 
 	if (is_look(record))

@@ -79,7 +79,9 @@ static const char *skipped_text(char out[LIST_TEXT_SIZE], const json_t *executio
 static const char *state_text(char out[LIST_TEXT_SIZE], const json_t *execution)
 {
 	(void)out;
-	return json_is_true(json_object_get(execution, "interrupted")) ? "interrupted" : "ended";
+	if (json_is_true(json_object_get(execution, "interrupted")))
+		return "interrupted";
+	return text_of(execution, "stopped")[0] != '\0' ? "stopped" : "ended";
 }
 
 static const struct column execution_columns[] = {
@@ -91,6 +93,7 @@ static const struct column execution_columns[] = {
     {NULL, "started", NULL, false},
     {NULL, "ended", NULL, false},
     {NULL, "interrupted", NULL, false},
+    {NULL, "stopped", NULL, false},
     {"total", NULL, total_text, false},
     {"success", NULL, success_text, false},
     {"failed", NULL, failed_text, false},
@@ -116,6 +119,15 @@ static int list_run(struct cli *cli)
 	return status;
 }
 
+static const char *stopped_words(const char *why)
+{
+	if (strcmp(why, "canary") == 0)
+		return "its canaries failed, and the rest was not begun";
+	if (strcmp(why, "stop_after") == 0)
+		return "too many failed or are unverified (stop_after)";
+	return why;
+}
+
 static void print_execution(const json_t *execution)
 {
 	char text[FORMAT_SIZE];
@@ -128,6 +140,8 @@ static void print_execution(const json_t *execution)
 	printf("ended        %s%s\n", format_time(text, text_of(execution, "ended")),
 	    json_is_true(json_object_get(execution, "interrupted")) ? "  (its engine was killed)"
 								    : "");
+	if (text_of(execution, "stopped")[0] != '\0')
+		printf("stopped      %s\n", stopped_words(text_of(execution, "stopped")));
 	printf("accounts     %s\n", format_count(text, (uint64_t)number_of(execution, "total")));
 	json_object_foreach(json_object_get(execution, "counts"), key, count)
 	{

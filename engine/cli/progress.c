@@ -281,6 +281,30 @@ static void on_waiting(struct progress *progress, const json_t *event)
 	progress->wait_until_ms = now_ms() + wait_ms;
 }
 
+static void on_canary(struct progress *progress, const json_t *event)
+{
+	char ok[FORMAT_SIZE], all[FORMAT_SIZE], text[96];
+
+	snprintf(text, sizeof(text), "  canary %s of %s ok, going on",
+	    format_count(ok, (uint64_t)number_of(event, "ok")),
+	    format_count(all, (uint64_t)number_of(event, "canaries")));
+	if (progress->bar || progress->lines)
+		say(progress, progress->task, text);
+}
+
+static void on_stopped(struct progress *progress, const json_t *event)
+{
+	bool canary = strcmp(text_of(event, "why"), "canary") == 0;
+	json_int_t all = number_of(event, canary ? "canaries" : "total");
+	char trouble[FORMAT_SIZE], of[FORMAT_SIZE], text[192];
+
+	snprintf(text, sizeof(text),
+	    "  stopped: %s of %s %s failed or unverified; nothing more is begun",
+	    format_count(trouble, (uint64_t)number_of(event, "trouble")),
+	    format_count(of, (uint64_t)all), canary ? "canaries" : "accounts");
+	say(progress, progress->task, text);
+}
+
 static void on_tick(struct progress *progress, const json_t *event)
 {
 	progress->in_flight = number_of(event, "in_flight");
@@ -325,6 +349,8 @@ void progress_event(void *arg, const json_t *event)
 	    {"started", on_started},
 	    {"record", on_record},
 	    {"settled", on_settled},
+	    {"canary", on_canary},
+	    {"stopped", on_stopped},
 	    {"waiting", on_waiting},
 	    {"tick", on_tick},
 	    {"paused", on_paused},

@@ -47,7 +47,7 @@ static void print_summary(const json_t *result)
 
 	printf("done in %s: ", format_elapsed(elapsed, (uint64_t)number_of(result, "elapsed_ms")));
 	printf("%s %sseen to work", format_count(count, (uint64_t)number_of(result, "success")),
-	    text_of(result, "task")[0] != '\0' ? "changed and " : "");
+	    strcmp(text_of(result, "kind"), "verify") != 0 ? "changed and " : "");
 	printf(", %s failed", format_count(count, (uint64_t)number_of(result, "failed")));
 	printf(", %s unverified", format_count(count, (uint64_t)number_of(result, "unverified")));
 	printf(", %s skipped\n", format_count(count, (uint64_t)number_of(result, "skipped")));

@@ -55,6 +55,10 @@ static void describe_key(const struct ssh_key *key, char *out, size_t size)
 
 void task_describe_secret(const struct task *task, char *out, size_t size)
 {
+	if (task->kind == TASK_VERIFY) {
+		snprintf(out, size, "verifies only");
+		return;
+	}
 	switch (task->source) {
 	case SOURCE_RANDOM: rule_describe(task->rule, out, size); break;
 	case SOURCE_SPECIFIED: snprintf(out, size, "specified \"%s\"", task->specified); break;

@@ -8,6 +8,7 @@
 
 #define RETRIES_DEFAULT 2
 #define RETRIES_MAX	10
+#define PORTION_MAX	1000000
 
 /* ── Fields ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -78,9 +79,83 @@ static const char *pattern_fault(const char *pattern)
 	return pattern[0] ? NULL : "may not be empty";
 }
 
+/* "5%" or "0.5%" into parts of 10000; 0 for anything else. */
+static uint32_t percent_read(const char *text)
+{
+	size_t whole = strspn(text, "0123456789"), rest = 0;
+	uint32_t parts;
+
+	if (whole == 0 || whole > 3)
+		return 0;
+	parts = (uint32_t)strtoul(text, NULL, 10) * 100;
+	text += whole;
+	if (*text == '.') {
+		text++;
+		rest = strspn(text, "0123456789");
+		if (rest == 0 || rest > 2)
+			return 0;
+		parts += (uint32_t)strtoul(text, NULL, 10) * (rest == 1 ? 10 : 1);
+	}
+	return strcmp(text + rest, "%") == 0 && parts <= 10000 ? parts : 0;
+}
+
+static void portion_read(
+    struct reader *reader, const struct field_path *path, struct portion *portion)
+{
+	struct portion read = {.count = 0};
+	lua_Integer count = lua_tointeger(reader->lua, -1);
+
+	if (lua_type(reader->lua, -1) == LUA_TSTRING)
+		read.per_10000 = percent_read(lua_tostring(reader->lua, -1));
+	else if (lua_isinteger(reader->lua, -1) && count > 0 && count <= PORTION_MAX)
+		read.count = (uint32_t)count;
+	if (read.count == 0 && read.per_10000 == 0)
+		field_wrong(reader, path,
+		    "a whole number above 0, or a part such as \"5%\" (up to \"100%\")");
+	else
+		*portion = read;
+}
+
+static void canary_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	portion_read(reader, path, &((struct task_decl *)out)->entry.task.limits.canary);
+}
+
+static void stop_after_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	portion_read(reader, path, &((struct task_decl *)out)->entry.task.limits.stop_after);
+}
+
+static const char *const kind_words[] = {[TASK_ROTATE] = "rotate", [TASK_VERIFY] = "verify", NULL};
+
+static const char *const priority_words[] = {
+    [PRIORITY_LOW] = "low", [PRIORITY_NORMAL] = "normal", [PRIORITY_HIGH] = "high", NULL};
+
+const char *task_kind_name(enum task_kind kind)
+{
+	return kind_words[kind];
+}
+
+const char *priority_name(enum priority priority)
+{
+	return priority_words[priority];
+}
+
+size_t portion_of(const struct portion *portion, size_t total)
+{
+	size_t some = portion->count;
+
+	if (portion->per_10000 > 0)
+		some = (size_t)((uint64_t)total * portion->per_10000 / 10000);
+	if (some == 0)
+		some = 1;
+	return some < total ? some : total;
+}
+
 #define AT(member)    offsetof(struct task_decl, member)
 #define TASK(member)  AT(entry.task.member)
 #define SCOPE(member) AT(entry.scope.member)
+#define LIMIT(member) TASK(limits.member)
 
 static const struct field exclude_fields[] = {
     {.name = "accounts",
@@ -93,15 +168,30 @@ static const struct field exclude_fields[] = {
 };
 
 static const struct field limits_fields[] = {
-    {.name = "in_flight", .type = FIELD_COUNT, .offset = TASK(in_flight), .min = 1, .max = 20000},
-    {.name = "retries", .type = FIELD_COUNT, .offset = TASK(retries), .min = 0, .max = RETRIES_MAX},
-    {.name = "canary", .type = FIELD_LATER},
-    {.name = "stop_after", .type = FIELD_LATER},
-    {.name = "per_second", .type = FIELD_LATER},
+    {.name = "in_flight", .type = FIELD_COUNT, .offset = LIMIT(in_flight), .min = 1, .max = 20000},
+    {.name = "per_second",
+	.type = FIELD_COUNT,
+	.offset = LIMIT(per_second),
+	.min = 1,
+	.max = 10000},
+    {.name = "per_node", .type = FIELD_COUNT, .offset = LIMIT(per_node), .min = 1, .max = 20000},
+    {.name = "per_gateway",
+	.type = FIELD_COUNT,
+	.offset = LIMIT(per_gateway),
+	.min = 1,
+	.max = 20000},
+    {.name = "retries",
+	.type = FIELD_COUNT,
+	.offset = LIMIT(retries),
+	.min = 0,
+	.max = RETRIES_MAX},
+    {.name = "canary", .type = FIELD_OWN, .read = canary_read},
+    {.name = "stop_after", .type = FIELD_OWN, .read = stop_after_read},
     {0},
 };
 
 static const struct field task_fields[] = {
+    {.name = "kind", .type = FIELD_CHOICE, .offset = TASK(kind), .words = kind_words},
     {.name = "accounts", .type = FIELD_NAMES, .offset = SCOPE(accounts), .fault = pattern_fault},
     {.name = "assets", .type = FIELD_NAMES, .offset = SCOPE(assets), .fault = pattern_fault},
     {.name = "nodes", .type = FIELD_NAMES, .offset = SCOPE(nodes), .fault = node_pattern_fault},
@@ -110,9 +200,9 @@ static const struct field task_fields[] = {
     {.name = "secret", .type = FIELD_OWN, .read = secret_read},
     {.name = "verify", .type = FIELD_OWN, .read = verify_read},
     {.name = "limits", .type = FIELD_TABLE, .fields = limits_fields},
+    {.name = "priority", .type = FIELD_CHOICE, .offset = TASK(priority), .words = priority_words},
     {.name = "active", .type = FIELD_FLAG, .offset = TASK(active)},
     {.name = "comment", .type = FIELD_TEXT, .offset = TASK(comment)},
-    {.name = "kind", .type = FIELD_LATER},
     {.name = "schedule", .type = FIELD_LATER},
     {.name = "zone", .type = FIELD_LATER},
     {.name = "window", .type = FIELD_LATER},
@@ -147,7 +237,8 @@ void task_read(struct loader *loader, const struct statement *statement, int ind
 	    .name = statement->name,
 	    .verify = {VERIFY_LOGIN},
 	    .verify_count = 1,
-	    .retries = RETRIES_DEFAULT,
+	    .priority = PRIORITY_NORMAL,
+	    .limits = {.retries = RETRIES_DEFAULT},
 	    .active = true,
 	    .file = statement->file,
 	    .line = statement->line,
@@ -180,6 +271,8 @@ static void secret_build(struct loader *loader, struct task_decl *decl)
 	struct task *task = &decl->entry.task;
 	const struct secret_use *use = decl->secret;
 
+	if (task->kind == TASK_VERIFY)
+		return;
 	if (!use) {
 		task->rule = rule_default(loader, decl->entry.statement);
 		return;
@@ -188,6 +281,26 @@ static void secret_build(struct loader *loader, struct task_decl *decl)
 	task->specified = use->specified;
 	task->ssh_key = use->ssh_key;
 	task->rule = use->rule_name ? find_rule(loader, decl, use->rule_name) : use->rule;
+}
+
+/* What only sees whether secrets work sets none, and nothing beside. */
+static void check_kind(struct loader *loader, const struct task_decl *decl)
+{
+	static const struct field_path secret = {.name = "secret"}, params = {.name = "params"};
+	const struct task_entry *entry = &decl->entry;
+
+	if (entry->task.kind != TASK_VERIFY)
+		return;
+	if (decl->secret)
+		statement_problem(loader->errors, entry->statement, &secret, NULL,
+		    "field \"secret\": a task of kind \"verify\" sets none: take it out");
+	if (entry->task.params)
+		statement_problem(loader->errors, entry->statement, &params, NULL,
+		    "field \"params\": a task of kind \"verify\" changes nothing: take it out");
+	if (entry->task.verify_count == 0)
+		statement_problem(loader->errors, entry->statement,
+		    &(struct field_path){.name = "verify"}, NULL,
+		    "field \"verify\": a task of kind \"verify\" does nothing else: name a proof");
 }
 
 /* Nothing but a login tells whether a key opens. */
@@ -234,6 +347,7 @@ void tasks_build(struct loader *loader)
 	    arena_alloc(&policy->arena, (loader->task_count + 1) * sizeof(policy->tasks[0]));
 	STAILQ_FOREACH (decl, &loader->tasks, link) {
 		secret_build(loader, decl);
+		check_kind(loader, decl);
 		check_proofs(loader, &decl->entry);
 		policy->tasks[policy->task_count++] = decl->entry;
 	}

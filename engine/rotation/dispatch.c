@@ -44,8 +44,12 @@ void life_queue(struct life *life, uint64_t delay_ms)
 void life_done(struct life *life)
 {
 	struct run *run = life->run;
+	bool canary = run != NULL && run->held && !life->held;
+	enum status status = life->record.status;
 
 	life_free(life);
+	if (canary)
+		run_ended_canary(run, status);
 	if (run != NULL)
 		run_ended_life(run);
 }
@@ -91,7 +95,7 @@ void site_wake(struct site *site)
 		return;
 	}
 	timer_stop(&site->timer);
-	site_stand(site, gate_is_awaited(site) ? &rotation->urgent : &rotation->queue);
+	turns_join(site);
 	dispatch_soon(rotation);
 }
 
@@ -124,40 +128,23 @@ static void dispatch_say_waiting(struct rotation *rotation)
 	rotation->config.event(rotation->config.arg, &event);
 }
 
-/* How many assets may be worked on: the settings' limit, or the smallest of the tasks at work. */
-static uint32_t dispatch_window(const struct rotation *rotation)
-{
-	uint32_t window = rotation->settings->in_flight;
-	const struct run *run;
-
-	LIST_FOREACH (run, &rotation->runs, entry)
-		if (run->task->in_flight != 0 && run->task->in_flight < window)
-			window = run->task->in_flight;
-	return window;
-}
-
-/* Those who wait for a gateway hold places in the window, so that it needs none. */
-static struct site *dispatch_next(const struct rotation *rotation)
-{
-	if (!TAILQ_EMPTY(&rotation->urgent))
-		return TAILQ_FIRST(&rotation->urgent);
-	return rotation->visits < dispatch_window(rotation) ? TAILQ_FIRST(&rotation->queue) : NULL;
-}
-
 static void dispatch_turn(void *arg)
 {
 	struct rotation *rotation = arg;
+	uint64_t wait_ms = 0;
 	struct site *site;
 
 	while (rotation->paused == 0 && !rotation->broken &&
-	       (site = dispatch_next(rotation)) != NULL) {
-		site_leave(site);
+	       (site = turns_pick(rotation, &wait_ms)) != NULL) {
 		if (!gate_admit(site))
 			continue;
 		rotation->visits++;
+		turns_enter(site);
 		visit_start(site);
 	}
-	if (TAILQ_EMPTY(&rotation->queue) && TAILQ_EMPTY(&rotation->urgent))
+	if (wait_ms > 0)
+		timer_start(rotation->config.clock, &rotation->turn, wait_ms);
+	if (!turns_waits(rotation))
 		dispatch_say_waiting(rotation);
 }
 
@@ -178,20 +165,21 @@ void dispatch_clear(struct rotation *rotation)
 
 /* ── Draining ── */
 
-/* What was not begun ends as `skipped: stopped`; what waits to be settled is left to the next time.
- */
-static void life_stop(struct life *life)
+void life_stop(struct life *life, const char *reason)
 {
-	bool begun = life->reported || life->run == NULL;
-
 	life->working = true;
-	if (begun) {
-		life_done(life);
-		return;
-	}
 	life->doubt = false;
 	life->subject = &life->record;
-	life_end(life, STATUS_SKIPPED, "stopped");
+	life_end(life, STATUS_SKIPPED, reason);
+}
+
+/* What waits to be settled is left to the next time. */
+static void life_drain(struct life *life)
+{
+	if (life->reported || life->run == NULL)
+		life_done(life);
+	else
+		life_stop(life, "stopped");
 }
 
 void rotation_drain(struct rotation *rotation)
@@ -204,7 +192,7 @@ void rotation_drain(struct rotation *rotation)
 			struct life *next = TAILQ_NEXT(life, entry);
 
 			if (!life->working)
-				life_stop(life);
+				life_drain(life);
 			life = next;
 		}
 	}

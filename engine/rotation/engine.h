@@ -32,6 +32,23 @@ struct keep {
 	bool paused;
 };
 
+TAILQ_HEAD(line, site);
+
+/* The sites that wait for their turn, and how many are being visited: of one run, or those with
+ * nothing but doubts of none (turns.c). */
+struct turns {
+	struct line line;
+	uint32_t visits;
+	uint64_t pass;	  /* grows with each turn it had, the faster the lower its priority */
+	uint64_t next_us; /* monotonic: where so many a second are allowed, the next not before */
+};
+
+/* The sites of a run that have the same node, or the same gateway, where that is limited. */
+struct lane {
+	struct line parked;
+	uint32_t visits;
+};
+
 struct run {
 	LIST_ENTRY(run) entry;
 	struct rotation *rotation;
@@ -39,7 +56,14 @@ struct run {
 	uint32_t restore; /* the version that is set again; 0 = a new secret */
 	struct execution execution;
 	const struct task *task;
-	size_t open; /* lives that have not ended */
+	struct turns turns;
+	struct lane *nodes, *gateways; /* by number; NULL = not limited */
+	size_t total;		       /* lives that it began with */
+	size_t open;		       /* of them, not ended */
+	bool held;		       /* only its canaries are worked on yet */
+	size_t canaries, canaries_open;
+	size_t failed, unverified; /* now, of its own records */
+	bool stopped;		   /* nothing more of it is begun */
 	struct keep keep;
 };
 
@@ -55,17 +79,17 @@ struct refusal {
 	size_t count;
 };
 
-TAILQ_HEAD(line, site);
-
 struct rotation {
 	struct rotation_config config;
 	const struct settings *settings;
 	LIST_HEAD(, run) runs;
 	struct site *sites; /* one an asset, in the policy's order */
 	size_t site_count;
-	struct line queue;  /* with lives that are ready and no visit yet */
-	struct line urgent; /* of them, gateways that others wait for: beside the window */
-	struct timer turn;  /* dispatch */
+	uint32_t node_count;
+	struct turns doubts; /* of sites whose next life is of no run */
+	uint64_t pass;	     /* of whoever had the last turn */
+	struct line urgent;  /* gateways that others wait for: beside the window */
+	struct timer turn;   /* dispatch */
 	LIST_HEAD(, refusal) refusals;
 	size_t refusal_count;
 	uint32_t visits; /* in work */
@@ -82,6 +106,8 @@ struct site {
 	TAILQ_HEAD(, life) lives;
 	TAILQ_ENTRY(site) entry;
 	struct line *line;  /* that it stands in, one of dispatch or of its gateway; or NULL */
+	struct run *run;    /* whose turn it waits for, or has; NULL = that of no run */
+	uint32_t node;	    /* its number: the same for all with the same node */
 	struct timer timer; /* the next life becomes ready */
 	struct visit *visit;
 	struct gate *gate; /* of an asset that is a gateway, once it was needed */
@@ -147,6 +173,10 @@ struct life {
 	struct record doubted;	/* who staged it, where that is not `record` */
 	struct record *subject; /* whose outcome is being worked out: &record or &doubted */
 
+	uint32_t rank;	     /* in the order in which canaries are chosen */
+	bool held;	     /* not begun until the canaries have ended */
+	enum status counted; /* as what its run counts its record; STATUS_PLANNED: not yet */
+
 	uint64_t ready_ms; /* monotonic: not before */
 	bool working;	   /* in its site's visit now */
 	bool checked;	   /* verifying: the asset can say why a login is refused */
@@ -199,12 +229,57 @@ void site_stand_first(struct site *, struct line *);
 void site_leave(struct site *);
 void dispatch_soon(struct rotation *);
 void dispatch_clear(struct rotation *);
+/* Ends one that was not begun: `skipped`, with that reason. */
+void life_stop(struct life *, const char *reason);
+
+/* ── turns.c ── */
+
+void turns_init(struct turns *, const struct rotation *);
+/* Of a new run: with its task's limits. */
+void turns_open(struct run *);
+/* The run is over: sites that are still visited for it, or wait, are no run's. */
+void turns_close(struct run *);
+/* The site has a life that is ready, and waits for its turn. */
+void turns_join(struct site *);
+/* It was put off for want of a place, and has one now. */
+void turns_rejoin(struct site *);
+/* The site whose turn it is, taken out; NULL when none may be visited now. Then `*wait_ms` is when
+ * one may by its run's pace; 0 = not by that. */
+struct site *turns_pick(struct rotation *, uint64_t *wait_ms);
+/* Its visit begins, ends; or goes on with a life of another run, where that has a place. */
+void turns_enter(struct site *);
+void turns_leave(struct site *);
+bool turns_moves(struct site *, const struct life *);
+/* Some site waits for its turn. */
+bool turns_waits(const struct rotation *);
 
 /* ── plan.c ── */
 
 enum err plan_run(struct rotation *, const struct rotation_order *, struct run **,
     struct error *error) MUST_CHECK;
+
+/* ── canary.c ── */
+
+/* The order in which the planned among the records are chosen as canaries, into `ranks`: spread
+ * over platforms, nodes and assets, and the same each time. */
+void canary_ranks(const struct rotation *, const struct task *, const struct record *records,
+    size_t count, uint32_t *ranks);
+
+/* ── run.c ── */
+
+/* It will have so many lives. */
+void run_begin(struct run *, size_t total);
+/* One of its lives is over. */
 void run_ended_life(struct run *);
+/* A canary is: one that was skipped proves nothing, and another takes its place. */
+void run_ended_canary(struct run *, enum status);
+/* The life's own record has a status to show, or another one than before. */
+void run_note(struct life *);
+/* Begins nothing more: the rest is `skipped`. `why` is what its execution keeps. */
+void run_stop(struct run *run, const char *why);
+/* Nothing more may be begun for this life's record; and with which reason it is skipped. */
+bool life_is_stopped(const struct life *);
+const char *life_stop_reason(const struct life *);
 
 /* ── visit.c ── */
 

@@ -286,11 +286,12 @@ static void gate_hurry(struct site *site)
 {
 	struct rotation *rotation = site->rotation;
 	struct line *line = site->line;
+	bool parked = site->asset->gateway != NULL && line == &gate_of(site)->parked;
 
 	if (line == NULL)
 		return;
 	site_leave(site);
-	site_stand_first(site, line == &rotation->queue ? &rotation->urgent : line);
+	site_stand_first(site, parked ? line : &rotation->urgent);
 	dispatch_soon(rotation);
 }
 
@@ -368,7 +369,6 @@ bool gate_admit(struct site *site)
 
 void gate_release(struct site *site)
 {
-	struct rotation *rotation = site->rotation;
 	struct gate *gate;
 	struct site *next;
 
@@ -377,10 +377,8 @@ void gate_release(struct site *site)
 	gate = gate_of(site);
 	gate->visits--;
 	next = TAILQ_FIRST(&gate->parked);
-	if (next == NULL)
-		return;
-	site_leave(next);
-	site_stand_first(next, gate_is_awaited(next) ? &rotation->urgent : &rotation->queue);
+	if (next != NULL)
+		turns_rejoin(next);
 }
 
 void gates_clear(struct rotation *rotation)

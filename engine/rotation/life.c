@@ -201,8 +201,8 @@ void life_check(struct life *life)
 
 static bool life_may_retry(const struct life *life, enum fault fault)
 {
-	return fault_class(fault) == FAULT_CLASS_RETRY && !life->site->rotation->draining &&
-	       life->record.attempts <= life_task(life)->retries;
+	return fault_class(fault) == FAULT_CLASS_RETRY && !life_is_stopped(life) &&
+	       life->record.attempts <= life_task(life)->limits.retries;
 }
 
 void life_fault(struct life *life, const struct wire_result *result)

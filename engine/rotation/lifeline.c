@@ -48,8 +48,8 @@ struct life *site_next(const struct site *site)
 		if (life_turn(life) < turn)
 			turn = life_turn(life);
 	TAILQ_FOREACH (life, &site->lives, entry)
-		if (!life->working && life_turn(life) == turn && !gate_bars(life) &&
-		    (next == NULL || life->ready_ms < next->ready_ms))
+		if (!life->working && (!life->held || life->doubt) && life_turn(life) == turn &&
+		    !gate_bars(life) && (next == NULL || life->ready_ms < next->ready_ms))
 			next = life;
 	return next;
 }

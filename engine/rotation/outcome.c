@@ -133,9 +133,10 @@ static void life_go_fresh(struct life *life)
 	life->doubt = false;
 	life->doubt_tried = false; /* its own change may come to be in doubt too */
 	life->subject = &life->record;
-	if (site->rotation->draining)
-		life_end(life, STATUS_SKIPPED, "stopped");
-	else if (site->visit->over || life_is_privileged(life)) /* the others come first */
+	if (life_is_stopped(life))
+		life_end(life, STATUS_SKIPPED, life_stop_reason(life));
+	else if (site->visit->over || life->held ||
+		 life_is_privileged(life)) /* the others come first */
 		life_wait(life, 0);
 	else
 		life_begin(life);
@@ -153,6 +154,8 @@ static void life_report(struct life *life)
 	} else if (life->account.pending == 0) {
 		rotation_tell(rotation, ROTATION_SETTLED, NULL, subject);
 	}
+	if (own)
+		run_note(life);
 }
 
 /* The doubt of an earlier record had its turn: on to the life's own record, if it has one. */
@@ -246,8 +249,8 @@ static void life_retry_written(struct life *life)
 	uint64_t pause_ms = RETRY_PAUSE_MS << (life->record.attempts - 1);
 
 	attempt_close(&life->attempt);
-	if (life->site->rotation->draining)
-		life_end(life, STATUS_SKIPPED, "stopped");
+	if (life_is_stopped(life))
+		life_end(life, STATUS_SKIPPED, life_stop_reason(life));
 	else
 		life_wait(life, pause_ms);
 }

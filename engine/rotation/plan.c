@@ -1,4 +1,4 @@
-/* Planning: from a task's selection to durable records and lives; and the end of an execution. */
+/* Planning: from a task's selection to durable records and lives. */
 #include "rotation/engine.h"
 
 #include <stdio.h>
@@ -61,34 +61,37 @@ static void record_skip(
 		    id_text(&other->subject->id, id));
 }
 
-/*
- * The life that will carry the record: one that settles the account's doubt first, or a new one.
- * Verifying has a life for each secret of an account, and began with no doubt.
- */
-static struct life *plan_carrier(
-    struct rotation *rotation, struct vault_txn *txn, const struct record *record, bool verifies)
+/* The life that settles a doubt of the account, which then goes on with the record; NULL = nothing
+ * is in doubt. Verifying has a life for each secret of an account, and began with no doubt. */
+static struct life *plan_doubt(
+    struct run *run, struct vault_txn *txn, struct site *site, const struct record *record)
 {
-	struct site *site = rotation_site(rotation, record->asset);
-	struct life *life = verifies ? NULL : site_life_of(site, record->account);
+	struct life *life;
 	struct account account;
 
-	if (life == NULL && !verifies &&
+	if (run->kind == ROTATION_VERIFY)
+		return NULL;
+	life = site_life_of(site, record->account);
+	if (life == NULL &&
 	    account_get_in_doubt(txn, record->asset, record->account, &account) == ERR_OK)
-		life = life_new_doubt(rotation, txn, &account);
-	if (life == NULL) {
-		life = life_new(site);
-		life_queue(life, 0);
-	}
+		life = life_new_doubt(run->rotation, txn, &account);
 	return life;
 }
 
-static void plan_life(struct run *run, struct vault_txn *txn, const struct record *record)
+static void plan_life(
+    struct run *run, struct vault_txn *txn, const struct record *record, uint32_t rank)
 {
-	struct life *life = plan_carrier(run->rotation, txn, record, run->kind == ROTATION_VERIFY);
+	struct site *site = rotation_site(run->rotation, record->asset);
+	struct life *doubt = plan_doubt(run, txn, site, record);
+	struct life *life = doubt != NULL ? doubt : life_new(site);
 
 	life->run = run;
 	life->record = *record;
+	life->rank = rank;
+	life->held = run->held && rank >= run->canaries;
 	run->open++;
+	if (doubt == NULL)
+		life_queue(life, 0);
 }
 
 struct plan {
@@ -204,19 +207,33 @@ static enum err plan_write(struct plan *plan, struct error *error)
 	return err;
 }
 
+static size_t plan_planned(const struct plan *plan)
+{
+	size_t planned = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		planned += plan->records[i].status == STATUS_PLANNED;
+	return planned;
+}
+
 static void plan_start(struct plan *plan, struct vault_txn *txn)
 {
-	struct rotation *rotation = plan->run->rotation;
+	struct run *run = plan->run;
+	struct rotation *rotation = run->rotation;
+	uint32_t *ranks = xcalloc(plan->count + 1, sizeof(*ranks));
 
+	run_begin(run, plan_planned(plan));
+	if (run->held)
+		canary_ranks(rotation, run->task, plan->records, plan->count, ranks);
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct record *record = &plan->records[i];
 
 		if (record->status == STATUS_PLANNED)
-			plan_life(plan->run, txn, record);
+			plan_life(run, txn, record, ranks[i]);
 		else
-			rotation_tell(
-			    rotation, ROTATION_RECORD_ENDED, &plan->run->execution, record);
+			rotation_tell(rotation, ROTATION_RECORD_ENDED, &run->execution, record);
 	}
+	free(ranks);
 }
 
 static struct run *run_new(struct rotation *rotation, const struct rotation_order *order)
@@ -254,6 +271,7 @@ enum err plan_run(struct rotation *rotation, const struct rotation_order *order,
 		goto out;
 	}
 	CRASH_POINT("core.planned");
+	turns_open(run);
 	txn = vault_read(rotation->config.vault);
 	run->open = 1; /* held until all lives are there */
 	plan_start(&plan, txn);
@@ -263,42 +281,4 @@ enum err plan_run(struct rotation *rotation, const struct rotation_order *order,
 out:
 	free(plan.records);
 	return err;
-}
-
-/* ── The end of an execution ── */
-
-static enum err run_end_apply(struct vault_txn *txn, void *arg, struct error *error)
-{
-	struct run *run = arg;
-	enum err err;
-
-	run->execution.ended_ms = rotation_wall(run->rotation);
-	if (run->kind == ROTATION_REHEARSE)
-		return ERR_OK;
-	err = execution_put(txn, &run->execution);
-	if (err == ERR_OK)
-		err = execution_get(txn, &run->execution.id, &run->execution);
-	return err == ERR_OK ? ERR_OK
-			     : error_set(error, err, "the end of an execution cannot be written");
-}
-
-static void run_ended(void *arg, enum err result, const struct error *error)
-{
-	struct run *run = arg;
-	struct rotation *rotation = run->rotation;
-
-	if (result != ERR_OK) {
-		rotation_break(rotation, error);
-		return;
-	}
-	CRASH_POINT("core.execution_ended");
-	LIST_REMOVE(run, entry);
-	rotation_tell(rotation, ROTATION_ENDED, &run->execution, NULL);
-	free(run);
-}
-
-void run_ended_life(struct run *run)
-{
-	if (--run->open == 0)
-		keep_write(&run->keep, run->rotation, run_end_apply, run_ended, run);
 }

@@ -45,6 +45,28 @@ void rotation_break(struct rotation *rotation, const struct error *error)
 	rotation_say(rotation, &event);
 }
 
+static int by_node(const void *left, const void *right)
+{
+	const struct site *const *a = left, *const *b = right;
+
+	return strcmp((*a)->asset->node, (*b)->asset->node);
+}
+
+static void sites_number_nodes(struct rotation *rotation)
+{
+	struct site **sites = xcalloc(rotation->site_count + 1, sizeof(struct site *));
+
+	for (size_t i = 0; i < rotation->site_count; i++)
+		sites[i] = &rotation->sites[i];
+	qsort(sites, rotation->site_count, sizeof(struct site *), by_node);
+	for (size_t i = 0; i < rotation->site_count; i++) {
+		if (i == 0 || by_node(&sites[i], &sites[i - 1]) != 0)
+			rotation->node_count++;
+		sites[i]->node = rotation->node_count - 1;
+	}
+	free(sites);
+}
+
 static void sites_init(struct rotation *rotation)
 {
 	const struct policy *policy = rotation->config.policy;
@@ -58,6 +80,7 @@ static void sites_init(struct rotation *rotation)
 		site->asset = policy_asset(policy, i);
 		TAILQ_INIT(&site->lives);
 	}
+	sites_number_nodes(rotation);
 }
 
 struct rotation *rotation_new(const struct rotation_config *config)
@@ -69,7 +92,7 @@ struct rotation *rotation_new(const struct rotation_config *config)
 	rotation->started_ms = rotation_now(rotation);
 	LIST_INIT(&rotation->runs);
 	LIST_INIT(&rotation->refusals);
-	TAILQ_INIT(&rotation->queue);
+	turns_init(&rotation->doubts, rotation);
 	TAILQ_INIT(&rotation->urgent);
 	sites_init(rotation);
 	return rotation;
@@ -85,6 +108,7 @@ void rotation_free(struct rotation *rotation)
 	while ((run = LIST_FIRST(&rotation->runs)) != NULL) {
 		LIST_REMOVE(run, entry);
 		keep_clear(&run->keep);
+		turns_close(run);
 		free(run);
 	}
 	refusals_clear(rotation);

@@ -98,6 +98,7 @@ static void visit_end(struct visit *visit)
 	visit_free(visit);
 	site->visit = NULL;
 	rotation->visits--;
+	turns_leave(site);
 	gate_release(site);
 	gate_wake(site);
 	site_wake(site);
@@ -109,7 +110,8 @@ static void visit_next(void *arg)
 	struct visit *visit = arg;
 	struct life *life = visit->over ? NULL : site_next(visit->site);
 
-	if (life == NULL || life->ready_ms > rotation_now(visit->site->rotation)) {
+	if (life == NULL || life->ready_ms > rotation_now(visit->site->rotation) ||
+	    !turns_moves(visit->site, life)) {
 		visit_end(visit);
 		return;
 	}

@@ -44,11 +44,11 @@ static enum service_end check_task(struct request *request, const struct task *t
 	selection_clear(&selection);
 	task_describe_secret(task, secret, sizeof(secret));
 	task_describe_verify(task, verify, sizeof(verify));
-	json_array_append_new(
-	    tasks, json_pack("{s:o, s:I, s:I, s:o, s:o, s:s, s:b, s:o}", "name",
-		       json_text(task->name), "accounts", accounts, "assets", assets, "secret",
-		       json_text(secret), "entropy_bits", entropy_of(task), "verify", verify,
-		       "active", task->active, "comment", shape_word(task->comment)));
+	json_array_append_new(tasks,
+	    json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:s, s:b, s:o}", "name",
+		json_text(task->name), "kind", task_kind_name(task->kind), "accounts", accounts,
+		"assets", assets, "secret", json_text(secret), "entropy_bits", entropy_of(task),
+		"verify", verify, "active", task->active, "comment", shape_word(task->comment)));
 	return SERVICE_OK;
 }
 

@@ -187,6 +187,7 @@ static enum service_end retry_run(struct retry *retry)
 			items[count++] = retry->selection.items[i];
 	if (count > 0)
 		end = run_order(retry->request, &(struct rotation_order){
+						    .kind = run_kind(retry->task),
 						    .task = retry->task,
 						    .items = items,
 						    .count = count,

@@ -16,7 +16,8 @@
 struct running {
 	struct request *request;
 	struct watch watch;
-	char *task;	     /* its name */
+	char *task; /* its name */
+	enum task_kind kind;
 	uint64_t started_ms; /* monotonic */
 	uint32_t in_flight;
 	json_t *foreseen; /* a rehearsal's records; NULL for the real thing */
@@ -69,6 +70,25 @@ static void tell_word(struct running *running, const char *word)
 	request_tell(running->request, json_pack("{s:s}", "event", word));
 }
 
+static void tell_canary(struct running *running, const struct rotation_event *event)
+{
+	json_int_t canaries = (json_int_t)event->canaries;
+	json_int_t fine = canaries - (json_int_t)event->trouble;
+
+	request_tell(running->request,
+	    json_pack("{s:s, s:I, s:I}", "event", "canary", "ok", fine, "canaries", canaries));
+}
+
+static void tell_stopped(struct running *running, const struct rotation_event *event)
+{
+	json_int_t trouble = (json_int_t)event->trouble, total = (json_int_t)event->total;
+	json_int_t canaries = (json_int_t)event->canaries;
+
+	request_tell(running->request, json_pack("{s:s, s:s, s:I, s:I, s:I}", "event", "stopped",
+					   "why", event->execution->stopped, "trouble", trouble,
+					   "canaries", canaries, "total", total));
+}
+
 /* Ends with the next tick: others are still to hear of it. */
 static void running_broken(struct running *running, const struct error *error)
 {
@@ -93,6 +113,8 @@ static void running_event(void *arg, const struct rotation_event *event)
 	case ROTATION_SETTLED: tell_record(running, "settled", event); break;
 	case ROTATION_PAUSED: tell_word(running, "paused"); break;
 	case ROTATION_RESUMED: tell_word(running, "resumed"); break;
+	case ROTATION_CANARY: tell_canary(running, event); break;
+	case ROTATION_STOPPED: tell_stopped(running, event); break;
 	case ROTATION_WAITING: tell_waiting(running, event->until_ms); break;
 	case ROTATION_ENDED: running->ended = true; break;
 	case ROTATION_BROKEN: running_broken(running, event->error); break;
@@ -147,8 +169,10 @@ static enum service_end running_result(struct running *running)
 	vault_read_end(txn);
 	for (int status = 0; status < STATUS_COUNT; status++)
 		counts[status] = (json_int_t)execution.counts.by_status[status];
-	request->result = json_pack("{s:O, s:O, s:O}", "execution", json_object_get(shape, "id"),
-	    "short", json_object_get(shape, "short"), "task", json_object_get(shape, "task"));
+	request->result = json_pack("{s:O, s:O, s:O, s:O, s:s}", "execution",
+	    json_object_get(shape, "id"), "short", json_object_get(shape, "short"), "task",
+	    json_object_get(shape, "task"), "stopped", json_object_get(shape, "stopped"), "kind",
+	    task_kind_name(running->kind));
 	json_decref(shape);
 	result_counts(running, request->result, counts);
 	return fine ? SERVICE_OK : SERVICE_SOME;
@@ -256,6 +280,7 @@ enum service_end run_order(struct request *request, const struct rotation_order 
 	    .request = request,
 	    .watch = {.event = running_event, .arg = running},
 	    .task = xstrdup(order->task->name),
+	    .kind = order->task->kind,
 	    .started_ms = clock_mono_ms(loop_clock(request->service->loop)),
 	    .foreseen = order->kind == ROTATION_REHEARSE ? json_array() : NULL,
 	    .tick = {.fn = running_tick, .arg = running},
@@ -269,25 +294,34 @@ enum service_end run_order(struct request *request, const struct rotation_order 
 	return SERVICE_LATER;
 }
 
+enum rotation_kind run_kind(const struct task *task)
+{
+	return task->kind == TASK_VERIFY ? ROTATION_VERIFY : ROTATION_CHANGE;
+}
+
 enum service_end run_task(struct request *request)
 {
 	const char *name = param_need(request, "task");
 	const struct task *task = name == NULL ? NULL : need_active_task(request, name);
+	bool rehearse = param_flag(request, "dry_run");
 	struct selection selection;
 	enum service_end end;
 
 	if (task == NULL)
 		return SERVICE_USAGE;
+	if (rehearse && task->kind == TASK_VERIFY)
+		return request_fail(request, SERVICE_USAGE,
+		    "task \"%s\" is of kind \"verify\", which changes nothing: lockstep run %s",
+		    task->name, task->name);
 	if (policy_select(request->policy, task, &selection, request->error) != ERR_OK)
 		return SERVICE_USAGE;
-	end = run_order(request,
-	    &(struct rotation_order){
-		.kind = param_flag(request, "dry_run") ? ROTATION_REHEARSE : ROTATION_CHANGE,
-		.task = task,
-		.items = selection.items,
-		.count = selection.count,
-		.trigger = "manual",
-	    });
+	end = run_order(request, &(struct rotation_order){
+				     .kind = rehearse ? ROTATION_REHEARSE : run_kind(task),
+				     .task = task,
+				     .items = selection.items,
+				     .count = selection.count,
+				     .trigger = "manual",
+				 });
 	selection_clear(&selection);
 	return end;
 }

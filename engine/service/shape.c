@@ -197,14 +197,14 @@ json_t *shape_execution(const struct execution *execution, struct vault_txn *txn
 		total += count;
 		json_object_set_new(counts, status_name(status), json_integer(count));
 	}
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:o}", "id",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:I, s:o}", "id",
 	    json_id(&execution->id), "short",
 	    txn == NULL ? json_null()
 			: shape_short(&execution->id, execution_id_length(txn, &execution->id)),
 	    "task", json_text(execution->task), "trigger", json_text(execution->trigger), "started",
 	    json_time(execution->started_ms), "ended", json_time(execution->ended_ms),
-	    "interrupted", execution->interrupted || execution->ended_ms == 0, "total", total,
-	    "counts", counts);
+	    "interrupted", execution->interrupted || execution->ended_ms == 0, "stopped",
+	    shape_word(execution->stopped), "total", total, "counts", counts);
 }
 
 static json_t *shape_elapsed(const struct record *record)

@@ -9,7 +9,13 @@
 #include "service/names.h"
 
 /* Nothing is set, so no task says how; what a record keeps of it is no name. */
-static const struct task verify_task = {.name = "", .retries = 1, .active = true};
+static const struct task verify_task = {
+    .name = "",
+    .kind = TASK_VERIFY,
+    .priority = PRIORITY_NORMAL,
+    .limits = {.retries = 1},
+    .active = true,
+};
 
 struct accounts {
 	struct selected *items;

@@ -19,12 +19,13 @@ enum err execution_put(struct vault_txn *txn, const struct execution *execution)
 	if (id_is_none(&execution->id))
 		return ERR_INVALID;
 	buf_init(&row, ROW_SIZE_MAX);
-	pack_map(&row, 5);
+	pack_map(&row, 6);
 	pack_kv_text(&row, "t", execution->task);
 	pack_kv_text(&row, "w", execution->trigger);
 	pack_kv_uint(&row, "s", execution->started_ms);
 	pack_kv_uint(&row, "e", execution->ended_ms);
 	pack_kv_bool(&row, "i", execution->interrupted);
+	pack_kv_text(&row, "y", execution->stopped);
 	err = row_put(txn, TABLE_EXECUTION, &key, &row);
 	if (err != ERR_OK)
 		return err;
@@ -50,6 +51,7 @@ enum err execution_get(struct vault_txn *txn, const struct id *id, struct execut
 	};
 	value_text(value_get(map, "t"), execution->task, sizeof(execution->task));
 	value_text(value_get(map, "w"), execution->trigger, sizeof(execution->trigger));
+	value_text(value_get(map, "y"), execution->stopped, sizeof(execution->stopped));
 	unpack_free(unpack);
 	return count_get(txn, id, &execution->counts);
 }

@@ -233,15 +233,44 @@ function ssh_key(fields) end
 ---@field nodes? pattern|pattern[]
 ---@field accounts? pattern|pattern[]
 
+---Some of a task's accounts: how many, or a part such as `"5%"` or `"0.5%"`.
+---@alias portion integer|string
+
+---How much a run does at once, and when it ends early. An asset is always worked on by one visit at
+---a time, its accounts one after the other.
 ---@class limits
 ---Accounts at once, from 1 to 20000; default: the settings'.
 ---@field in_flight? integer
+---Assets begun with in a second, from 1 to 10000; default: as many as can be.
+---@field per_second? integer
+---Assets at once that have the same node; default: without limit.
+---@field per_node? integer
+---Assets at once through the same gateway; default: the settings' `gateway_in_flight` alone, which
+---all runs share.
+---@field per_gateway? integer
+---So many are tried before all others, the same in each run, chosen from all platforms, nodes and
+---assets; default none. The rest is begun when they have ended well: none of them failed or stayed
+---unverified, or with `stop_after` less than that of them. Of those that are skipped, others take
+---the place.
+---@field canary? portion
+---When so many failed or are unverified, nothing more is begun; what was not is skipped: stopped.
+---Default: never.
+---@field stop_after? portion
 ---Repetitions within one run after an error that sent nothing, from 0 to 10; default 2.
 ---@field retries? integer
 
 ---@alias proof "login"|"su"|"hash"
 
+---@alias kind "rotate"|"verify"
+
+---@alias priority "low"|"normal"|"high"
+
 ---@class task
+---`"verify"` only sees whether the current secrets still work, each that is held of an account. It
+---sets nothing, takes no `secret` and no `params`, and looks at privileged accounts too. A match is
+---a success, a mismatch failed; for all else the record is unverified, and its reason says what was
+---found. Default `"rotate"`.
+---@field kind? kind
 ---Of those that the assets declare; `"*"` = all.
 ---@field accounts pattern|pattern[]
 ---Assets by name. These and `nodes` unite; one of the two must be there.
@@ -260,6 +289,9 @@ function ssh_key(fields) end
 ---What the platforms of all selected assets are given beside the secret; each says which it takes.
 ---@field params? table<string, string|integer|boolean|string[]>
 ---@field limits? limits
+---How large its share is while other runs are at work too: `"high"` has four times that of
+---`"normal"`, `"low"` a fourth. None waits for another to end. Default `"normal"`.
+---@field priority? priority
 ---Default true.
 ---@field active? boolean
 ---@field comment? string

@@ -19,8 +19,9 @@ static json_t *record(const char *status, const char *reason, const char *code, 
 				     : json_pack("{s:s, s:s, s:s}", "class", "permanent", "code",
 					   code, "message", said);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o}", "id", "01JD", "asset", "web1",
-	    "account", "app", "status", status, "reason", reason, "error", error);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o, s:s}", "id", "01JD", "asset", "web1",
+	    "account", "app", "status", status, "reason", reason, "error", error, "staged",
+	    "2026-11-24T09:41:07Z");
 }
 
 static void check(json_t *about, const char *what, const char *next)
@@ -63,6 +64,17 @@ static void test_doubts_settle_themselves(void **state)
 	check(record("unverified", "accepted_does_not_open", NULL, NULL),
 	    "the asset said yes, and neither secret opens it",
 	    "tell its secret: lockstep account add web1 app");
+}
+
+/* What a heartbeat could not see is seen again; there is nothing to settle. */
+static void test_what_staged_nothing_is_tried_again(void **state)
+{
+	json_t *about = record("unverified", "unreachable", "connect", "refused");
+
+	(void)state;
+	json_object_set_new(about, "staged", json_null());
+	json_object_set_new(about, "reason", json_string("no_verdict"));
+	check(about, "refused", "set verify = \"login\"; lockstep record retry 01JD");
 }
 
 static void test_what_is_not_kept_is_run(void **state)
@@ -143,8 +155,8 @@ static void test_long_names_are_cut(void **state)
 /* ── Every word has advice ───────────────────────────────────────────────────────────────── */
 
 /* Words in rotation that are no reason and no error's code. */
-static const char *const other_words[] = {
-    "first_use", "hash", "login", "permanent", "retry", "root", "su", "uncertain", "work", "works"};
+static const char *const other_words[] = {"canary", "first_use", "hash", "login", "permanent",
+    "retry", "root", "stop_after", "su", "uncertain", "work", "works"};
 
 static bool is_other(const char *word)
 {
@@ -235,6 +247,7 @@ int main(void)
 	    cmocka_unit_test(test_the_asset_s_words_come_first),
 	    cmocka_unit_test(test_reasons),
 	    cmocka_unit_test(test_doubts_settle_themselves),
+	    cmocka_unit_test(test_what_staged_nothing_is_tried_again),
 	    cmocka_unit_test(test_what_is_not_kept_is_run),
 	    cmocka_unit_test(test_a_verify_is_verified_again),
 	    cmocka_unit_test(test_keys_are_imported),

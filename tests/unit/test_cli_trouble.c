@@ -11,9 +11,10 @@
 
 static json_t *record(const char *status, const char *asset, const char *reason, const char *code)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "id", "01JDX8",
-	    "task", "weekly", "short", "01JD", "asset", asset, "account", "app", "status", status,
-	    "reason", reason, "error", "class", "permanent", "code", code, "message", "");
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "id",
+	    "01JDX8", "task", "weekly", "short", "01JD", "staged", "2026-11-24T09:41:07Z", "asset",
+	    asset, "account", "app", "status", status, "reason", reason, "error", "class",
+	    "permanent", "code", code, "message", "");
 }
 
 static char *printed(json_t *records, size_t width, bool colour)

@@ -228,8 +228,8 @@ static void tasks_and_rules(void **state)
 	assert_ptr_equal(task, policy_task(fixture.policy, 2));
 	assert_int_equal(task->verify_count, 1);
 	assert_int_equal(task->verify[0], VERIFY_HASH);
-	assert_int_equal(task->in_flight, 5);
-	assert_int_equal(task->retries, 0);
+	assert_int_equal(task->limits.in_flight, 5);
+	assert_int_equal(task->limits.retries, 0);
 	assert_false(task->active);
 	assert_string_equal(task->comment, "web servers");
 	assert_string_equal(task->file, "tasks/web.lua");
@@ -241,7 +241,7 @@ static void tasks_and_rules(void **state)
 	task_describe_verify(task, text, sizeof(text));
 	assert_string_equal(text, "false");
 	assert_true(task->active);
-	assert_int_equal(task->retries, 2);
+	assert_int_equal(task->limits.retries, 2);
 	rule_describe(task->rule, text, sizeof(text));
 	assert_string_equal(text, "random 20 characters, 119 bits");
 	assert_true(fabs(rule_entropy_bits(task->rule) - 119) < 1);

@@ -78,6 +78,67 @@ static void proofs_have_an_order(void **state)
 	fixture_clear(&fixture);
 }
 
+/* ── Kinds and limits ─────────────────────────────────────────────────────────────────────── */
+
+static void kinds_have_defaults(void **state)
+{
+	struct fixture fixture;
+	const struct task *task;
+	char text[64];
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	task = load_task(&fixture, "");
+	assert_int_equal(task->kind, TASK_ROTATE);
+	assert_int_equal(task->priority, PRIORITY_NORMAL);
+	assert_int_equal(task->limits.in_flight, 0);
+	assert_int_equal(task->limits.canary.count + task->limits.canary.per_10000, 0);
+	task = load_task(&fixture, "kind = 'verify', priority = 'low'");
+	assert_int_equal(task->kind, TASK_VERIFY);
+	assert_int_equal(task->priority, PRIORITY_LOW);
+	assert_null(task->rule);
+	task_describe_secret(task, text, sizeof(text));
+	assert_string_equal(text, "verifies only");
+	fixture_clear(&fixture);
+}
+
+static void portions_are_numbers_or_parts(void **state)
+{
+	static const struct {
+		const char *written;
+		uint32_t count, per_10000;
+		size_t of_1236, of_3;
+	} cases[] = {
+	    {"7", 7, 0, 7, 3},
+	    {"'1%'", 0, 100, 12, 1},
+	    {"'0.5%'", 0, 50, 6, 1},
+	    {"'0.25%'", 0, 25, 3, 1},
+	    {"'100%'", 0, 10000, 1236, 3},
+	    {"'05.0%'", 0, 500, 61, 1},
+	};
+	struct fixture fixture;
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *fields = xasprintf("limits = { canary = %s, per_second = 50, per_node = 3, "
+					 "per_gateway = 4 }",
+		    cases[i].written);
+		const struct limits *limits = &load_task(&fixture, fields)->limits;
+
+		assert_int_equal(limits->canary.count, cases[i].count);
+		assert_int_equal(limits->canary.per_10000, cases[i].per_10000);
+		assert_int_equal(portion_of(&limits->canary, 1236), cases[i].of_1236);
+		assert_int_equal(portion_of(&limits->canary, 3), cases[i].of_3);
+		assert_int_equal(portion_of(&limits->canary, 0), 0);
+		assert_int_equal(limits->per_second, 50);
+		assert_int_equal(limits->per_node, 3);
+		assert_int_equal(limits->per_gateway, 4);
+		free(fields);
+	}
+	fixture_clear(&fixture);
+}
+
 /* ── Sources ─────────────────────────────────────────────────────────────────────────────── */
 
 static void secrets_have_sources(void **state)
@@ -295,6 +356,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(proofs_have_an_order),
+	    cmocka_unit_test(kinds_have_defaults),
+	    cmocka_unit_test(portions_are_numbers_or_parts),
 	    cmocka_unit_test(secrets_have_sources),
 	    cmocka_unit_test(keys_have_defaults),
 	    cmocka_unit_test(params_become_json),
