@@ -130,6 +130,7 @@ struct version {
 };
 
 enum account_state { ACCOUNT_UNMANAGED, ACCOUNT_CURRENT, ACCOUNT_IN_DOUBT, ACCOUNT_MISMATCH };
+#define ACCOUNT_STATE_COUNT 4
 const char *account_state_name(
     enum account_state); /* "unmanaged", "current", "in_doubt", "mismatch" */
 
@@ -298,6 +299,11 @@ enum status {
 #define STATUS_COUNT 6
 const char *status_name(enum status); /* "planned", … */
 
+/* Of an execution as a whole: once it has ended, it failed where a record of it failed or is in
+ * doubt, or where its engine was killed. */
+enum outcome { OUTCOME_RUNNING, OUTCOME_SUCCEEDED, OUTCOME_FAILED };
+#define OUTCOME_COUNT 3
+
 struct counts {
 	uint64_t by_status[STATUS_COUNT];
 };
@@ -313,6 +319,8 @@ struct execution {
 				  */
 	struct counts counts;	 /* of its records, kept in the transactions that change them */
 };
+
+enum outcome execution_outcome(const struct execution *);
 
 struct record {
 	struct id id;
@@ -369,9 +377,49 @@ void record_each(struct vault_txn *, const struct id *execution, const struct id
 void execution_each_open(
     struct vault_txn *, bool (*fn)(void *arg, const struct execution *), void *arg);
 
-/* Records of all executions by status, as kept; vault_recount walks everything and must agree. */
-void vault_counts(struct vault_txn *, struct counts *);
-void vault_recount(struct vault_txn *, struct counts *);
+/* Records of one execution with one status, in order of id: nothing else is looked at. */
+void record_each_with(struct vault_txn *, const struct id *execution, enum status,
+    bool (*fn)(void *arg, const struct record *), void *arg);
+
+/*
+ * An account fails where the last record of a change of it failed or is in doubt, or that of a look
+ * (a verify, which is of no task) that came after it. What was skipped says nothing. Calls for the
+ * records that say so, one an account and kind, newest first; `before` as of execution_each.
+ */
+void failing_each(struct vault_txn *, const struct id *before,
+    bool (*fn)(void *arg, const struct record *), void *arg);
+
+/* ── Counters ────────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * Kept in the transactions that change what they count, so that they cost the same however much is
+ * kept. Accounts are counted by their rows, as account_each calls.
+ */
+struct totals {
+	struct counts records; /* of all executions */
+	uint64_t accounts[ACCOUNT_STATE_COUNT];
+	uint64_t failing; /* as failing_each calls */
+};
+
+struct day {
+	uint32_t number;		    /* since 1970-01-01, UTC */
+	struct counts records;		    /* that ended on it; by what they are now */
+	uint64_t executions[OUTCOME_COUNT]; /* that began on it */
+	uint64_t secrets; /* accounts whose current secret became it on that day */
+};
+
+/* The day of a moment (wall). */
+uint32_t day_number(uint64_t at_ms);
+
+void vault_totals(struct vault_txn *, struct totals *);
+
+/* The days from `first` on of which there is something to count, in order. */
+void day_each(
+    struct vault_txn *, uint32_t first, bool (*fn)(void *arg, const struct day *), void *arg);
+
+/* Walks everything: ERR_CORRUPT, and which counter or index it is, unless they say what there is.
+ */
+enum err vault_recount(struct vault_txn *, struct error *error) MUST_CHECK;
 
 /* ── Host keys ───────────────────────────────────────────────────────────────────────────── */
 

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "vault/account.h"
+#include "vault/count.h"
 #include "vault/row.h"
 #include "vault/vault_state.h"
 #include "vault/version.h"
@@ -61,7 +62,7 @@ enum err account_parse(struct vault_txn *txn, const struct bytes *row, struct ac
 	return row_enum(txn, TABLE_ACCOUNT, kind, SECRET_KIND_COUNT) ? ERR_OK : ERR_CORRUPT;
 }
 
-enum err account_put(struct vault_txn *txn, const struct account *account)
+static enum err account_write(struct vault_txn *txn, const struct account *account)
 {
 	struct key key = key_of_account(account->asset, account->name, (uint8_t)account->kind);
 	struct buf row;
@@ -85,6 +86,27 @@ enum err account_put(struct vault_txn *txn, const struct account *account)
 		return err;
 	return account->pending != 0 ? row_mark(txn, TABLE_DOUBT, &key)
 				     : store_del(txn, TABLE_DOUBT, &key);
+}
+
+enum err account_put(struct vault_txn *txn, const struct account *account)
+{
+	struct account was;
+	enum err err = account_get(txn, account->asset, account->name, account->kind, &was);
+	bool is_new = err == ERR_NOT_FOUND;
+
+	if (is_new || err == ERR_OK)
+		err = account_write(txn, account);
+	return err == ERR_OK ? count_account(txn, is_new ? NULL : &was, account) : err;
+}
+
+enum err account_drop(struct vault_txn *txn, const struct account *account)
+{
+	struct key key = key_of_account(account->asset, account->name, (uint8_t)account->kind);
+	enum err err = store_del(txn, TABLE_ACCOUNT, &key);
+
+	if (err == ERR_OK)
+		err = store_del(txn, TABLE_DOUBT, &key);
+	return err == ERR_OK ? count_account(txn, account, NULL) : err;
 }
 
 enum err account_get(struct vault_txn *txn, const char *asset, const char *name,

@@ -12,7 +12,10 @@
 enum err account_parse(
     struct vault_txn *, const struct bytes *row, struct account *account) MUST_CHECK;
 
-/* The row, and with it the index of doubts. */
+/* The row, and with it the index of doubts and the counters. */
 enum err account_put(struct vault_txn *, const struct account *) MUST_CHECK;
+
+/* Takes it away: it is put elsewhere. */
+enum err account_drop(struct vault_txn *, const struct account *) MUST_CHECK;
 
 #endif

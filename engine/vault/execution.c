@@ -10,14 +10,23 @@ static bool execution_is_open(const struct execution *execution)
 	return execution->ended_ms == 0 && !execution->interrupted;
 }
 
-enum err execution_put(struct vault_txn *txn, const struct execution *execution)
+enum outcome execution_outcome(const struct execution *execution)
+{
+	const uint64_t *counts = execution->counts.by_status;
+
+	if (execution_is_open(execution))
+		return OUTCOME_RUNNING;
+	return execution->interrupted || counts[STATUS_FAILED] + counts[STATUS_UNVERIFIED] > 0
+		   ? OUTCOME_FAILED
+		   : OUTCOME_SUCCEEDED;
+}
+
+static enum err execution_write(struct vault_txn *txn, const struct execution *execution)
 {
 	struct key key = key_of_id(&execution->id);
 	struct buf row;
 	enum err err;
 
-	if (id_is_none(&execution->id))
-		return ERR_INVALID;
 	buf_init(&row, ROW_SIZE_MAX);
 	pack_map(&row, 6);
 	pack_kv_text(&row, "t", execution->task);
@@ -31,6 +40,23 @@ enum err execution_put(struct vault_txn *txn, const struct execution *execution)
 		return err;
 	return execution_is_open(execution) ? row_mark(txn, TABLE_OPEN, &key)
 					    : store_del(txn, TABLE_OPEN, &key);
+}
+
+enum err execution_put(struct vault_txn *txn, const struct execution *execution)
+{
+	struct execution was, is = *execution;
+	bool is_new;
+	enum err err;
+
+	if (id_is_none(&execution->id))
+		return ERR_INVALID;
+	err = execution_get(txn, &execution->id, &was);
+	is_new = err == ERR_NOT_FOUND;
+	if (is_new || err == ERR_OK)
+		err = count_get(txn, &execution->id, &is.counts);
+	if (err == ERR_OK)
+		err = execution_write(txn, execution);
+	return err == ERR_OK ? count_execution(txn, is_new ? NULL : &was, &is) : err;
 }
 
 enum err execution_get(struct vault_txn *txn, const struct id *id, struct execution *execution)

@@ -5,7 +5,9 @@
 
 #include "base/log.h"
 #include "vault/account.h"
+#include "vault/count.h"
 #include "vault/probe.h"
+#include "vault/record.h"
 #include "vault/version.h"
 
 /* ── Schema 1: one row an account, versions of both kinds in one history ───────────────────── */
@@ -118,6 +120,64 @@ static enum err split_rows(struct vault_txn *txn)
 	return err;
 }
 
+/* ── Schema 3: no days, no accounts counted, no indices of records ─────────────────────────── */
+
+struct counting {
+	struct vault_txn *txn;
+	enum err err;
+};
+
+static bool count_one_account(void *arg, const struct account *account)
+{
+	struct counting *counting = arg;
+
+	counting->err = count_account(counting->txn, NULL, account);
+	return counting->err == ERR_OK;
+}
+
+static bool count_one_execution(void *arg, const struct execution *execution)
+{
+	struct counting *counting = arg;
+
+	counting->err = count_execution(counting->txn, NULL, execution);
+	return counting->err == ERR_OK;
+}
+
+static bool count_one_record(void *arg, const struct record *record)
+{
+	struct counting *counting = arg;
+
+	counting->err = record_enter(counting->txn, record);
+	return counting->err == ERR_OK;
+}
+
+/* What a step before this one has put is counted by now, and is counted again with the others. */
+static enum err days_clear(struct vault_txn *txn)
+{
+	struct key key = {.len = 0}, accounts = key_of_word("accounts");
+	struct bytes row;
+	enum err err = store_del(txn, TABLE_COUNT, &accounts);
+
+	key_add_u32(&key, 0);
+	while (err == ERR_OK && store_step(txn, TABLE_DAY, STEP_AT, &key, &row) == ERR_OK)
+		err = store_del(txn, TABLE_DAY, &key);
+	return err;
+}
+
+static enum err count_all(struct vault_txn *txn)
+{
+	const struct id none = {{0}};
+	struct counting counting = {.txn = txn, .err = days_clear(txn)};
+
+	if (counting.err == ERR_OK)
+		account_each(txn, NULL, count_one_account, &counting);
+	if (counting.err == ERR_OK)
+		execution_each(txn, &none, count_one_execution, &counting);
+	if (counting.err == ERR_OK)
+		record_each(txn, &none, &none, count_one_record, &counting);
+	return counting.err;
+}
+
 /* ── The transaction ─────────────────────────────────────────────────────────────────────── */
 
 static enum err migrate_rows(struct vault_txn *txn, uint64_t schema)
@@ -128,6 +188,8 @@ static enum err migrate_rows(struct vault_txn *txn, uint64_t schema)
 		err = split_rows(txn);
 	if (err == ERR_OK && schema < 3)
 		err = probe_migrate(txn);
+	if (err == ERR_OK && schema < 4)
+		err = count_all(txn);
 	return err == ERR_OK ? store_schema_raise(txn) : err;
 }
 

@@ -2,6 +2,8 @@
 
 #include "vault/count.h"
 #include "vault/find.h"
+#include "vault/index.h"
+#include "vault/record.h"
 #include "vault/row.h"
 
 const char *status_name(enum status status)
@@ -123,6 +125,36 @@ static enum err record_join(struct vault_txn *txn, const struct record *record)
 	return err == ERR_OK ? row_mark(txn, TABLE_MEMBER, &member) : err;
 }
 
+/* Whose it is stays, once it has ended: it is found by that. */
+static bool is_the_same(const struct record *was, const struct record *is)
+{
+	if (!id_equal(&was->execution, &is->execution))
+		return false;
+	return was->status < STATUS_SUCCESS ||
+	       (was->kind == is->kind && strcmp(was->task, is->task) == 0 &&
+		   strcmp(was->asset, is->asset) == 0 && strcmp(was->account, is->account) == 0);
+}
+
+/* Its row, and all that follows from it; `was` NULL = it is new. */
+static enum err record_change(
+    struct vault_txn *txn, const struct record *was, const struct record *is)
+{
+	bool had_ended = was != NULL && was->status >= STATUS_SUCCESS;
+	bool matters = had_ended || is->status >= STATUS_SUCCESS;
+	struct id failing_was, failing_is;
+	enum err err = count_record(txn, was, is);
+
+	if (err == ERR_OK && matters)
+		err = failing_of(txn, is, &failing_was);
+	if (err == ERR_OK)
+		err = record_write(txn, is);
+	if (err == ERR_OK)
+		err = index_record(txn, was, is);
+	if (err == ERR_OK && matters)
+		err = failing_of(txn, is, &failing_is);
+	return err == ERR_OK && matters ? failing_move(txn, &failing_was, &failing_is) : err;
+}
+
 enum err record_put(struct vault_txn *txn, const struct record *record)
 {
 	struct record before;
@@ -135,12 +167,23 @@ enum err record_put(struct vault_txn *txn, const struct record *record)
 	is_new = err == ERR_NOT_FOUND;
 	if (is_new)
 		err = record_join(txn, record);
-	else if (err == ERR_OK && !id_equal(&before.execution, &record->execution))
+	else if (err == ERR_OK && !is_the_same(&before, record))
 		err = ERR_INVALID;
+	return err == ERR_OK ? record_change(txn, is_new ? NULL : &before, record) : err;
+}
+
+enum err record_enter(struct vault_txn *txn, const struct record *record)
+{
+	struct id failing_was, failing_is;
+	enum err err = count_record_day(txn, NULL, record);
+
 	if (err == ERR_OK)
-		err = count_move(
-		    txn, &record->execution, is_new ? NULL : &before.status, record->status);
-	return err == ERR_OK ? record_write(txn, record) : err;
+		err = failing_of(txn, record, &failing_was);
+	if (err == ERR_OK)
+		err = index_record(txn, NULL, record);
+	if (err == ERR_OK)
+		err = failing_of(txn, record, &failing_is);
+	return err == ERR_OK ? failing_move(txn, &failing_was, &failing_is) : err;
 }
 
 enum err record_find(

@@ -99,15 +99,14 @@ static enum err renaming_check(struct renaming *renaming, struct error *error)
 
 /* ── Moving ──────────────────────────────────────────────────────────────────────────────── */
 
-static enum err account_move(
-    struct renaming *renaming, const struct key *key, const struct bytes *row)
+static enum err account_move(struct renaming *renaming, const struct bytes *row)
 {
 	struct vault_txn *txn = renaming->txn;
 	struct account account;
 	enum err err = account_parse(txn, row, &account);
 
 	if (err == ERR_OK)
-		err = store_del(txn, TABLE_ACCOUNT, key);
+		err = account_drop(txn, &account);
 	if (err != ERR_OK)
 		return err;
 	memcpy(account.asset, renaming->to, strlen(renaming->to) + 1);
@@ -127,7 +126,7 @@ static enum err accounts_move(struct renaming *renaming, uint32_t *moved)
 		if (store_step(renaming->txn, TABLE_ACCOUNT, STEP_UP, &key, &row) != ERR_OK ||
 		    !key_begins(&key, &prefix))
 			break;
-		err = account_move(renaming, &key, &row);
+		err = account_move(renaming, &row);
 	}
 	return err;
 }

@@ -37,6 +37,10 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_HOST_KEY] = "host_key",
     [TABLE_PROBE] = "probe",
     [TABLE_NAMED] = "named",
+    [TABLE_DAY] = "day",
+    [TABLE_BAD] = "bad",
+    [TABLE_PAST] = "past",
+    [TABLE_FAILING] = "failing",
 };
 
 const char *table_name(enum table table)
@@ -331,7 +335,7 @@ static enum err tables_load(struct store *store, struct error *error)
 	return store_commit(&txn, error);
 }
 
-static enum err table_named_try(struct store *store, bool make, struct error *error)
+static enum err later_tables_try(struct store *store, bool make, struct error *error)
 {
 	struct vault_txn txn;
 	int rc;
@@ -339,7 +343,7 @@ static enum err table_named_try(struct store *store, bool make, struct error *er
 
 	if (err != ERR_OK)
 		return err;
-	rc = tables_open(&txn, TABLE_NAMED, TABLE_NAMED, make ? MDB_CREATE : 0);
+	rc = tables_open(&txn, TABLE_NAMED, TABLE_COUNT_ALL - 1, make ? MDB_CREATE : 0);
 	if (rc == 0)
 		return store_commit(&txn, error);
 	store_abort(&txn);
@@ -348,17 +352,18 @@ static enum err table_named_try(struct store *store, bool make, struct error *er
 	return rc == MDB_NOTFOUND ? ERR_NOT_FOUND : store_error(store, rc, "its tables", error);
 }
 
-/* Vaults from before it lack this table, which changes nothing for the others: it is made. */
-static enum err table_named_load(struct store *store, struct error *error)
+/* Vaults from before them lack these tables, which changes nothing for the others: they are made.
+ */
+static enum err later_tables_load(struct store *store, struct error *error)
 {
-	enum err err = table_named_try(store, false, error);
+	enum err err = later_tables_try(store, false, error);
 
 	if (err == ERR_NOT_FOUND)
-		err = table_named_try(store, true, error);
+		err = later_tables_try(store, true, error);
 	if (err != ERR_AGAIN)
 		return err;
 	err = store_grow(store, error);
-	return err == ERR_OK ? table_named_try(store, true, error) : err;
+	return err == ERR_OK ? later_tables_try(store, true, error) : err;
 }
 
 enum err store_open(
@@ -378,7 +383,7 @@ enum err store_open(
 	if (err == ERR_OK)
 		err = tables_load(store, error);
 	if (err == ERR_OK)
-		err = table_named_load(store, error);
+		err = later_tables_load(store, error);
 	if (err != ERR_OK) {
 		store_close(store);
 		return err;

@@ -29,13 +29,17 @@ enum table {
 	TABLE_OPEN,	 /* execution id, of those not ended: nothing */
 	TABLE_RECORD,	 /* id: the record */
 	TABLE_MEMBER,	 /* execution id, record id: nothing */
-	TABLE_COUNT,	 /* execution id, or none for all: records by status */
+	TABLE_COUNT,	 /* execution id, or none for all: records by status; a word: the rest */
 	TABLE_HOST_KEY,	 /* asset NUL type: the pinned key */
 	TABLE_PROBE,	 /* asset NUL account, or asset NUL for all of it: attempts booked */
 	TABLE_NAMED,	 /* name: a secret that the policy names, sealed */
+	TABLE_DAY,	 /* day since 1970, UTC: what happened on it, counted */
+	TABLE_BAD,     /* execution id, status, record id, of those that ended not well: nothing */
+	TABLE_PAST,    /* account's key, stream, record id, of those that ended: nothing */
+	TABLE_FAILING, /* id of the record by which its account fails: nothing */
 };
-#define TABLE_COUNT_ALL (TABLE_NAMED + 1)
-#define STORE_SCHEMA	3
+#define TABLE_COUNT_ALL (TABLE_FAILING + 1)
+#define STORE_SCHEMA	4
 
 const char *table_name(enum table);
 

@@ -41,13 +41,13 @@ static void history_steps(struct sim *sim)
 static uint64_t record_total(const struct sim *sim)
 {
 	struct vault_txn *txn = vault_read(sim->vault);
-	struct counts counts;
+	struct totals totals;
 	uint64_t total = 0;
 
-	vault_counts(txn, &counts);
+	vault_totals(txn, &totals);
 	vault_read_end(txn);
 	for (int status = 0; status < STATUS_COUNT; status++)
-		total += counts.by_status[status];
+		total += totals.records.by_status[status];
 	return total;
 }
 

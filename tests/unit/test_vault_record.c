@@ -332,6 +332,7 @@ struct storm {
 	struct mess *mess;
 	size_t picks[8];
 	enum status statuses[8];
+	uint32_t days[8];
 	size_t count;
 	bool fail;
 };
@@ -345,6 +346,8 @@ static enum err storm_apply(struct vault_txn *txn, void *arg, struct error *erro
 		struct record record = storm->mess->records[storm->picks[i]];
 
 		record.status = storm->statuses[i];
+		record.ended_ms =
+		    record.status >= STATUS_SUCCESS ? storm->days[i] * UINT64_C(86400000) : 0;
 		if (record_put(txn, &record) != ERR_OK)
 			return ERR_IO;
 	}
@@ -373,19 +376,26 @@ static void mess_follow(struct mess *mess, size_t pick, enum status status)
 	counts->by_status[status]++;
 }
 
+static void storm_end_execution(struct mess *mess, struct vault *vault, size_t at, bool ended)
+{
+	mess->executions[at].ended_ms = ended ? 5 : 0;
+	mess->executions[at].interrupted = ended && below(3) == 0;
+	assert_int_equal(put_execution(vault, &mess->executions[at]), ERR_OK);
+}
+
 static void mess_check(struct mess *mess, struct vault *vault)
 {
 	struct vault_txn *txn = vault_read(vault);
 	struct execution execution;
-	struct counts kept, walked;
+	struct error error;
+	struct totals totals;
 
-	vault_counts(txn, &kept);
-	vault_recount(txn, &walked);
-	assert_memory_equal(&kept, &mess->all, sizeof(kept));
-	assert_memory_equal(&walked, &mess->all, sizeof(walked));
+	vault_totals(txn, &totals);
+	assert_memory_equal(&totals.records, &mess->all, sizeof(mess->all));
+	assert_int_equal(vault_recount(txn, &error), ERR_OK);
 	for (int i = 0; i < EXECUTIONS; i++) {
 		assert_int_equal(execution_get(txn, &mess->executions[i].id, &execution), ERR_OK);
-		assert_memory_equal(&execution.counts, &mess->each[i], sizeof(kept));
+		assert_memory_equal(&execution.counts, &mess->each[i], sizeof(mess->each[i]));
 	}
 	vault_read_end(txn);
 }
@@ -401,14 +411,20 @@ static void test_counts_after_random_changes(void **state)
 		mess.executions[i] = execution_make((uint64_t)i);
 		assert_int_equal(put_execution(vault, &mess.executions[i]), ERR_OK);
 	}
-	for (int i = 0; i < RECORDS; i++)
-		mess.records[i] = record_make(&mess.executions[i % EXECUTIONS], STATUS_PLANNED);
+	for (int i = 0; i < RECORDS; i++) {
+		struct record *record = &mess.records[i];
+
+		*record = record_make(&mess.executions[i % EXECUTIONS], STATUS_PLANNED);
+		snprintf(record->account, sizeof(record->account), "app%d", i % 7);
+		record->task[0] = i % 5 == 0 ? '\0' : 'w'; /* a fifth of them are looks */
+	}
 	for (int round = 0; round < 300; round++) {
 		struct storm storm = {.mess = &mess, .count = 1 + below(8), .fail = below(5) == 0};
 
 		for (size_t i = 0; i < storm.count; i++) {
 			storm.picks[i] = below(RECORDS);
 			storm.statuses[i] = (enum status)below(STATUS_COUNT);
+			storm.days[i] = below(4);
 		}
 		assert_int_equal(vault_write(vault, storm_apply, &storm, NULL),
 		    storm.fail ? ERR_REFUSED : ERR_OK);
@@ -418,6 +434,7 @@ static void test_counts_after_random_changes(void **state)
 			vault_close(vault);
 			vault = must_open(place);
 		}
+		storm_end_execution(&mess, vault, below(EXECUTIONS), below(2) == 0);
 		mess_check(&mess, vault);
 	}
 	random_unseed();
