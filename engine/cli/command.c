@@ -25,6 +25,7 @@ const struct command *const command_tables[] = {
     run_commands,
     asset_commands,
     account_commands,
+    overview_commands,
     execution_commands,
     record_commands,
     secret_commands,

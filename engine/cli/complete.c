@@ -52,13 +52,23 @@ static void say_names(const struct typing *typing, const char *kind)
 	service_free(service);
 }
 
+/* "bash|zsh|fish": what may stand there, as it is. */
+static void say_choices(const struct typing *typing, const char *token)
+{
+	for (; *token != '\0'; token += strcspn(token, "|"), token += *token == '|') {
+		char choice[TOKEN_SIZE];
+
+		snprintf(choice, sizeof(choice), "%.*s", (int)strcspn(token, "|"), token);
+		say(typing, choice, "");
+	}
+}
+
 /* "ASSET|GLOB|NODE": the first name of a placeholder says what it takes. */
 static void say_placeholder(const struct typing *typing, const char *token)
 {
 	static const char *const statuses[] = {
 	    "success", "failed", "unverified", "skipped", "planned", "staged"};
 	static const char *const kinds[] = {"password", "key"};
-	static const char *const shells[] = {"bash", "zsh", "fish"};
 
 	if (strncmp(token, "ASSET", 5) == 0 || strcmp(token, "OLD") == 0 ||
 	    strcmp(token, "NEW") == 0)
@@ -75,9 +85,8 @@ static void say_placeholder(const struct typing *typing, const char *token)
 	else if (strcmp(token, "KIND") == 0)
 		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 			say(typing, kinds[i], "");
-	else if (strcmp(token, "bash|zsh|fish") == 0)
-		for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++)
-			say(typing, shells[i], "");
+	else if (strchr(token, '|') != NULL)
+		say_choices(typing, token);
 }
 
 /* ── Arguments and options ───────────────────────────────────────────────────────────────── */

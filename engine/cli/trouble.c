@@ -106,6 +106,15 @@ static void print_row(const struct table *table, const json_t *record)
 	fputc('\n', table->out);
 }
 
+/* `rows` is to be freed. */
+static void table_print(struct table *table, const json_t *records)
+{
+	table->rows = xcalloc(TROUBLES_SHOWN, sizeof(*table->rows));
+	table_choose(table, records, TROUBLES_SHOWN);
+	for (size_t i = 0; i < table->count; i++)
+		print_row(table, table->rows[i]);
+}
+
 /* ── The rest ────────────────────────────────────────────────────────────────────────────── */
 
 struct cause {
@@ -162,6 +171,14 @@ static void print_causes(FILE *out, const json_t *records)
 	fputs(count > CAUSES_SHOWN ? ", …\n" : "\n", out);
 }
 
+void troubles_rows(FILE *out, const json_t *records, size_t width, bool colour)
+{
+	struct table table = {.out = out, .width = width, .colour = colour};
+
+	table_print(&table, records);
+	free(table.rows);
+}
+
 void troubles_print(
     FILE *out, const json_t *records, const char *execution, size_t width, bool colour)
 {
@@ -169,10 +186,7 @@ void troubles_print(
 	struct table table = {.out = out, .width = width, .colour = colour};
 	char more[FORMAT_SIZE];
 
-	table.rows = xcalloc(TROUBLES_SHOWN, sizeof(*table.rows));
-	table_choose(&table, records, TROUBLES_SHOWN);
-	for (size_t i = 0; i < table.count; i++)
-		print_row(&table, table.rows[i]);
+	table_print(&table, records);
 	if (count > table.count) {
 		fprintf(out, "  … and %s more: lockstep record list --execution %s\n",
 		    format_count(more, count - table.count), execution);

@@ -18,4 +18,7 @@
 void troubles_print(
     FILE *, const json_t *records, const char *execution, size_t width, bool colour);
 
+/* The table alone, of at most TROUBLES_SHOWN. */
+void troubles_rows(FILE *, const json_t *records, size_t width, bool colour);
+
 #endif

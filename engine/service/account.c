@@ -33,6 +33,18 @@ void account_rows_read(
 		rows_add_nothing(rows, asset, name);
 }
 
+bool account_is_managed(struct vault_txn *txn, const char *asset, const char *name)
+{
+	struct account account;
+
+	for (int kind = 0; kind < SECRET_KIND_COUNT; kind++) {
+		if (account_get(txn, asset, name, (enum secret_kind)kind, &account) == ERR_OK &&
+		    account_state(&account) != ACCOUNT_UNMANAGED)
+			return true;
+	}
+	return false;
+}
+
 /* ── Listing ─────────────────────────────────────────────────────────────────────────────── */
 
 #define STATE_COUNT (ACCOUNT_MISMATCH + 1)

@@ -15,6 +15,9 @@ struct account_rows {
 void account_rows_read(
     struct account_rows *, struct vault_txn *, const char *asset, const char *name);
 
+/* Whether a secret of it is known, of whatever kind. */
+bool account_is_managed(struct vault_txn *, const char *asset, const char *name);
+
 /*
  * Opens the vault and finds the account that the request's "asset" and "account" name there, or
  * what the policy declares of it. SERVICE_OK: end `*txn`.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "service/account_rows.h"
 #include "service/shape.h"
 
 struct lacking {
@@ -64,23 +65,11 @@ static enum service_end check_tasks(struct request *request, json_t *tasks)
 
 /* ── The vault ───────────────────────────────────────────────────────────────────────────── */
 
-static bool has_secret(struct vault_txn *txn, const char *asset, const char *name)
-{
-	struct account account;
-
-	for (int kind = 0; kind < SECRET_KIND_COUNT; kind++) {
-		if (account_get(txn, asset, name, (enum secret_kind)kind, &account) == ERR_OK &&
-		    account_state(&account) != ACCOUNT_UNMANAGED)
-			return true;
-	}
-	return false;
-}
-
 /* By su, root's secret is needed too. */
 static bool admin_opens(struct vault_txn *txn, const struct asset *asset)
 {
-	return has_secret(txn, asset->name, asset->admin) &&
-	       (asset->become != BECOME_SU || has_secret(txn, asset->name, "root"));
+	return account_is_managed(txn, asset->name, asset->admin) &&
+	       (asset->become != BECOME_SU || account_is_managed(txn, asset->name, "root"));
 }
 
 static bool note_any(void *arg, const struct account *account)
@@ -98,7 +87,7 @@ static void lacking_asset(struct lacking *lacking, struct vault_txn *txn, const 
 	lacking->bare += !any;
 	lacking->bare_one = any ? lacking->bare_one : asset->name;
 	for (size_t i = 0; i < asset->account_count; i++)
-		lacking->unmanaged += !has_secret(txn, asset->name, asset->accounts[i]);
+		lacking->unmanaged += !account_is_managed(txn, asset->name, asset->accounts[i]);
 	if (asset->admin == NULL || admin_opens(txn, asset))
 		return;
 	lacking->admins++;

@@ -120,6 +120,7 @@ enum service_end account_add(struct request *);
 enum service_end account_verify(struct request *);
 enum service_end account_restore(struct request *);
 enum service_end run_task(struct request *);
+enum service_end overview_show(struct request *);
 enum service_end execution_list(struct request *);
 enum service_end execution_show(struct request *);
 enum service_end execution_log(struct request *);

@@ -31,6 +31,7 @@ static const struct method {
     {"account.verify", account_verify, NEEDS_POLICY},
     {"account.restore", account_restore, NEEDS_POLICY},
     {"run", run_task, NEEDS_POLICY},
+    {"overview", overview_show, NEEDS_VAULT},
     {"execution.list", execution_list, NEEDS_VAULT},
     {"execution.show", execution_show, NEEDS_VAULT},
     {"execution.log", execution_log, NEEDS_VAULT},

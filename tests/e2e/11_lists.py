@@ -180,6 +180,43 @@ def test_history():
     assert "task rotate (manual)" in shown and "a newer one works" in shown, shown
 
 
+# ── The overview ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_overview():
+    told = ops.json("overview")
+    executions = ops.json("execution", "list")
+    assert told["days"] == 7 and len(told["records"]) == 7, told
+    assert told["executions"]["total"] == told["executions"]["with_failures"], told
+    assert told["executions"]["total"] == len(executions) == 3, told
+    for status in ("success", "failed", "unverified", "skipped"):
+        ended = sum(day[status] for day in told["records"])
+        assert ended == sum(e["counts"][status] for e in executions), (status, told)
+    states = {"current": 9, "in_doubt": 0, "mismatch": 0, "unmanaged": 0}
+    assert told["accounts"] == states, told
+    assert [age["accounts"] for age in told["ages"]] == [9, 0, 0, 0], told
+    assert told["failing"]["total"] == 2, told
+    newest = ops.json("record", "list", "--execution", executions[0]["id"], "--status", "failed")
+    assert names(told["failing"]["records"]) == names(newest), told
+    assert {r["id"] for r in told["failing"]["records"]} == {r["id"] for r in newest}, told
+    assert len(ops.json("overview", "--days", "30")["records"]) == 30
+    done = ops.run("overview", "--days", "2", expect=2)
+    assert "give 1, 7 or 30" in done.stderr, done
+
+
+def test_overview_for_people():
+    plain = ops.run("overview", expect=0).stdout
+    assert "executions  3 in 7 days: 0 succeeded, 3 with failures, 0 running" in plain, plain
+    assert "accounts    9 current, 0 in doubt, 0 mismatch, 0 unmanaged" in plain, plain
+    assert plain.count("  FAILED      web3") == 2, plain
+    assert "→ lockstep asset ping web3; when it answers, lockstep record retry " in plain, plain
+    assert "█" not in plain and "\x1b" not in plain, plain
+    _, seen = in_terminal("overview", "--days", "1")
+    assert re.search(r"  \x1b\[32m█+\x1b\[0m\x1b\[31m▓+\x1b\[0m", seen), seen
+    _, seen = in_terminal("overview", env={"NO_COLOR": "1"})
+    assert re.search(r"  █+▓+\r", seen) and "\x1b[" not in seen, seen
+
+
 # ── The pager ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -280,6 +317,7 @@ def test_every_key_is_documented():
         "account show": ("account", "show", "web1", "app"),
         "account history": ("account", "history", "web1", "app"),
         "account reveal": ("account", "reveal", "web1", "app"),
+        "overview": ("overview",),
         "execution list": ("execution", "list"),
         "execution show": ("execution", "show", first["id"]),
         "execution log": ("execution", "log", first["id"]),

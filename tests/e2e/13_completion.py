@@ -52,6 +52,8 @@ def test_words():
     assert words("record", "list", "--status=un") == ["--status=unverified"]
     assert words("record", "list", "--status", "=", "un") == ["unverified"]
     assert words("record", "list", "--asset", "web2") == ["web2"]
+    assert words("overview", "--days", "") == ["1", "7", "30"]
+    assert words("completion", "z") == ["zsh"]
     assert words("-C", "") == [":files"]
     assert words("-C", ops.dir, "run", "") == ["rotate"]
     assert words("-C", "/nowhere", "run", "") == []
