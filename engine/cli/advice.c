@@ -59,6 +59,20 @@ static const struct advice {
     {"rule", "no secret could be made by the task's rule", "change the rule, then %R"},
     /* What came of it. */
     {"not_applied", "the asset said yes and did not change it", "see on the asset why, then %R"},
+    {"refused_new_closed",
+	"the change was refused, its new secret does not open, and no attempt is left for the old "
+	"one",
+	"wait until the lockout's window has passed, then %R"},
+    {"accepted_new_closed",
+	"the change was accepted, its new secret does not open, and no attempt is left for the old "
+	"one",
+	"wait until the lockout's window has passed, then %R"},
+    {"accepted_early",
+	"the asset said yes before the change was in effect, and its new secret does not open it "
+	"yet",
+	"%R"},
+    {"refused_early",
+	"the asset said no, which is no end there, and it is yet to be seen what works", "%R"},
     {"pending_refused", "its new secret was refused, and no attempt is left for the old one",
 	"wait until the lockout's window has passed, then %R"},
     {"put_back", "its new secret did not open it, so the old one was put back",

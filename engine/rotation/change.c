@@ -23,14 +23,6 @@ static void life_accepted_unasked(struct life *life)
 	life_end(life, STATUS_UNVERIFIED, "not_asked");
 }
 
-static bool platform_answers_early(const struct life *life)
-{
-	const struct platform *platform =
-	    policy_platform_find(life->site->rotation->config.policy, life->site->asset->platform);
-
-	return platform == NULL || platform->answers_early;
-}
-
 static void life_changed(void *arg, const struct wire_result *result)
 {
 	struct life *life = arg;
@@ -39,7 +31,8 @@ static void life_changed(void *arg, const struct wire_result *result)
 	if (!result->ended)
 		life->site->visit->over = true;
 	life->refused = result->fault == FAULT_REFUSED;
-	life->end_seen = result->sent && result->ended && !platform_answers_early(life);
+	life->answered_early = result->sent && result->ended && platform_answers_early(life);
+	life->end_seen = result->sent && result->ended && !life->answered_early;
 	if (life->refused)
 		life_error(life, "permanent", fault_name(result->fault), result->text);
 	if (!result->sent) {

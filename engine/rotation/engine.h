@@ -177,12 +177,15 @@ struct life {
 	bool held;	     /* not begun until the canaries have ended */
 	enum status counted; /* as what its run counts its record; STATUS_PLANNED: not yet */
 
-	uint64_t ready_ms; /* monotonic: not before */
-	bool working;	   /* in its site's visit now */
-	bool checked;	   /* verifying: the asset can say why a login is refused */
-	bool reported;	   /* ROTATION_RECORD_ENDED was said */
-	bool refused;	   /* the last change was refused */
-	bool end_seen;	   /* and its end was seen: nothing of it can arrive any more */
+	uint64_t ready_ms;   /* monotonic: not before */
+	bool working;	     /* in its site's visit now */
+	bool checked;	     /* verifying: the asset can say why a login is refused */
+	bool reported;	     /* ROTATION_RECORD_ENDED was said */
+	bool refused;	     /* the last change was refused */
+	bool end_seen;	     /* and its end was seen: nothing of it can arrive any more */
+	bool answered_early; /* its answer is no end (answers_early): it is, when its deadline has
+				passed */
+	bool new_closed;     /* its end was seen, and the new secret not to open since */
 
 	uint32_t booked;     /* attempts booked and not made */
 	uint32_t returns;    /* to give back in the next durable step */
@@ -391,6 +394,8 @@ enum secret_kind life_kind(const struct life *); /* of the secret that is worked
 const struct task *life_task(const struct life *);
 /* What the subject's task asks for beside the secret; NULL = nothing. */
 const char *life_params(const struct life *);
+/* The asset's answer to a change is no end that was seen. */
+bool platform_answers_early(const struct life *);
 /* The privileged session could not be opened, as the visit says: ends the turn, or tries again
  * later. */
 void life_not_visited(struct life *);
@@ -526,6 +531,11 @@ void settle_changed(struct life *);
 void settle_success(struct life *);
 void settle_put_back(struct life *);
 void settle_neither(struct life *);
+/* How far it came since something was last sent, as a word that a later turn goes on from; NULL =
+ * nowhere. */
+const char *settle_progress(const struct life *);
+/* Pending was tried and does not open. */
+void settle_pending_closed(struct life *);
 /* The pending version was seen to work and is there to stay: a success. */
 void settle_permanent(struct life *);
 

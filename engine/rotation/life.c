@@ -35,13 +35,22 @@ const char *life_params(const struct life *life)
 	return task != NULL ? task->params : NULL;
 }
 
+bool platform_answers_early(const struct life *life)
+{
+	const struct platform *platform =
+	    policy_platform_find(life->site->rotation->config.policy, life->site->asset->platform);
+
+	return platform == NULL || platform->answers_early;
+}
+
 /* ── Its turn ── */
 
 void life_begin(struct life *life)
 {
 	life->subject->attempts++;
 	life->refused = false;
-	life->end_seen = false;
+	life->end_seen = life->new_closed = false;
+	life->answered_early = false;
 	life->pending_tried = life->sent_again = false;
 	if (life->doubt) {
 		proofs_of_doubt(life);

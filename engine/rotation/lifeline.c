@@ -123,6 +123,7 @@ void lifeline_put_back(struct life *life)
 {
 	/* Durably: from here on either of the two may be the account's, until an end is seen. */
 	snprintf(life->subject->reason, sizeof(life->subject->reason), "put_back");
+	life->new_closed = false;
 	life_write(life, put_back_send);
 }
 
@@ -168,7 +169,7 @@ static void way_in_tried(struct life *life, const struct wire_result *result)
 	if (result->verdict == VERDICT_MATCH) {
 		settle_success(life);
 	} else if (result->verdict == VERDICT_MISMATCH) {
-		life->pending_tried = true;
+		settle_pending_closed(life);
 		life_visit(life);
 	} else if (proofs_otherwise(life, result)) {
 		lifeline_settle(life);
@@ -184,7 +185,7 @@ static void way_in_opened(void *arg)
 	struct visit *visit = life->site->visit;
 
 	if (refused_ours(life)) {
-		life->pending_tried = true;
+		settle_pending_closed(life);
 		visit_reopen(visit, false);
 		life_visit(life);
 	} else if (visit->failed) {
@@ -209,7 +210,8 @@ static bool enters_by_login(const struct life *life)
 
 bool lifeline_half_tried(const struct life *life)
 {
-	return life->doubt && life->pending_tried && !life->sent_again && life_is_privileged(life);
+	return life->doubt && life->pending_tried && !life->sent_again && !life->new_closed &&
+	       life_is_privileged(life);
 }
 
 void lifeline_settle(struct life *life)

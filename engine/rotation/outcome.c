@@ -225,6 +225,14 @@ void life_uncertain(struct life *life, const struct wire_result *result)
 	life_end(life, STATUS_UNVERIFIED, code);
 }
 
+/* How far it had come: a later turn goes on from there. */
+static const char *budget_word(const struct life *life)
+{
+	if (lifeline_half_tried(life))
+		return HALF_TRIED;
+	return settle_progress(life) != NULL ? settle_progress(life) : "probe_budget";
+}
+
 void life_no_budget(struct life *life)
 {
 	char when[32], text[256];
@@ -236,8 +244,7 @@ void life_no_budget(struct life *life)
 	    text_rfc3339(when, life->free_at_ms));
 	if (life->doubt || life->account.pending != 0 || life_verifies(life)) {
 		life_error(life, life_verifies(life) ? "retry" : "uncertain", "probe_budget", text);
-		life_end(life, STATUS_UNVERIFIED,
-		    lifeline_half_tried(life) ? HALF_TRIED : "probe_budget");
+		life_end(life, STATUS_UNVERIFIED, budget_word(life));
 	} else {
 		life_error(life, "retry", "probe_budget", text);
 		life_end(life, STATUS_FAILED, "");

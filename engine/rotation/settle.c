@@ -9,8 +9,11 @@
 
 #include "base/crash.h"
 
-/* Up to this lockout limit an attempt is too dear to be made before the pending version is sent
- * again. */
+/*
+ * Up to this lockout limit an attempt is too dear to be made before the pending version is sent
+ * again. But where an answer is no end it must be: else it may open by an earlier send while the
+ * one that was just made is still under way.
+ */
 #define LOCKOUT_TIGHT 3
 
 /* ── Verdicts ── */
@@ -126,25 +129,108 @@ static void settle_old_tried(struct life *life, const struct wire_result *result
 		life_uncertain(life, result);
 }
 
-static void settle_new_tried(struct life *life, const struct wire_result *result)
+static void settle_try_old(struct life *life)
 {
-	if (result->verdict == VERDICT_MATCH)
-		settle_success(life);
-	else if (proofs_otherwise(life, result))
-		settle_changed(life);
-	else if (result->verdict != VERDICT_MISMATCH || !life->end_seen)
-		life_uncertain(life, result);
-	else if (lifeline_holds(life))
-		lifeline_put_back(life);
-	else if (life->account.current == 0)
+	if (life->account.current == 0)
 		settle_old_unknown(life);
 	else
 		attempt_try(life, life->account.current, settle_old_tried);
 }
 
+static void settle_new_closed(struct life *life)
+{
+	life->new_closed = true;
+	if (lifeline_holds(life))
+		lifeline_put_back(life);
+	else
+		settle_try_old(life);
+}
+
+/* Where changes take effect late, so does the end of what they replace: an earlier secret that is
+ * set again may work without having been set. */
+static bool opens_by_old_habit(const struct life *life)
+{
+	return life->answered_early && life->run != NULL && life->run->restore != 0 &&
+	       life->subject == &life->record;
+}
+
+/* The asset answers before a change is in effect: it is seen when that must have come. */
+static void settle_not_yet(struct life *life)
+{
+	life_error(life, "uncertain", "no_verdict",
+	    "the asset answers before a change is in effect: whether it works is seen later");
+	life_end(life, STATUS_UNVERIFIED, settle_progress(life));
+}
+
+static void settle_new_tried(struct life *life, const struct wire_result *result)
+{
+	if (result->verdict == VERDICT_MATCH && !opens_by_old_habit(life))
+		settle_success(life);
+	else if (result->verdict == VERDICT_MATCH)
+		settle_not_yet(life);
+	else if (proofs_otherwise(life, result))
+		settle_changed(life);
+	else if (result->verdict != VERDICT_MISMATCH)
+		life_uncertain(life, result);
+	else if (!life->end_seen)
+		settle_not_yet(life);
+	else
+		settle_new_closed(life);
+}
+
 void settle_changed(struct life *life)
 {
 	attempt_try(life, life->account.pending, settle_new_tried);
+}
+
+/* ── How far a turn came ── */
+
+/*
+ * Where nothing was sent since, a later turn goes on there: with one attempt a window each has its
+ * own. And where an answer is no end, the change was answered in one turn, and is seen in another,
+ * when its deadline has passed.
+ */
+static const struct progress {
+	const char *word; /* the record's reason */
+	bool refused;	  /* else accepted */
+	bool closed;	  /* the new secret does not open; else it was answered early */
+} progresses[] = {
+    {"accepted_new_closed", false, true},
+    {"refused_new_closed", true, true},
+    {"accepted_early", false, false},
+    {"refused_early", true, false},
+};
+#define PROGRESSES (sizeof(progresses) / sizeof(progresses[0]))
+
+const char *settle_progress(const struct life *life)
+{
+	for (size_t i = 0; i < PROGRESSES; i++)
+		if (progresses[i].refused == life->refused &&
+		    (progresses[i].closed ? life->new_closed : life->answered_early))
+			return progresses[i].word;
+	return NULL;
+}
+
+static void settle_resume(struct life *life)
+{
+	const struct record *subject = life->subject;
+
+	for (size_t i = 0; i < PROGRESSES; i++) {
+		if (strcmp(subject->reason, progresses[i].word) != 0)
+			continue;
+		life->refused = progresses[i].refused;
+		life->new_closed = life->pending_tried = life->end_seen = progresses[i].closed;
+		life->answered_early = !progresses[i].closed;
+	}
+	if (life->refused)
+		life_error(life, "permanent", fault_name(FAULT_REFUSED), "the asset refused it");
+}
+
+/* What was sent once only is sent again before it is given up. */
+void settle_pending_closed(struct life *life)
+{
+	life->pending_tried = true;
+	life->new_closed = life->end_seen = life->answered_early && life->subject->sends > 1;
 }
 
 /* ── After a doubt ── */
@@ -157,7 +243,7 @@ static void settle_pending_tried(struct life *life, const struct wire_result *re
 	if (result->verdict == VERDICT_MATCH) {
 		settle_success(life);
 	} else if (result->verdict == VERDICT_MISMATCH) {
-		life->pending_tried = true;
+		settle_pending_closed(life);
 		life_visit(life);
 	} else if (proofs_otherwise(life, result)) {
 		settle_try(life);
@@ -170,7 +256,8 @@ static void settle_try(struct life *life)
 {
 	/* Three attempts do not fit below a limit of three: send the same again first, then see. */
 	life->pending_tried = life_method(life) != WIRE_PROOF_HASH &&
-			      life->site->asset->lockout_limit <= LOCKOUT_TIGHT;
+			      life->site->asset->lockout_limit <= LOCKOUT_TIGHT &&
+			      !platform_answers_early(life);
 	/* What makes it permanent goes through a session that is older than the proof. */
 	if (life_method(life) == WIRE_PROOF_LOGIN && !life->pending_tried && !life_persists(life))
 		attempt_try(life, life->account.pending, settle_pending_tried);
@@ -193,7 +280,10 @@ void settle_begin(struct life *life)
 		    &(struct error){.code = err, .text = "an account in doubt cannot be read"});
 		return;
 	}
-	if (life_is_privileged(life))
+	settle_resume(life);
+	if (life->new_closed)
+		life_visit(life);
+	else if (life_is_privileged(life))
 		lifeline_settle(life);
 	else
 		settle_try(life);
@@ -201,6 +291,10 @@ void settle_begin(struct life *life)
 
 void settle_with_visit(struct life *life)
 {
+	if (life->new_closed) {
+		settle_try_old(life);
+		return;
+	}
 	if (!life->pending_tried) {
 		attempt_try(life, life->account.pending, settle_pending_tried);
 		return;
