@@ -31,6 +31,7 @@ const char *sim_bug_name(enum sim_bug bug)
 	    [BUG_NOT_PINNED] = "host keys are not pinned",
 	    [BUG_NO_LOCK] = "wires without the vault's lock",
 	    [BUG_NOT_WAITED] = "a dead wire is not waited for",
+	    [BUG_EARLY_ENDS] = "an early answer taken for an end",
 	    [BUG_ENTER_IN_DOUBT] = "work while the way in is in doubt",
 	};
 
@@ -218,4 +219,13 @@ void __wrap_settle_changed(struct life *life)
 		life_persist(life);
 	else
 		__real_settle_changed(life);
+}
+
+/* Where a platform says so, its answer is no end: here it is. */
+bool __real_platform_answers_early(const struct life *);
+bool __wrap_platform_answers_early(const struct life *);
+
+bool __wrap_platform_answers_early(const struct life *life)
+{
+	return sim_bug != BUG_EARLY_ENDS && __real_platform_answers_early(life);
 }

@@ -4,7 +4,7 @@
  */
 #define _GNU_SOURCE /* sigaction, MAP_ANONYMOUS */
 
-#include "sim.h"
+#include "history.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -36,6 +36,8 @@ static void core_open(struct sim *sim)
 
 	sim->dead = false;
 	sim->broke = false;
+	if (sim->clock.now_ms < sim->wires_until_ms)
+		sim_violation(sim, "an engine starts beside an older one's wires", "-");
 	if (vault_open(&sim->vault, &config, &error) != ERR_OK) {
 		sim_violation(sim, "the vault does not open", "%s", error.text);
 		return;

@@ -53,6 +53,8 @@ static void meddle_restore_image(struct sim *sim, struct sim_asset *asset)
 			continue;
 		account->dirty = account->keys_dirty = true;
 		world_apply(sim, account, account->image);
+		account->used_next = account->image_used_next;
+		memcpy(account->used, account->image_used, sizeof(account->used));
 		keys_restore_image(account);
 	}
 	world_drop_lates(sim, asset);

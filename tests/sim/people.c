@@ -107,7 +107,7 @@ void people_mend(struct sim *sim, struct sim_account *account)
 	snprintf(secret, sizeof(secret), "told-%llu", (unsigned long long)++sim->told);
 	sim_seen(sim, "someone has to tell");
 	world_apply(sim, account, secret);
-	account->fails = 0;
+	account->fails.count = 0;
 	account->mistold = false;
 	if (vault_write(sim->vault, telling_apply, &telling, &error) != ERR_OK)
 		sim_violation(sim, "what someone tells is not taken", "%s", error.text);

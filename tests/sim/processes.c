@@ -174,10 +174,15 @@ bool process_meddle(struct sim_session *session)
 {
 	struct sim *sim = session->sim;
 
+	if (sim_rarely(sim, "a wire taken over", session->asset, 500))
+		session->process->lies = true;
 	if (sim_event(sim, "a wire killed", session->asset, 8))
 		process_kill(session->process);
 	else if (sim_event(sim, "a wire stopped", session->asset, 4))
 		process_stop(session->process);
+	else if (session->process->lies && session->kind == WIRE_OPEN &&
+		 sim_event(sim, "a wire breaks the protocol", session->asset, 100))
+		process_kill(session->process);
 	else
 		return false;
 	return true;

@@ -20,7 +20,8 @@ static void keep_failed(struct sim *sim, const struct record *record, const stru
 static void believe_password(struct sim *sim, struct sim_account *at, const struct secret *secret)
 {
 	if (strcmp(at->live, secret_data(secret)) == 0)
-		at->dirty = at->mistold = false; /* what is believed since then is true */
+		at->dirty = at->mistold = at->lied =
+		    false; /* what is believed since then is true */
 	if (!at->dirty && strcmp(at->live, secret_data(secret)) != 0)
 		sim_violation(sim, "success, but it does not open", "%s %s", at->asset, at->name);
 	snprintf(at->believed, sizeof(at->believed), "%s", secret_data(secret));
@@ -81,8 +82,10 @@ static void check_mismatch(struct sim *sim, const struct record *record)
 	const struct sim_account *at = world_account(sim, record->asset, record->account);
 	struct vault_txn *txn = vault_read(sim->vault);
 
-	if (record->kind == SECRET_KEY ? keys_open_with_current(txn, at)
-				       : check_opens_with_current(txn, at))
+	if (at->lied)
+		sim_seen(sim, "a mismatch that a wire speaks of");
+	else if (record->kind == SECRET_KEY ? keys_open_with_current(txn, at)
+					    : check_opens_with_current(txn, at))
 		sim_violation(sim, "a mismatch, and it opens", "%s %s", at->asset, at->name);
 	vault_read_end(txn);
 	sim_seen(sim, "a mismatch found");

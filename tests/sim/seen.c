@@ -7,18 +7,9 @@
 
 #include <string.h>
 
-static uint64_t text_hash(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325;
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (uint8_t)*text) * 0x100000001b3;
-	return hash;
-}
-
 void seen_opened(struct sim_account *account, const char *secret)
 {
-	uint64_t hash = text_hash(secret);
+	uint64_t hash = sim_hash(secret);
 
 	for (size_t i = 0; i < SIM_OPENED; i++)
 		if (account->opened[i] == hash)
@@ -28,7 +19,7 @@ void seen_opened(struct sim_account *account, const char *secret)
 
 static bool was_opened(const struct sim_account *account, const char *secret)
 {
-	uint64_t hash = text_hash(secret);
+	uint64_t hash = sim_hash(secret);
 
 	for (size_t i = 0; i < SIM_OPENED; i++)
 		if (account->opened[i] == hash)
@@ -46,7 +37,7 @@ void seen_check(struct sim *sim, struct vault_txn *txn, const char *asset, const
 	struct version version;
 	struct error error;
 
-	if (at == NULL || account_get(txn, asset, name, kind, &account) != ERR_OK ||
+	if (at == NULL || at->lied || account_get(txn, asset, name, kind, &account) != ERR_OK ||
 	    version_get(txn, &account, account.current, &version) != ERR_OK ||
 	    version.proof == PROOF_TOLD ||
 	    version_open(txn, &account, account.current, &secret, NULL, &error) != ERR_OK)

@@ -2,7 +2,7 @@
  * A failing history with the fewest events: they are switched off by halves, then ever fewer at
  * once, as long as the same violation remains (delta debugging).
  */
-#include "sim.h"
+#include "history.h"
 
 #include <stdlib.h>
 #include <string.h>

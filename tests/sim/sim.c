@@ -7,7 +7,7 @@
  *
  * For one history also --crash-in N (at the n-th point of its first run) and --bug N.
  */
-#include "sim.h"
+#include "history.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,6 +13,8 @@
  *   world.c   assets: what each account's secret is, what may still arrive, who was locked out
  *   keys.c    the SSH keys that open an account beside its password
  *   wires.c   the door of wire.h: sessions, and what each job comes to
+ *   rules.c   what assets have a will of their own about
+ *   lies.c    a wire that was taken over
  *   meddle.c  what others do to assets, disk and clock
  *   people.c  who orders, and who tells
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
@@ -236,6 +238,12 @@ struct sim_line {
 	uint32_t kept_as; /* the version that it was found in; 0 = to be found */
 };
 
+/* Refused logins, newest last. */
+struct refusals {
+	uint64_t at_ms[8];
+	size_t count;
+};
+
 struct sim_account {
 	char asset[ASSET_NAME_SIZE], name[ACCOUNT_NAME_SIZE];
 	const struct asset *at;
@@ -244,6 +252,7 @@ struct sim_account {
 	bool dirty;	 /* someone else changed it: the engine's word about it may be untrue */
 	bool keys_dirty; /* or its keys */
 	bool mistold;	 /* someone told what is wrong */
+	bool lied;	 /* a wire lied about it: what is said of it need not be so */
 	char live[SIM_SECRET_SIZE];
 	char image[SIM_SECRET_SIZE];	/* what `live` becomes when the asset's image is restored */
 	char believed[SIM_SECRET_SIZE]; /* a success said that this opens it; "" = nothing did */
@@ -258,14 +267,24 @@ struct sim_account {
 	char believed_key[SIM_SECRET_SIZE]; /* a success said that this key opens it */
 	uint64_t opened[SIM_OPENED];	    /* hashes of what the asset let in */
 	size_t opened_next;
-	uint64_t fails_ms[8]; /* refused logins, newest last */
-	size_t fails;
+	struct refusals fails;
+	uint64_t changed_ms;	   /* when `live` was set */
+	uint64_t used[SIM_OPENED]; /* hashes of what `live` was */
+	size_t used_next;
+	uint64_t image_used[SIM_OPENED];
+	size_t image_used_next;
+	char lagging[SIM_SECRET_SIZE]; /* what `live` is on another replica, until then: */
+	uint64_t lags_until_ms;
 };
 
 /* One asset, or several accounts' home. */
 struct sim_asset {
 	const struct asset *at;
-	uint32_t host_key; /* the how many-th */
+	uint32_t host_key;     /* the how many-th */
+	bool early;	       /* its answer is no end */
+	bool remembers;	       /* it refuses passwords that were used before */
+	uint64_t age_ms;       /* a password as young as this is not changed */
+	struct refusals fails; /* where it counts all accounts together */
 };
 
 /* A change whose sender is gone and which may yet arrive. */
@@ -275,6 +294,8 @@ struct sim_late {
 	struct sim *sim;
 	struct sim_account *account;
 	char secret[SIM_SECRET_SIZE];
+	bool lied;   /* a wire lied about its end */
+	bool at_try; /* in effect after the next login, at the latest when it is time */
 };
 
 struct sim_process {
@@ -282,6 +303,7 @@ struct sim_process {
 	uint32_t number;
 	uint64_t resumes_ms; /* stopped until then; UINT64_MAX = until it is killed */
 	struct timer timer;  /* it is killed */
+	bool lies;
 };
 
 #define NOTES_MAX 24
@@ -345,6 +367,9 @@ void world_host_key(const struct sim_asset *, char out[SIM_HOST_KEY]);
 void world_take_image(struct sim *, const struct sim_asset *);
 /* What may yet arrive there does not; NULL = anywhere. */
 void world_drop_lates(struct sim *, const struct sim_asset *);
+/* It is to be applied when so much time has passed, or at the account's next login. */
+void world_arrives_later(
+    struct sim *, struct sim_account *, const char *secret, uint64_t delay_ms, bool at_try);
 /* A change with this secret reaches the asset and is applied. */
 void world_apply(struct sim *, struct sim_account *, const char *secret);
 /* It may arrive until the deadline, whole, cut, or never. */
@@ -354,6 +379,19 @@ void world_apply_later(struct sim *, struct sim_account *, const char *secret);
 void world_apply_after(struct sim *, struct sim_account *, const char *secret, uint64_t most_ms);
 /* A login with this secret: true when it opens. A refused one is counted, as pam_faillock does. */
 bool world_login(struct sim *, struct sim_account *, const char *secret);
+
+/* ── Assets' own rules ── */
+
+uint64_t sim_hash(const char *text);
+void rules_begin(struct sim *, struct sim_asset *);
+/* The account's secret was changed. */
+void rules_applied(struct sim *, struct sim_account *);
+/* True where the asset does not take this one now. */
+bool rules_refuse(struct sim *, const struct sim_account *, const char *secret);
+/* A change was accepted: it is in effect now, or as the asset has it. */
+void rules_change(struct sim *, struct sim_account *, const char *secret);
+/* The secret that a login is compared with. */
+const char *rules_opened_by(struct sim *, const struct sim_account *);
 
 /* ── Keys ── */
 
@@ -428,6 +466,9 @@ bool session_is_cut(const struct sim_session *);
 /* What the asset does with the job in work. */
 void job_do(struct sim_session *, struct wire_result *);
 
+/* What a wire that lies makes of an answer. */
+void lies_answer(struct sim_session *, struct wire_result *);
+
 /* ── Their processes ── */
 
 void processes_begin(struct sim *);
@@ -501,6 +542,7 @@ enum sim_bug {
 	BUG_NOT_PINNED,	    /* a first-seen host key is not made durable */
 	BUG_NO_LOCK,	    /* wires do not inherit the vault's lock */
 	BUG_NOT_WAITED,	    /* a wire is answered for while it may still send */
+	BUG_EARLY_ENDS,	    /* the answer of a platform that answers early is taken for an end */
 	BUG_PERSIST_UNSEEN, /* old keys are removed before the new one was seen to work */
 	BUG_COUNT,
 };
@@ -522,43 +564,5 @@ void people_order_task(struct sim *, const char *task, enum rotation_kind);
 void people_mend(struct sim *, struct sim_account *);
 /* Other orders, and what is told meanwhile. */
 void people_meddle(struct sim *);
-
-/* ── Histories ── */
-
-/* How a history begins; 0 and NULL = as the seed says. */
-struct beginning {
-	uint64_t seed;
-	uint32_t crash_in; /* points from the start of the first run */
-	const char *task;  /* of the first run */
-	const uint64_t *only;
-	size_t only_count;
-	bool trace;
-};
-
-/* What became of it. */
-struct ending {
-	const char *violation; /* NULL = none */
-	char detail[256];
-	struct event *events; /* that happened: the caller's */
-	size_t event_count;
-};
-
-void history(const struct beginning *, struct cover *, struct ending *);
-void ending_clear(struct ending *);
-
-/* Histories of consecutive seeds; a violation is shrunk and printed with its trace. True = none. */
-bool histories(struct beginning *, uint64_t count, struct cover *);
-
-/* Prints a failing history, with the fewest events that fail. */
-void shrink_print(const struct beginning *, const struct ending *);
-
-struct campaign {
-	uint64_t seed, count;
-	uint32_t jobs;
-	const char *task;
-};
-/* The exit status. */
-int campaign_run(const struct campaign *);
-int campaign_bugs(const struct campaign *);
 
 #endif

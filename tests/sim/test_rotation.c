@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "sim.h"
+#include "history.h"
 
 #define HISTORIES     3000
 #define BUG_HISTORIES 20000
@@ -33,6 +33,12 @@ static void assert_seen(const char *what)
 {
 	if (cover_of(&cover, COVER_SEEN, what, MOMENT_PASSED) == 0)
 		fail_msg("no history came across: %s", what);
+}
+
+static void assert_event(const char *what)
+{
+	if (cover_of(&cover, COVER_EVENT, what, MOMENT_PASSED) == 0)
+		fail_msg("in no history happened: %s", what);
 }
 
 static void assert_state(const char *what)
@@ -72,6 +78,27 @@ static void test_histories(void **state)
 	assert_seen("a look");
 	assert_seen("a mismatch found");
 	assert_seen("paused for want of room");
+	assert_seen("answered for a dead wire");
+	assert_seen("a wire killed for its silence");
+	assert_seen("wires that outlived the core waited for");
+	assert_seen("an account changed by hand");
+	assert_seen("a way in changed by hand");
+	assert_seen("an asset restored from an image");
+	assert_seen("another host key than the pinned one");
+	assert_seen("a secret told meanwhile");
+	assert_seen("not told, for a doubt");
+	assert_seen("an earlier version ordered");
+	assert_seen("a password too young to be changed");
+	assert_seen("an old password refused");
+	assert_seen("a replica that lags asked");
+	assert_seen("an account set by a wire");
+	assert_event("someone else orders");
+	assert_event("the clock set forward");
+	assert_event("the clock set back");
+	assert_event("the change takes effect later");
+	assert_event("the change takes effect at a try");
+	assert_event("a wire lies");
+	assert_event("a wire breaks the protocol");
 }
 
 /* A few histories again and again, each time cut one point later. */

@@ -125,6 +125,10 @@ static bool change_is_applied(struct sim_session *session, struct wire_result *r
 	struct sim *sim = session->sim;
 	const char *name = session->name;
 
+	if (rules_refuse(sim, session->account, session->secret)) {
+		result->fault = FAULT_REFUSED;
+		return false;
+	}
 	if (sim_event(sim, "the change refused", name, 80)) {
 		result->fault = FAULT_REFUSED;
 		sim_seen(sim, "a change refused");
@@ -156,7 +160,7 @@ static void job_change(struct sim_session *session, struct wire_result *result)
 		result->sent = result->ended = false;
 		job_lost(session, result);
 	} else if (change_is_applied(session, result)) {
-		world_apply(sim, session->account, session->secret);
+		rules_change(sim, session->account, session->secret);
 	}
 }
 
@@ -282,6 +286,8 @@ static void job_answer(void *arg)
 		return;
 	else
 		job_run(session, &result);
+	if (!session->orphan)
+		lies_answer(session, &result);
 	session->busy = false;
 	sim_trace(sim, "  %s %s %s %s: fault=%s sent=%d ended=%d verdict=%d",
 	    session_kind_name(session->kind), session->asset, session->name, session->secret,

@@ -91,6 +91,7 @@ static void world_add(struct sim *sim, const char *name)
 		world_add(sim, asset->gateway);
 	on = &sim->assets[sim->asset_count++];
 	on->at = asset;
+	rules_begin(sim, on);
 	for (size_t i = 0; i < asset->account_count; i++)
 		if (world_is_privileged(sim, name, asset->accounts[i]) ||
 		    sim_choose(sim, "whether it is there", asset->accounts[i], 3) > 0)
@@ -166,6 +167,8 @@ void world_take_image(struct sim *sim, const struct sim_asset *asset)
 		if (account->on != asset)
 			continue;
 		snprintf(account->image, sizeof(account->image), "%s", account->live);
+		account->image_used_next = account->used_next;
+		memcpy(account->image_used, account->used, sizeof(account->used));
 		keys_take_image(account);
 	}
 }
@@ -181,6 +184,7 @@ void world_apply(struct sim *sim, struct sim_account *account, const char *secre
 	if (strcmp(account->live, secret) == 0)
 		return;
 	snprintf(account->live, sizeof(account->live), "%s", secret);
+	rules_applied(sim, account);
 	account->kept_as = 0;
 	if (strcmp(account->believed, secret) != 0)
 		account->believed[0] = '\0';
@@ -198,25 +202,38 @@ static bool late_is_expected(const struct sim_late *late)
 	return expected;
 }
 
+static void late_check(const struct sim_late *late)
+{
+	const struct sim_account *account = late->account;
+	struct sim *sim = late->sim;
+
+	if (!keys_is_line(late->secret) && account->believed[0] != '\0' &&
+	    strcmp(account->believed, late->secret) != 0)
+		sim_violation(sim, "a send arrives after its account was believed settled", "%s %s",
+		    account->asset, account->name);
+	if (sim->vault != NULL && !late_is_expected(late))
+		sim_violation(sim, "a send arrives after its account was settled", "%s %s",
+		    account->asset, account->name);
+}
+
 static void late_arrives(void *arg)
 {
 	struct sim_late *late = arg;
+	struct sim_account *account = late->account;
 	struct sim *sim = late->sim;
 
 	sim_seen(sim, "a send arrives late");
-	sim_trace(sim, "    LATE for %s %s", late->account->asset, late->account->name);
-	if (!keys_is_line(late->secret) && late->account->believed[0] != '\0' &&
-	    strcmp(late->account->believed, late->secret) != 0)
-		sim_violation(sim, "a send arrives after its account was believed settled", "%s %s",
-		    late->account->asset, late->account->name);
-	if (sim->vault != NULL && !late_is_expected(late))
-		sim_violation(sim, "a send arrives after its account was settled", "%s %s",
-		    late->account->asset, late->account->name);
-	world_apply(sim, late->account, late->secret);
+	sim_trace(sim, "    LATE for %s %s", account->asset, account->name);
+	if (late->lied)
+		account->dirty = account->keys_dirty = true;
+	else
+		late_check(late);
+	if (!rules_refuse(sim, account, late->secret))
+		world_apply(sim, account, late->secret);
 	late_free(late);
 }
 
-static void late_start(struct sim *sim, struct sim_account *account, const char *secret,
+static struct sim_late *late_start(struct sim *sim, struct sim_account *account, const char *secret,
     void (*fn)(void *arg), uint64_t delay_ms)
 {
 	struct sim_late *late = calloc(1, sizeof(*late));
@@ -228,6 +245,23 @@ static void late_start(struct sim *sim, struct sim_account *account, const char 
 	late->timer.arg = late;
 	LIST_INSERT_HEAD(&sim->lates, late, entry);
 	timer_start(&sim->clock.clock, &late->timer, delay_ms);
+	return late;
+}
+
+void world_arrives_later(struct sim *sim, struct sim_account *account, const char *secret,
+    uint64_t delay_ms, bool at_try)
+{
+	late_start(sim, account, secret, late_arrives, delay_ms)->at_try = at_try;
+}
+
+/* What waited for a login is in effect after it. */
+static void lates_tried(struct sim *sim, const struct sim_account *account)
+{
+	struct sim_late *late;
+
+	LIST_FOREACH (late, &sim->lates, entry)
+		if (late->at_try && late->account == account)
+			timer_start(&sim->clock.clock, &late->timer, 0);
 }
 
 void world_apply_later(struct sim *sim, struct sim_account *account, const char *secret)
@@ -236,7 +270,10 @@ void world_apply_later(struct sim *sim, struct sim_account *account, const char 
 
 	switch (sim_choose(sim, "what becomes of a cut send", account->name, 4)) {
 	case 0: /* never */ return;
-	case 1: world_apply(sim, account, secret); return;
+	case 1:
+		if (!rules_refuse(sim, account, secret))
+			world_apply(sim, account, secret);
+		return;
 	case 2: /* a cut line: the asset has what nobody knows, until the same is sent again */
 		if (!keys_is_line(secret)) /* of a key it is a line that opens nothing */
 			world_apply(sim, account, "cut");
@@ -269,27 +306,32 @@ void world_apply_after(
 
 static void world_count_refusal(struct sim *sim, struct sim_account *account)
 {
+	const struct asset *at = account->at;
+	struct refusals *fails = at->lockout_by_source ? &account->on->fails : &account->fails;
 	uint64_t now_ms = sim->clock.now_ms;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < account->fails; i++)
-		if (now_ms - account->fails_ms[i] < account->at->lockout_window_ms)
-			account->fails_ms[kept++] = account->fails_ms[i];
-	account->fails = kept;
-	if (account->fails < 8)
-		account->fails_ms[account->fails++] = now_ms;
-	if (account->fails >= account->at->lockout_limit)
+	for (size_t i = 0; i < fails->count; i++)
+		if (now_ms - fails->at_ms[i] < at->lockout_window_ms)
+			fails->at_ms[kept++] = fails->at_ms[i];
+	fails->count = kept;
+	if (fails->count < 8)
+		fails->at_ms[fails->count++] = now_ms;
+	if (fails->count >= at->lockout_limit && !account->lied)
 		sim_violation(
 		    sim, "locked out by our own logins", "%s %s", account->asset, account->name);
 }
 
 bool world_login(struct sim *sim, struct sim_account *account, const char *secret)
 {
-	if (strcmp(account->live, secret) == 0) {
-		account->fails = 0;
+	bool opens = strcmp(rules_opened_by(sim, account), secret) == 0;
+
+	if (opens) {
+		account->fails.count = 0; /* but who counts by source forgets nothing */
 		seen_opened(account, secret);
-		return true;
+	} else {
+		world_count_refusal(sim, account);
 	}
-	world_count_refusal(sim, account);
-	return false;
+	lates_tried(sim, account);
+	return opens;
 }

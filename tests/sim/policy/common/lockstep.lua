@@ -3,6 +3,8 @@ settings {
 	retention = { versions = 4 },
 }
 
+include "platforms/*.lua"
+
 rule "plain" { length = 16, lower = 1, upper = 1, digit = 1, symbol = 0 }
 
 -- Entered as root.
@@ -38,6 +40,14 @@ asset "beside" {
 asset "innermost" {
 	address = "192.0.2.7", platform = "linux", admin = "root", gateway = "inner",
 	accounts = { "app" },
+}
+-- It counts refused logins by where they came from, whosever they are.
+asset "sourced" {
+	address = "192.0.2.8", platform = "linux", admin = "root",
+	accounts = { "app", "svc" }, lockout = { limit = 4, by = "source" },
+}
+asset "early" {
+	address = "192.0.2.9", platform = "early", admin = "root", accounts = { "app", "svc" },
 }
 
 task "login" { accounts = "*", nodes = { "/" }, secret = random "plain", verify = "login" }
