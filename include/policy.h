@@ -52,6 +52,13 @@ enum err policy_load(struct policy **policy, const struct policy_config *, struc
     struct problems *warnings) MUST_CHECK;
 void policy_free(struct policy *);
 
+/*
+ * Only what the settings say, for a program that looks for the running engine: reads no inventory,
+ * and minds no mistake that does not keep it from reading them. NULL where there is no such
+ * directory.
+ */
+struct policy *policy_load_settings(const struct policy_config *) MUST_CHECK;
+
 /* ── What it says ────────────────────────────────────────────────────────────────────────── */
 
 enum host_keys { HOST_KEYS_FIRST_USE, HOST_KEYS_KNOWN };
@@ -67,6 +74,7 @@ struct settings {
 	uint32_t retention_versions;   /* default 10, at least 2 */
 	const char *vault; /* absolute, or relative to the policy's directory: resolved here */
 	const char *master_key;
+	const char *socket;	    /* where the engine listens; default: "socket" in the vault */
 	uint32_t wires;		    /* processes; 0 = one a core */
 	uint32_t gateway_in_flight; /* assets at once through one gateway; default 100 */
 	bool sandbox;		    /* default true */

@@ -22,7 +22,7 @@ struct service_config {
 	const char *purpose; /* for whoever finds the vault in use: "run weekly" */
 	/*
 	 * Progress of a long request: {"event": "started" | "record" | "settled" | "waiting" |
-	 * "paused" | "resumed", …}. Borrowed for the call. May be NULL.
+	 * "paused" | "resumed" | "others" | "left", …}. Borrowed for the call. May be NULL.
 	 */
 	void (*progress)(void *arg, const json_t *event);
 	void *arg;
@@ -41,16 +41,14 @@ enum service_end {
 };
 
 /*
- * Carries out one request and waits for its end. `method` is "check", "asset.list", "run" …;
- * `params` an object. On OK and SOME
- * `*result` is a new reference, else NULL and `error` says what is wrong. An interrupt
- * (service_interrupt) ends it in order.
+ * Carries out one request and waits for its end: by the engine that runs, through its socket, where
+ * one does; else by an engine of its own, which takes up what others ask meanwhile. `method` is
+ * "check", "asset.list", "run" …; `params` an object. On OK and SOME `*result` is a new reference,
+ * else NULL or more of what is wrong, and `error` says it. SIGINT and SIGTERM end an engine of its
+ * own in order; of one that runs elsewhere only the view ends.
  */
 enum service_end service_call(struct service *, const char *method, const json_t *params,
     json_t **result, struct error *error);
-
-/* Safe in a signal handler: the request in work starts nothing more and ends what is in flight. */
-void service_interrupt(void);
 
 /* Makes the directory that `lockstep init` makes: policy, inventory, rules, tasks, vault, master
  * key, .gitignore. */

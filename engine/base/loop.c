@@ -196,6 +196,16 @@ static struct event *loop_event(struct loop *loop, int priority)
 	return event;
 }
 
+/* What libevent buffers is wiped and not dumped either: requests carry secrets. */
+static void use_our_memory(void)
+{
+	static bool used;
+
+	if (!used)
+		event_set_mem_functions(mem_alloc, mem_realloc, mem_free);
+	used = true;
+}
+
 struct loop *loop_new(void)
 {
 	static const struct clock_ops ops = {
@@ -206,6 +216,7 @@ struct loop *loop_new(void)
 	};
 	struct loop *loop = xcalloc(1, sizeof(*loop));
 
+	use_our_memory();
 	loop->clock.ops = &ops;
 	loop->base = event_base_new();
 	if (loop->base == NULL)

@@ -41,12 +41,6 @@ json_t *cli_params(const struct cli *cli)
 	return params;
 }
 
-void cli_release(struct cli *cli)
-{
-	service_free(cli->service);
-	cli->service = NULL;
-}
-
 json_t *cli_args(const struct cli *cli)
 {
 	json_t *array = json_array();

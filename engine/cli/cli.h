@@ -74,9 +74,6 @@ int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 enum service_end cli_call(struct cli *, const char *method, json_t *params, json_t **result);
 
-/* Closes the engine: the command needs it no more, and others may have the vault. */
-void cli_release(struct cli *);
-
 /* Prints {file, line, text} problems; those of `word` begin with it ("warning: "). */
 void cli_problems(const json_t *problems, const char *word);
 

@@ -52,12 +52,12 @@ static void print_summary(FILE *out, const json_t *result)
 	fprintf(out, ", %s skipped\n", format_count(count, (uint64_t)number_of(result, "skipped")));
 }
 
-void foresight_print(struct cli *cli, const json_t *result)
+void foresight_print(const json_t *result)
 {
 	struct pager pager;
 	FILE *out = pager_open(&pager);
 
 	list_write(out, terminal_width(STDOUT_FILENO), json_object_get(result, "records"), columns);
 	print_summary(out, result);
-	pager_close(&pager, cli);
+	pager_close(&pager);
 }

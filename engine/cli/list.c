@@ -233,7 +233,7 @@ int list_print(
 		printf("%s\n", none);
 	} else {
 		list_write(pager_open(&pager), terminal_width(STDOUT_FILENO), rows, columns);
-		pager_close(&pager, cli);
+		pager_close(&pager);
 	}
 	return status;
 }

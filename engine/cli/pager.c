@@ -108,7 +108,7 @@ static bool pager_run(const char *command, const char *text, size_t len)
 	return !WIFEXITED(status) || WEXITSTATUS(status) != STATUS_NOT_FOUND;
 }
 
-void pager_close(struct pager *pager, struct cli *cli)
+void pager_close(struct pager *pager)
 {
 	size_t height = terminal_height(STDOUT_FILENO);
 	const char *command = pager_command();
@@ -120,10 +120,8 @@ void pager_close(struct pager *pager, struct cli *cli)
 	fflush(stdout);
 	if (height == 0 || command == NULL || lines_of(pager->text) < height) {
 		fwrite(pager->text, 1, pager->len, stdout);
-	} else {
-		cli_release(cli);
-		if (!pager_run(command, pager->text, pager->len))
-			fwrite(pager->text, 1, pager->len, stdout);
+	} else if (!pager_run(command, pager->text, pager->len)) {
+		fwrite(pager->text, 1, pager->len, stdout);
 	}
 	free(pager->text);
 }

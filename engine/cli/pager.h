@@ -9,8 +9,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-struct cli;
-
 struct pager {
 	FILE *out;
 	char *text;
@@ -20,10 +18,7 @@ struct pager {
 /* Where to write what is to be shown. */
 FILE *pager_open(struct pager *);
 
-/*
- * Shows it: through the pager where stdout is a terminal with fewer lines, else as it is. The
- * engine is closed before, so that nobody waits for the vault while someone reads.
- */
-void pager_close(struct pager *, struct cli *);
+/* Shows it: through the pager where stdout is a terminal with fewer lines, else as it is. */
+void pager_close(struct pager *);
 
 #endif

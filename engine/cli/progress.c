@@ -330,6 +330,21 @@ static void on_interrupted(struct progress *progress, const json_t *event)
 	    "settled by the next run");
 }
 
+static void on_others(struct progress *progress, const json_t *event)
+{
+	(void)event;
+	say(progress, "",
+	    "done; other commands are carried out by this one's engine, which ends after them");
+}
+
+static void on_left(struct progress *progress, const json_t *event)
+{
+	(void)event;
+	say(progress, "",
+	    "left: what was begun goes on in the engine that carries it out; lockstep execution "
+	    "list shows it");
+}
+
 static void on_warning(struct progress *progress, const json_t *event)
 {
 	say(progress, "warning: ", text_of(event, "text"));
@@ -356,6 +371,8 @@ void progress_event(void *arg, const json_t *event)
 	    {"paused", on_paused},
 	    {"resumed", on_resumed},
 	    {"interrupted", on_interrupted},
+	    {"others", on_others},
+	    {"left", on_left},
 	    {"warning", on_warning},
 	    {"wire_died", on_wire_died},
 	};

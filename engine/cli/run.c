@@ -73,7 +73,7 @@ int run_print(struct cli *cli, enum service_end end, const json_t *result)
 		return end;
 	}
 	if (json_is_true(json_object_get(result, "dry_run"))) {
-		foresight_print(cli, result);
+		foresight_print(result);
 		return end;
 	}
 	print_summary(result);

@@ -8,6 +8,6 @@
 int run_print(struct cli *, enum service_end, const json_t *result);
 
 /* What a rehearsal foretells, for people. */
-void foresight_print(struct cli *, const json_t *result);
+void foresight_print(const json_t *result);
 
 #endif

@@ -374,6 +374,6 @@ static void inventory_file(
 
 void inventory_read(struct loader *loader, const struct statement *statement, const char *pattern)
 {
-	if (!pattern_each(loader, statement, pattern, inventory_file))
+	if (!loader->brief && !pattern_each(loader, statement, pattern, inventory_file))
 		loader->incomplete = true;
 }

@@ -237,11 +237,14 @@ static bool load(struct loader *loader)
 	if (!open_state(loader))
 		return true;
 	settings_defaults(loader);
-	include_shipped(loader);
+	if (!loader->brief)
+		include_shipped(loader);
 	include_entry(loader);
 	run_sources(loader);
 	loader->policy->loader = NULL; /* from here on no function of the files may declare */
-	if (!loader->incomplete)
+	if (loader->brief)
+		settings_build(loader);
+	else if (!loader->incomplete)
 		build(loader);
 	return true;
 }
@@ -265,4 +268,24 @@ enum err policy_load(struct policy **out, const struct policy_config *config,
 	}
 	*out = policy; /* transferred */
 	return ERR_OK;
+}
+
+struct policy *policy_load_settings(const struct policy_config *config)
+{
+	struct problems *problems = xcalloc(2, sizeof(*problems));
+	struct policy *policy = xcalloc(1, sizeof(*policy));
+	struct loader loader;
+
+	loader_init(&loader, policy, config, &problems[0], &problems[1]);
+	loader.brief = true;
+	load(&loader);
+	loader_clear(&loader);
+	problems_clear(&problems[0]);
+	problems_clear(&problems[1]);
+	free(problems);
+	if (policy->settings.vault == NULL) {
+		policy_free(policy);
+		return NULL;
+	}
+	return policy;
 }

@@ -103,6 +103,7 @@ struct loader {
 	STAILQ_HEAD(, statement) statements; /* of the file that runs */
 	bool incomplete; /* a file could not be read to its end: what is missing may stand there */
 	bool exhausted;	 /* a cap was reached: nothing more is run */
+	bool brief;	 /* only the settings are asked for */
 
 	const struct statement *settings;
 	STAILQ_HEAD(, asset_decl) assets;

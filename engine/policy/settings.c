@@ -11,6 +11,9 @@
 #define SYSTEM_DIR   "/etc/lockstep"
 #define SYSTEM_VAULT "/var/lib/lockstep"
 
+/* In the vault's directory, where only its owner comes. */
+#define SOCKET_NAME "socket"
+
 #define AT(member) offsetof(struct settings, member)
 
 static const char *const host_keys_words[] = {
@@ -52,6 +55,7 @@ static const struct field settings_fields[] = {
     {.name = "retention", .type = FIELD_TABLE, .fields = retention_fields},
     {.name = "vault", .type = FIELD_TEXT, .offset = AT(vault)},
     {.name = "master_key", .type = FIELD_TEXT, .offset = AT(master_key)},
+    {.name = "socket", .type = FIELD_TEXT, .offset = AT(socket)},
     {.name = "wires", .type = FIELD_COUNT, .offset = AT(wires), .min = 0, .max = 256},
     {.name = "gateway_in_flight",
 	.type = FIELD_COUNT,
@@ -96,19 +100,20 @@ void settings_read(struct loader *loader, const struct statement *statement, int
 	schema_read(&reader, settings_fields, index, NULL, &loader->policy->settings);
 }
 
+static const char *join(struct arena *arena, const char *dir, const char *name)
+{
+	size_t dir_len = strlen(dir), len = strlen(name);
+	char *whole = arena_alloc(arena, dir_len + len + 2);
+
+	memcpy(whole, dir, dir_len);
+	whole[dir_len] = '/';
+	memcpy(whole + dir_len + 1, name, len);
+	return whole;
+}
+
 static const char *resolve(struct loader *loader, const char *path)
 {
-	struct arena *arena = &loader->policy->arena;
-	size_t dir_len = strlen(loader->dir), len = strlen(path);
-	char *whole;
-
-	if (path[0] == '/')
-		return path;
-	whole = arena_alloc(arena, dir_len + len + 2);
-	memcpy(whole, loader->dir, dir_len);
-	whole[dir_len] = '/';
-	memcpy(whole + dir_len + 1, path, len);
-	return whole;
+	return path[0] == '/' ? path : join(&loader->policy->arena, loader->dir, path);
 }
 
 void settings_build(struct loader *loader)
@@ -117,4 +122,8 @@ void settings_build(struct loader *loader)
 
 	settings->vault = resolve(loader, settings->vault);
 	settings->master_key = resolve(loader, settings->master_key);
+	if (settings->socket != NULL)
+		settings->socket = resolve(loader, settings->socket);
+	else
+		settings->socket = join(&loader->policy->arena, settings->vault, SOCKET_NAME);
 }

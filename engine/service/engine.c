@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "service/place.h"
+#include "service/server.h"
 #include "service/shape.h"
 
 #define SNAPSHOT 1 /* a command has one policy */
@@ -260,6 +261,22 @@ static enum service_end open_rotation(struct request *request)
 	return SERVICE_OK;
 }
 
+/* ── The socket ──────────────────────────────────────────────────────────────────────────── */
+
+/* What takes a while lets other commands in. Where it cannot, they wait for its end. */
+static void open_server(struct request *request)
+{
+	struct service *service = request->service;
+	const char *path = policy_settings(service->policy)->socket;
+	struct error error;
+
+	if (server_open(&service->server, service, path, &error) == ERR_OK)
+		return;
+	error_prefix(&error, "other commands wait until this one has ended: ");
+	service_tell(
+	    service, json_pack("{s:s, s:o}", "event", "warning", "text", json_text(error.text)));
+}
+
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
 
 enum service_end engine_open(struct request *request, enum needs needs)
@@ -272,19 +289,35 @@ enum service_end engine_open(struct request *request, enum needs needs)
 	request->policy = service->policy;
 	if (end == SERVICE_OK && needs >= NEEDS_VAULT && service->vault == NULL)
 		end = open_vault(request);
+	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->interrupted)
+		return request_fail(request, SERVICE_NO_ENGINE,
+		    "the engine was told to end: nothing more is begun");
 	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->wires == NULL)
 		end = open_wires(request);
-	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->rotation == NULL)
+	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->rotation == NULL) {
 		end = open_rotation(request);
+		open_server(request);
+	}
 	return end;
 }
 
 /* The wires before the vault: the lock is free only when none can send any more. */
-void engine_close(struct service *service)
+void engine_rest(struct service *service)
 {
+	server_close(service->server);
 	rotation_free(service->rotation);
 	wires_stop(service->wires);
 	vault_close(service->vault);
+	service->server = NULL;
+	service->rotation = NULL;
+	service->wires = NULL;
+	service->vault = NULL;
+	service->recovered = false;
+}
+
+void engine_close(struct service *service)
+{
+	engine_rest(service);
 	policy_free(service->policy);
 	json_decref(service->warnings);
 }

@@ -41,6 +41,8 @@ struct watch {
 	void *arg;
 };
 
+struct server;
+
 struct service {
 	char *dir;
 	char *purpose;
@@ -52,6 +54,7 @@ struct service {
 	struct vault *vault;
 	struct wires *wires;
 	struct rotation *rotation;
+	struct server *server;
 	bool recovered;
 	bool interrupted;
 	LIST_HEAD(, watch) watches;
@@ -83,14 +86,24 @@ void request_end(struct request *, enum service_end);
 /* Nobody listens any more; what it began goes on. */
 void request_forget(struct request *);
 
+/* What service_call waits for may have come. */
+void service_look(struct service *);
+bool service_has_method(const char *name);
+/* Its answer is about the files as they are now: who asks reads them itself. */
+bool service_is_of_files(const char *name);
+/* More than one request is in work. */
+bool service_is_shared(const struct service *);
+
 void watch_add(struct service *, struct watch *);
 void watch_remove(struct watch *);
 
-/* How far the engine must be open. */
-enum needs { NEEDS_POLICY, NEEDS_VAULT, NEEDS_WIRES };
+/* How far the engine must be open; FILES: the policy, as its files are now. */
+enum needs { NEEDS_FILES, NEEDS_POLICY, NEEDS_VAULT, NEEDS_WIRES };
 
 /* Opens what is not open yet. A bad policy leaves its problems in request->result. */
 enum service_end engine_open(struct request *, enum needs) MUST_CHECK;
+/* Closes all but the policy: others may have the vault. */
+void engine_rest(struct service *);
 void engine_close(struct service *);
 
 /* Reading what is committed: NULL when the vault has failed, and the request's error says so. */

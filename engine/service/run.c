@@ -220,13 +220,19 @@ static void running_end(struct running *running)
 	request_end(request, end);
 }
 
+/* The last one sees the doubts of earlier executions settled too, as far as they can be now. */
+static bool is_last(const struct service *service)
+{
+	return service_is_shared(service) || rotation_idle(service->rotation);
+}
+
 static void running_tick(void *arg)
 {
 	struct running *running = arg;
 	struct service *service = running->request->service;
 	json_int_t in_flight = running->in_flight;
 
-	if (running->broken || (running->ended && rotation_idle(service->rotation))) {
+	if (running->broken || (running->ended && is_last(service))) {
 		running_end(running);
 		return;
 	}

@@ -1,6 +1,5 @@
 #include "service.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +15,7 @@ static const struct method {
 	enum service_end (*handler)(struct request *);
 	enum needs needs;
 } methods[] = {
-    {"check", check_run, NEEDS_POLICY},
+    {"check", check_run, NEEDS_FILES},
     {"asset.list", asset_list, NEEDS_POLICY},
     {"asset.ping", asset_ping, NEEDS_POLICY},
     {"asset.look", asset_look, NEEDS_POLICY},
@@ -42,7 +41,7 @@ static const struct method {
     {"secret.list", secret_list, NEEDS_VAULT},
     {"secret.set", secret_set, NEEDS_VAULT},
     {"secret.delete", secret_delete, NEEDS_VAULT},
-    {"complete", complete_names, NEEDS_POLICY},
+    {"complete", complete_names, NEEDS_FILES},
 };
 
 struct service *service_new(const struct service_config *config)
@@ -88,6 +87,7 @@ static const struct method *method_find(const char *name)
 static void request_free(struct request *request)
 {
 	TAILQ_REMOVE(&request->service->requests, request, entry);
+	service_look(request->service);
 	json_decref(request->result);
 	json_decref((json_t *)(uintptr_t)request->params);
 	free(request);
@@ -109,6 +109,25 @@ void request_end(struct request *request, enum service_end end)
 void request_forget(struct request *request)
 {
 	request->listener = (struct listener){.arg = NULL};
+}
+
+bool service_has_method(const char *name)
+{
+	return method_find(name) != NULL;
+}
+
+bool service_is_of_files(const char *name)
+{
+	const struct method *method = method_find(name);
+
+	return method != NULL && method->needs == NEEDS_FILES;
+}
+
+bool service_is_shared(const struct service *service)
+{
+	const struct request *first = TAILQ_FIRST(&service->requests);
+
+	return first != NULL && TAILQ_NEXT(first, entry) != NULL;
 }
 
 static enum service_end request_handle(struct request *request, const char *name)
@@ -138,52 +157,4 @@ struct request *request_begin(
 		return request;
 	request_end(request, end);
 	return NULL;
-}
-
-/* ── Calling, and waiting for the end ────────────────────────────────────────────────────── */
-
-struct call {
-	struct service *service;
-	enum service_end end;
-	json_t **result;
-	struct error *error;
-	bool ended;
-};
-
-static void call_progress(void *arg, const json_t *event)
-{
-	const struct call *call = arg;
-
-	if (call->service->progress != NULL)
-		call->service->progress(call->service->arg, event);
-}
-
-static void call_done(void *arg, enum service_end end, json_t *result, const struct error *error)
-{
-	struct call *call = arg;
-
-	call->end = end;
-	*call->result = result; /* transferred */
-	*call->error = *error;
-	call->ended = true;
-	loop_stop(call->service->loop);
-}
-
-enum service_end service_call(struct service *service, const char *name, const json_t *params,
-    json_t **result, struct error *error)
-{
-	struct call call = {.service = service, .result = result, .error = error};
-	struct listener listener = {.progress = call_progress, .done = call_done, .arg = &call};
-
-	(void)request_begin(service, name, json_incref((json_t *)(uintptr_t)params), &listener);
-	while (!call.ended)
-		loop_run(service->loop);
-	return call.end;
-}
-
-/* While wires are open the loop hears it, as it hears the terminal; else there is nothing to end.
- */
-void service_interrupt(void)
-{
-	(void)raise(SIGTERM);
 }

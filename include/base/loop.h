@@ -1,7 +1,8 @@
 /*
  * The process's event loop (libevent) and the real clock on it.
  *
- * Owns the event_base. Priorities: 0 timers, signals and control; 1 work.
+ * Owns the event_base, and libevent's memory, which is mem.h's from the first loop on.
+ * Priorities: 0 timers, signals and control; 1 work.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H

@@ -40,6 +40,9 @@
 ---@field vault? string
 ---The master key's file, relative to the policy's directory; default `"master.key"`.
 ---@field master_key? string
+---Where the engine listens for other commands, relative to the policy's directory; default `socket`
+---in the vault's directory. Only the vault's owner and root are let in.
+---@field socket? string
 ---Processes that speak to assets; 0 = one for each core, the default.
 ---@field wires? integer
 ---Assets at once through one gateway, from 1 to 20000; default 100.

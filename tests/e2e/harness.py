@@ -104,6 +104,7 @@ class Page:
     """Keeps the error texts that a test sees, for tests/golden/errors, in the file ERRORS."""
 
     VOLATILE = (
+        (r"/[\w./-]+/lockstep-socket\.\w+", "DIR"),
         (r"SHA256:[A-Za-z0-9+/]{43}", "FINGERPRINT"),
         (r"\b01[0-9A-HJKMNP-TV-Z]{3,24}\b", "ID"),
         (r"\b(127|10)\.\d+\.\d+\.\d+(:\d+)?\b|(?<![\w:])::1\b", "ADDRESS"),

@@ -1,0 +1,130 @@
+/*
+ * A command's call: by the engine that runs, where one does; else by one of its own, for as long as
+ * the call takes. Two that start at once meet: who finds the vault in use looks for the socket
+ * again.
+ */
+#include "service.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "service/client.h"
+#include "service/engine.h"
+#include "service/server.h"
+
+#define WAIT_MS	     10000 /* for an engine that holds the vault and does not listen yet, or ends */
+#define PAUSE_MIN_MS 10
+#define PAUSE_MAX_MS 200
+
+struct call {
+	struct service *service;
+	enum service_end end;
+	json_t **result;
+	struct error *error;
+	bool ended;
+	bool told; /* that others are waited for */
+};
+
+/* ── In an engine of its own ─────────────────────────────────────────────────────────────── */
+
+static void call_progress(void *arg, const json_t *event)
+{
+	const struct call *call = arg;
+
+	if (call->service->progress != NULL)
+		call->service->progress(call->service->arg, event);
+}
+
+static void call_done(void *arg, enum service_end end, json_t *result, const struct error *error)
+{
+	struct call *call = arg;
+
+	call->end = end;
+	*call->result = result; /* transferred */
+	*call->error = *error;
+	call->ended = true;
+}
+
+/* Our own is done, and others whose requests this engine took up are not. */
+static void tell_others(struct call *call)
+{
+	json_t *event;
+
+	if (call->told)
+		return;
+	call->told = true;
+	event = json_pack("{s:s}", "event", "others");
+	call_progress(call, event);
+	json_decref(event);
+}
+
+static bool call_is_over(struct call *call)
+{
+	struct service *service = call->service;
+
+	if (!call->ended)
+		return false;
+	if (!TAILQ_EMPTY(&service->requests)) {
+		tell_others(call);
+		return false;
+	}
+	if (service->server == NULL)
+		return true;
+	server_end(service->server);
+	return server_is_quiet(service->server);
+}
+
+void service_look(struct service *service)
+{
+	loop_stop(service->loop);
+}
+
+static enum service_end call_here(struct call *call, const char *method, const json_t *params)
+{
+	struct listener listener = {.progress = call_progress, .done = call_done, .arg = call};
+
+	call->ended = false;
+	(void)request_begin(
+	    call->service, method, json_incref((json_t *)(uintptr_t)params), &listener);
+	while (!call_is_over(call))
+		loop_run(call->service->loop);
+	engine_rest(call->service);
+	return call->end;
+}
+
+/* ── Wherever ────────────────────────────────────────────────────────────────────────────── */
+
+static bool call_there(struct call *call, const char *method, const json_t *params)
+{
+	const struct service *service = call->service;
+	struct client_call asked = {
+	    .dir = service->dir,
+	    .method = method,
+	    .params = params,
+	    .progress = service->progress,
+	    .arg = service->arg,
+	};
+
+	return client_call(&asked, &call->end, call->result, call->error) == CLIENT_ANSWERED;
+}
+
+enum service_end service_call(struct service *service, const char *method, const json_t *params,
+    json_t **result, struct error *error)
+{
+	struct call call = {.service = service, .result = result, .error = error};
+	struct clock *clock = loop_clock(service->loop);
+	uint64_t until_ms = clock_mono_ms(clock) + WAIT_MS;
+	int pause_ms = PAUSE_MIN_MS;
+
+	for (;;) {
+		if (!service_is_of_files(method) && call_there(&call, method, params))
+			return call.end;
+		if (call_here(&call, method, params) != SERVICE_NO_ENGINE ||
+		    error->code != ERR_BUSY || clock_mono_ms(clock) >= until_ms)
+			return call.end;
+		json_decref(*result);
+		*result = NULL;
+		(void)poll(NULL, 0, pause_ms);
+		pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
+	}
+}

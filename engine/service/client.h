@@ -1,0 +1,31 @@
+/*
+ * The other end of the socket: a request to the engine that runs elsewhere.
+ *
+ * Owns finding that engine, and making sure that who listens is its owner or root before anything
+ * is sent. What was in a request or an answer is wiped when it is given back.
+ */
+#ifndef SERVICE_CLIENT_H
+#define SERVICE_CLIENT_H
+
+#include <jansson.h>
+
+#include "service.h"
+
+enum client_end {
+	CLIENT_ANSWERED, /* `*end`, `*result` and `error` are as service_call leaves them */
+	CLIENT_NOBODY,	 /* nobody listens; nothing was sent */
+	CLIENT_AGAIN,	 /* whoever listens did not take it up: it may be asked again */
+};
+
+struct client_call {
+	const char *dir; /* the policy's */
+	const char *method;
+	const json_t *params;
+	void (*progress)(void *arg, const json_t *event); /* may be NULL */
+	void *arg;
+};
+
+enum client_end client_call(
+    const struct client_call *, enum service_end *end, json_t **result, struct error *error);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * HTTP/1.1 as far as a program beside the engine needs it: one POST a connection.
+ *
+ * Owns how a request's head reads, its caps, and the heads of answers. Never reads a socket. What
+ * is not in this small part of the protocol is refused with its own status, never guessed at.
+ */
+#ifndef SERVICE_HTTP_H
+#define SERVICE_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct evbuffer;
+
+#define HTTP_HEAD_MAX  (8UL * 1024)
+#define HTTP_BODY_MAX  (32UL * 1024 * 1024)
+#define HTTP_PATH_SIZE 128
+
+#define HTTP_OK		 200
+#define HTTP_BAD	 400
+#define HTTP_FORBIDDEN	 403
+#define HTTP_NOT_FOUND	 404
+#define HTTP_TIMEOUT	 408
+#define HTTP_TOO_LARGE	 413
+#define HTTP_UNAVAILABLE 503
+
+/* In the "code" of an answer: nothing was begun, and asking again may find another engine. */
+#define HTTP_CODE_AGAIN "again"
+
+struct http_head {
+	char path[HTTP_PATH_SIZE];
+	size_t len; /* of the head, its empty line included */
+	size_t body_len;
+	bool streams; /* asks for a line of JSON an event */
+	bool expects; /* sends its body only when it was told to go on */
+};
+
+/*
+ * Reads the head that `bytes` begin with: 0 while it is not whole, HTTP_OK, or the status of its
+ * refusal, and `*why` in words.
+ */
+int http_head_read(struct http_head *, const char *bytes, size_t len, const char **why);
+
+/* The head of an answer; `more` are lines of its own, each with its end, or "". */
+void http_answer_head(struct evbuffer *, int status, const char *type, const char *more);
+
+#endif
