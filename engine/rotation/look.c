@@ -98,7 +98,7 @@ void rotation_look(struct rotation *rotation, const struct asset *asset, enum lo
 	};
 	if (what == LOOK_KEY) {
 		gate_enter(&look->visit->pass, site, look_entered, look);
-	} else if (site->visit != NULL) {
+	} else if (site->visit != NULL || site->line != NULL) {
 		look->timer.fn = look_busy;
 		look->timer.arg = look;
 		timer_start(rotation->config.clock, &look->timer, 0);
