@@ -17,8 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUG_HISTORIES 20000
-#define LOOK_MS	      200
+#define LOOK_MS 200
 
 /* What a process shares with its parent. */
 struct worker {
@@ -205,7 +204,7 @@ static bool bug_catch(enum sim_bug bug, const struct campaign *campaign)
 		beginning.seed++;
 	}
 	sim_bug = BUG_NONE;
-	printf("%3d  %-38s %-48s %8llu\n", (int)bug, sim_bug_name(bug),
+	printf("%3d  %-44s %-52s %6llu\n", (int)bug, sim_bug_name(bug),
 	    ending.violation != NULL ? ending.violation : "NOT CAUGHT",
 	    (unsigned long long)cover->histories);
 	fflush(stdout);
@@ -217,7 +216,7 @@ int campaign_bugs(const struct campaign *campaign)
 {
 	bool good = true;
 
-	printf("%3s  %-38s %-48s %8s\n", "", "bug", "caught by", "after");
+	printf("%3s  %-44s %-52s %6s\n", "", "bug", "caught by", "after");
 	grounds_make();
 	for (enum sim_bug bug = BUG_NONE + 1; bug < BUG_COUNT; bug++)
 		good = bug_catch(bug, campaign) && good;

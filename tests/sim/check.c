@@ -56,11 +56,12 @@ static uint32_t version_of(struct vault_txn *txn, const struct sim_account *at, 
 	return kept.number;
 }
 
-/* Of what someone else set, or was cut, or stood there first, nothing was promised. */
+/* Of what someone else set, or was cut, or stood there before the vault knew it, nothing was
+ * promised. */
 static bool is_ours(const struct sim_account *account)
 {
 	return !account->dirty && strcmp(account->live, "cut") != 0 &&
-	       strncmp(account->live, "first-", 6) != 0;
+	       (strcmp(account->name, "svc") != 0 || strncmp(account->live, "first-", 6) != 0);
 }
 
 /* The version where it was found last is there still. */
@@ -169,6 +170,42 @@ void check_idle(struct sim *sim)
 		sim_violation(sim, "a record never ends", "%llu planned, %llu staged",
 		    (unsigned long long)counts[STATUS_PLANNED],
 		    (unsigned long long)counts[STATUS_STAGED]);
+}
+
+static bool doubts_add(void *arg, const struct account *account)
+{
+	struct sim *sim = arg;
+
+	if (sim->doubt_count < SIM_ACCOUNTS)
+		sim->doubts[sim->doubt_count++].record = account->pending_record;
+	return true;
+}
+
+void check_doubts_begin(struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct record record;
+
+	sim->doubt_count = 0;
+	account_each_in_doubt(txn, doubts_add, sim);
+	for (size_t i = 0; i < sim->doubt_count; i++)
+		sim->doubts[i].attempts = record_get(txn, &sim->doubts[i].record, &record) == ERR_OK
+					      ? record.attempts
+					      : 0;
+	vault_read_end(txn);
+}
+
+void check_doubts_end(struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct record record;
+
+	for (size_t i = 0; i < sim->doubt_count; i++)
+		if (record_get(txn, &sim->doubts[i].record, &record) == ERR_OK &&
+		    record.attempts <= sim->doubts[i].attempts)
+			sim_violation(sim, "a doubt was forgotten at a start", "%s %s",
+			    record.asset, record.account);
+	vault_read_end(txn);
 }
 
 static void cover_states(struct sim *sim)

@@ -2,6 +2,7 @@
 #include "sim.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define RARE_PERMILLE 150
 
@@ -26,6 +27,7 @@ static struct vault_config core_vault_config(struct sim *sim)
 	    .key_path = sim->ground->key_path,
 	    .purpose = "simulation",
 	    .clock = &sim->clock.clock,
+	    .keep_versions = sim->keep_versions,
 	};
 }
 
@@ -106,6 +108,8 @@ void core_start(struct sim *sim)
 void core_stop(struct sim *sim)
 {
 	core_close(sim);
+	if (sim->wires_lock != 0) /* a violation ended the history while they lived */
+		close(sim->wires_lock);
 	sim_running = NULL;
 }
 

@@ -115,8 +115,11 @@ static const char *calm_settle(struct sim *sim, bool hasty)
 	core_kill(sim, "calm");
 	core_settle(sim);
 	history_tell(sim);
+	check_doubts_begin(sim);
 	if (sim->violation == NULL && !hasty)
 		history_steps(sim);
+	if (sim->violation == NULL && !hasty)
+		check_doubts_end(sim);
 	return sim->violation == NULL ? check_unsettled(sim) : NULL;
 }
 
@@ -169,6 +172,13 @@ static uint32_t crash_permille(struct sim *sim)
 	return often[sim_choose(sim, "how often it crashes", "", 8)];
 }
 
+/* Long enough, or not, for a lockout's window to end. */
+static void history_pause(struct sim *sim)
+{
+	sim_clock_run_until(&sim->clock, sim->clock.now_ms + sim_amount(sim, LOCKOUT_PAUSE_MS));
+	core_settle(sim);
+}
+
 static void history_runs(struct sim *sim, const struct beginning *beginning)
 {
 	static const char *const tasks[] = {
@@ -187,6 +197,8 @@ static void history_runs(struct sim *sim, const struct beginning *beginning)
 		if (sim->violation == NULL && sim_choose(sim, "whether to look", "", 4) == 0)
 			history_look(sim);
 		task = NULL;
+		if (sim->violation == NULL && sim_event(sim, "a while passes", "", 200))
+			history_pause(sim);
 	}
 }
 
@@ -195,6 +207,8 @@ static struct sim the_sim;
 
 static void history_begin(struct sim *sim, const struct beginning *beginning, struct cover *cover)
 {
+	static const uint32_t keep[] = {1, 2, 4, 10};
+
 	memset((char *)sim + sizeof(sim->choices), 0, sizeof(*sim) - sizeof(sim->choices));
 	sim->cover = cover;
 	sim->trace = beginning->trace;
@@ -205,6 +219,7 @@ static void history_begin(struct sim *sim, const struct beginning *beginning, st
 	disk_begin(sim->ground->disk, sim);
 	world_init(sim);
 	sim->crash_permille = crash_permille(sim);
+	sim->keep_versions = keep[sim_choose(sim, "how many versions are kept", "", 4)];
 }
 
 void history(const struct beginning *beginning, struct cover *cover, struct ending *ending)

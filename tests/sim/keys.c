@@ -77,12 +77,20 @@ void keys_restore_image(struct sim_account *account)
 
 /* ── Removing ── */
 
-void keys_persisting(struct sim *sim, struct sim_account *account, const char *line)
+void keys_persisting(const struct sim_session *session)
 {
-	if (!account->lied && !is_of(line, account->seen))
-		sim_violation(sim, "old keys are removed before the new one was seen", "%s %s",
-		    account->asset, account->name);
-	if (!is_of(line, account->believed_key))
+	struct sim_account *account = session->account;
+	const char *fault = NULL;
+
+	if (account->lied)
+		fault = NULL;
+	else if (!is_of(session->secret, account->seen))
+		fault = "old keys are removed before the new one was seen";
+	else if (session->opened_moment > account->seen_moment)
+		fault = "made permanent by a session younger than the proof";
+	if (fault != NULL)
+		sim_violation(session->sim, fault, "%s %s", account->asset, account->name);
+	if (!is_of(session->secret, account->believed_key))
 		account->believed_key[0] = '\0'; /* the old word is not the last */
 }
 
@@ -219,11 +227,23 @@ void keys_check(struct sim *sim, struct vault_txn *txn, struct sim_account *acco
 	account->lines_good = true;
 }
 
+/* Ours beside the one that was believed: what it replaces was not removed. */
+static bool keys_are_more(const struct sim_account *at)
+{
+	for (size_t i = 0; i < at->line_count; i++)
+		if (is_ours(at->lines[i].text) && !is_of(at->lines[i].text, at->believed_key))
+			return true;
+	return false;
+}
+
 void keys_believe(struct sim *sim, struct sim_account *at, const struct secret *secret)
 {
 	keys_line_of(secret, at->believed_key);
 	at->lines_good = false;
 	sim_seen(sim, "a key's success");
+	if (!at->keys_dirty && !at->lied && keys_open(at, at->believed_key) && keys_are_more(at))
+		sim_violation(
+		    sim, "success, and an old key opens yet", "%s %s", at->asset, at->name);
 	if (keys_open(at, at->believed_key))
 		at->keys_dirty = false; /* what is believed since then is true */
 	else if (at->keys_dirty)

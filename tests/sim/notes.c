@@ -38,8 +38,10 @@ enum err __wrap_store_commit(struct vault_txn *, struct error *);
 enum err __wrap_store_begin(
     struct store *store, bool writes, struct vault_txn *txn, struct error *error)
 {
-	if (writes && sim_running != NULL)
+	if (writes && sim_running != NULL) {
 		sim_running->note_count = 0;
+		commit_begin(sim_running);
+	}
 	return __real_store_begin(store, writes, txn, error);
 }
 
@@ -48,9 +50,11 @@ enum err __wrap_store_commit(struct vault_txn *txn, struct error *error)
 	struct sim *sim = sim_running;
 	enum err err;
 
-	if (sim != NULL)
+	if (sim != NULL) {
+		commit_check(sim, txn);
 		core_commit_at(sim, MOMENT_BEFORE);
-	err = __real_store_commit(txn, error);
+	}
+	err = bug_commit(__real_store_commit(txn, error));
 	if (sim != NULL && err == ERR_OK)
 		core_commit_at(sim, MOMENT_AFTER);
 	return err;
@@ -77,8 +81,10 @@ enum err __wrap_store_del(struct vault_txn *, enum table, const struct key *);
 
 enum err __wrap_store_del(struct vault_txn *txn, enum table table, const struct key *key)
 {
-	if (sim_running != NULL && (table == TABLE_VERSION || table == TABLE_SEAL))
+	if (sim_running != NULL && (table == TABLE_VERSION || table == TABLE_SEAL)) {
 		sim_running->pruned = true;
+		commit_drop(sim_running, txn, key);
+	}
 	return __real_store_del(txn, table, key);
 }
 
@@ -100,16 +106,18 @@ static const char *life_word(const struct record *record)
 enum err __wrap_record_put(struct vault_txn *txn, const struct record *record)
 {
 	struct sim *sim = sim_running;
-	struct record before;
+	struct record before, other;
 	char name[56];
 	bool had;
 
 	if (sim == NULL)
 		return __real_record_put(txn, record);
+	record = bug_record(record, &other);
 	had = record_get(txn, &record->id, &before) == ERR_OK;
 	snprintf(name, sizeof(name), "%s%s → %s%s", had ? status_name(before.status) : "nothing",
 	    had ? life_word(&before) : "", status_name(record->status), life_word(record));
 	note_add(sim, COVER_TRANSITION, name);
+	commit_record(sim, &record->id);
 	return __real_record_put(txn, record);
 }
 
@@ -155,16 +163,23 @@ enum err __wrap_account_tell(struct vault_txn *txn, const char *asset, const cha
     enum secret_kind kind, const struct secret *secret, const struct secret *passphrase,
     struct account *out, struct error *error)
 {
+	enum err err;
+
 	note("secret told");
-	return __real_account_tell(txn, asset, name, kind, secret, passphrase, out, error);
+	err = __real_account_tell(txn, asset, name, kind, secret, passphrase, out, error);
+	return bug_prune(err, BUG_TOLD_PROVES, txn, asset, name, kind);
 }
 
 enum err __wrap_account_stage(struct vault_txn *txn, const char *asset, const char *name,
     enum secret_kind kind, const struct secret *secret, const struct id *record,
     struct account *account, struct error *error)
 {
+	enum err err;
+
 	note(kind == SECRET_KEY ? "key staged" : "password staged");
-	return __real_account_stage(txn, asset, name, kind, secret, record, account, error);
+	err = __real_account_stage(txn, asset, name, kind, secret, record, account, error);
+	err = bug_prune(err, BUG_PRUNE_IN_DOUBT, txn, asset, name, kind);
+	return bug_drop_current(err, txn, asset, name, kind);
 }
 
 enum err __wrap_account_promote(struct vault_txn *txn, const char *asset, const char *name,
@@ -182,8 +197,11 @@ enum err __wrap_account_promote(struct vault_txn *txn, const char *asset, const 
 enum err __wrap_account_retire(struct vault_txn *txn, const char *asset, const char *name,
     enum secret_kind kind, enum version_end end, struct account *account, struct error *error)
 {
+	enum err err;
+
 	note(end == VERSION_NOT_LIVE ? "retired, not live" : "retired, no verdict");
-	return __real_account_retire(txn, asset, name, kind, end, account, error);
+	err = __real_account_retire(txn, asset, name, kind, end, account, error);
+	return bug_prune(err, BUG_RETIRED_PROVES, txn, asset, name, kind);
 }
 
 enum err __wrap_account_prove(struct vault_txn *txn, const char *asset, const char *name,

@@ -159,6 +159,57 @@ static void forget_failed(struct sim *sim, const char *secret)
 			sim->failed[i][0] = '\0';
 }
 
+/*
+ * The committed secret, or what is pending where that is being settled: read now, not at the plan.
+ * Where someone tells another in the very commit that books the login, it goes on with the one
+ * before.
+ */
+static bool is_secret_now(
+    struct vault_txn *txn, const char *asset, const char *name, const char *secret)
+{
+	struct account account;
+	struct version current;
+
+	if (account_get(txn, asset, name, SECRET_PASSWORD, &account) != ERR_OK ||
+	    version_get(txn, &account, account.current, &current) != ERR_OK)
+		return false;
+	return version_is(txn, &account, account.current, secret) ||
+	       version_is(txn, &account, account.pending, secret) ||
+	       (current.proof == PROOF_TOLD && version_is(txn, &account, account.previous, secret));
+}
+
+/* How an asset is entered. */
+static void check_entry(struct sim_session *session)
+{
+	struct vault_txn *txn = vault_read(session->sim->vault);
+	const char *asset = session->asset;
+	const char *root = session->becoming == WIRE_BECOME_SU ? "root" : session->name;
+	struct account account;
+
+	if (!is_secret_now(txn, asset, session->name, session->secret) ||
+	    (session->become[0] != '\0' && !is_secret_now(txn, asset, root, session->become)))
+		sim_violation(session->sim, "entered with what is not current", "%s %s", asset,
+		    session->name);
+	if (session->kind == WIRE_LOGIN &&
+	    account_get_in_doubt(txn, asset, session->name, &account) == ERR_OK)
+		sim_violation(session->sim, "a gateway entered while its account is in doubt",
+		    "%s %s", asset, session->name);
+	vault_read_end(txn);
+}
+
+/* What a gateway is entered with stays as it is while others are inside. */
+static void check_nobody_inside(struct sim_session *session)
+{
+	const struct sim_session *other;
+
+	LIST_FOREACH (other, &session->sim->sessions, entry)
+		if (session->account->privileged && other->via != NULL && !other->broken &&
+		    other->busy && strcmp(other->via->asset, session->asset) == 0)
+			sim_violation(session->sim,
+			    "a gateway's account changed while it is in use", "%s %s",
+			    session->asset, session->name);
+}
+
 /* ── All of it ── */
 
 static void sends_check_change(struct sim_session *session)
@@ -175,6 +226,7 @@ static void sends_check_change(struct sim_session *session)
 		check_durable(session);
 	check_order(session);
 	check_one(session);
+	check_nobody_inside(session);
 	forget_failed(sim, session->secret);
 	if (!keys_is_line(session->secret) && strcmp(account->believed, session->secret) != 0)
 		account->believed[0] = '\0'; /* a new send: the old word is not the last */
@@ -187,6 +239,8 @@ void sends_check(struct sim_session *session)
 	if (session->kind == WIRE_ADMIN || session->kind == WIRE_LOGIN ||
 	    session->kind == WIRE_PROVE)
 		seen_check_host_key(session);
+	if (session->kind == WIRE_ADMIN || session->kind == WIRE_LOGIN)
+		check_entry(session);
 	if (session->kind == WIRE_PERSIST)
-		keys_persisting(session->sim, session->account, session->secret);
+		keys_persisting(session);
 }

@@ -20,9 +20,10 @@
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
  *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
+ *   commits.c what must hold of each commit, before it is made
  *   said.c    what the engine says, and whether it is true
  *   check.c   what must hold after every step, and in the end
- *   bugs.c    rules broken on purpose, one at a time
+ *   bugs.c    rules broken on purpose, one at a time: bugs_life.c, bugs_way.c, bugs_vault.c
  *   history.c one history, from its first choice to its last check
  *   shrink.c  a failing history with the fewest events
  *   campaign.c  many histories, in several processes
@@ -35,11 +36,12 @@
  * once after. Never draw from anything else: then a seed means one history for ever.
  *
  * To add a check, say `sim_violation` where it fails: in check.c for what must hold always, in
- * sends.c for what must hold of a send, in said.c for what the engine claims. A check looks at the
- * world and at what is committed, never at rotation's memory.
+ * sends.c for what must hold of a send, commits.c of a commit, said.c for what the engine claims. A
+ * check looks at the world and at what is committed, never at rotation's memory.
  *
- * To add a bug, name it in `enum sim_bug` and in bugs.c, and break the rule there by standing
- * between two parts (--wrap, listed in engine/rotation/room.am). test_rotation wants it caught.
+ * To add a bug, name it in bugs.h and bugs.c, and break the rule in one of its files by
+ * standing between two parts (--wrap, listed in engine/rotation/room.am). test_rotation wants it
+ * caught.
  *
  * How a crash is simulated: all that the core does to the world goes through doors that are ours:
  * disk, wires, clock, and what it says. At the point of the crash they are shut (core_kill): what
@@ -59,6 +61,7 @@
 #include <sys/queue.h>
 
 #include "base/clock.h"
+#include "bugs.h"
 #include "policy.h"
 #include "rotation.h"
 #include "vault.h"
@@ -73,6 +76,8 @@
 #define SIM_OPENED	16
 #define SIM_ASSETS	10
 #define SIM_HOST_KEY	64
+#define SIM_TOUCHED	64
+#define SIM_DROPPED	64
 
 struct sim;
 
@@ -264,6 +269,7 @@ struct sim_account {
 	size_t image_line_count;
 	bool lines_good;		    /* nothing happened to them since they were checked */
 	char seen[SIM_SECRET_SIZE];	    /* the key that a login was last seen with */
+	uint64_t seen_moment;		    /* and when */
 	char believed_key[SIM_SECRET_SIZE]; /* a success said that this key opens it */
 	uint64_t opened[SIM_OPENED];	    /* hashes of what the asset let in */
 	size_t opened_next;
@@ -306,6 +312,19 @@ struct sim_process {
 	bool lies;
 };
 
+/* A version that the open transaction deletes. */
+struct dropped {
+	const struct sim_account *at;
+	enum secret_kind kind;
+	uint32_t number;
+};
+
+/* An account that was in doubt when the engine was started. */
+struct sim_doubt {
+	struct id record;
+	uint32_t attempts; /* turns that it had had */
+};
+
 #define NOTES_MAX 24
 struct note {
 	enum cover_group group;
@@ -339,7 +358,15 @@ struct sim {
 	size_t failed_count;
 	struct note notes[NOTES_MAX]; /* what the open transaction is made of */
 	size_t note_count;
-	bool pruned; /* versions were deleted, or may be lost */
+	struct id touched[SIM_TOUCHED]; /* records that the open transaction changes */
+	size_t touched_count;
+	struct dropped dropped[SIM_DROPPED];
+	size_t dropped_count;
+	struct sim_doubt doubts[SIM_ACCOUNTS];
+	size_t doubt_count;
+	uint32_t keep_versions; /* retention */
+	uint64_t moments;	/* counted where it matters what came first */
+	bool pruned;		/* versions were deleted, or may be lost */
 	uint64_t told;
 	struct cover *cover;
 	bool trace;
@@ -406,7 +433,8 @@ void keys_restore_image(struct sim_account *);
 /* True when the account has this key's line, whatever its mark. */
 bool keys_open(const struct sim_account *, const char *key);
 /* Our lines but this one are to be removed; and are. */
-void keys_persisting(struct sim *, struct sim_account *, const char *line);
+struct sim_session;
+void keys_persisting(const struct sim_session *);
 void keys_persist(struct sim *, struct sim_account *, const char *line);
 /* A line that is ours is of a version that the vault keeps. */
 bool keys_kept(struct vault_txn *, const struct sim_account *, const char *line);
@@ -438,6 +466,7 @@ struct sim_session {
 	char asset[ASSET_NAME_SIZE];
 	char host_key[SIM_HOST_KEY]; /* that it was shown */
 	char pinned[SIM_HOST_KEY];   /* "" = none */
+	uint64_t opened_moment;	     /* logged in since */
 	bool broken;
 	bool carries;		 /* logged in as a gateway */
 	bool through;		 /* by a gateway: */
@@ -489,6 +518,16 @@ void sends_check_way(struct sim_session *, const struct wire_session *via);
 /* It is given a job. */
 void sends_check(struct sim_session *);
 
+/* ── Commits ── */
+
+/* A transaction begins; it changes a record; it deletes the version with this key. */
+struct key;
+void commit_begin(struct sim *);
+void commit_record(struct sim *, const struct id *record);
+void commit_drop(struct sim *, struct vault_txn *, const struct key *);
+/* It is about to be made. */
+void commit_check(struct sim *, struct vault_txn *);
+
 /* ── The core ── */
 
 void core_start(struct sim *);
@@ -515,6 +554,9 @@ void said(void *arg, const struct rotation_event *);
 void check_step(struct sim *);
 /* What must hold when nothing is left to do. */
 void check_idle(struct sim *);
+/* What is in doubt now; later, when nothing is left to do, each of it must have had its turn. */
+void check_doubts_begin(struct sim *);
+void check_doubts_end(struct sim *);
 /* The same of all, when the engine was started: nothing of it is lost. Counters are recounted. */
 void check_start(struct sim *);
 /* The same, and every seal is opened. */
@@ -522,34 +564,6 @@ void check_all(struct sim *);
 /* NULL where nothing is in doubt and each current secret opens; else what is not so. */
 const char *check_unsettled(struct sim *);
 bool check_opens_with_current(struct vault_txn *, const struct sim_account *);
-
-/* ── Bugs ── */
-
-enum sim_bug {
-	BUG_NONE,
-	BUG_SKIP_COMMIT,    /* the disk forgets the last commits at a crash */
-	BUG_PROMOTE_UNSEEN, /* every proof is taken for a match */
-	BUG_DROP_PENDING,   /* a restart forgets what is in doubt */
-	BUG_FRESH_BESIDE,   /* a doubt is given up and a fresh secret staged at once */
-	BUG_NO_DEADLINE,    /* a doubt is settled before its deadline */
-	BUG_FREE_PROBES,    /* attempts are not counted */
-	BUG_PUT_BACK_MUTE,  /* the old secret is put back before that is durable */
-	BUG_PUT_BACK_BLIND, /* a put-back is believed without its end seen */
-	BUG_PUT_BACK_HASTY, /* a put-back without an end is not waited out */
-	BUG_NO_LIFELINE,    /* a privileged account is changed where there is no lifeline */
-	BUG_NOT_LAST,	    /* privileged accounts do not wait for the others */
-	BUG_ENTER_IN_DOUBT, /* an asset is worked on while its way in is in doubt */
-	BUG_NOT_PINNED,	    /* a first-seen host key is not made durable */
-	BUG_NO_LOCK,	    /* wires do not inherit the vault's lock */
-	BUG_NOT_WAITED,	    /* a wire is answered for while it may still send */
-	BUG_EARLY_ENDS,	    /* the answer of a platform that answers early is taken for an end */
-	BUG_PERSIST_UNSEEN, /* old keys are removed before the new one was seen to work */
-	BUG_COUNT,
-};
-extern enum sim_bug sim_bug;
-const char *sim_bug_name(enum sim_bug);
-/* The task that the bug is about; NULL = any. */
-const char *sim_bug_task(enum sim_bug);
 
 /* ── Others ── */
 

@@ -14,10 +14,9 @@
 #include "base/secret.h"
 #include "history.h"
 
-#define HISTORIES     3000
-#define BUG_HISTORIES 20000
-#define LONG_TIMES    20
-#define HEAP_SIZE     ((size_t)1 << 20)
+#define HISTORIES  3000
+#define LONG_TIMES 20
+#define HEAP_SIZE  ((size_t)1 << 20)
 
 static struct cover cover;
 
@@ -194,7 +193,7 @@ static void test_bugs_are_caught(void **state)
 		sim_bug = BUG_NONE;
 		if (ending.violation == NULL)
 			fail_msg("not caught: %s", sim_bug_name(bug));
-		printf("%-36s caught by history %llu: %s\n", sim_bug_name(bug),
+		printf("%-44s caught by history %llu: %s\n", sim_bug_name(bug),
 		    (unsigned long long)beginning.seed - 1, ending.violation);
 	}
 }

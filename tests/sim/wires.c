@@ -85,6 +85,7 @@ static void job_admin(struct sim_session *session, struct wire_result *result)
 		result->fault = FAULT_AUTH;
 	else if (asked != NULL && !world_login(session->sim, asked, session->become))
 		result->fault = FAULT_BECOME_PASSWORD;
+	session->opened_moment = ++session->sim->moments;
 	result->failed_attempts = result->fault != FAULT_NONE;
 }
 
@@ -186,6 +187,7 @@ static void job_prove_key(struct sim_session *session, struct wire_result *resul
 	if (keys_open(account, session->secret)) {
 		result->verdict = VERDICT_MATCH;
 		snprintf(account->seen, sizeof(account->seen), "%s", session->secret);
+		account->seen_moment = ++session->sim->moments;
 		seen_opened(account, session->secret);
 	} else {
 		result->verdict = VERDICT_MISMATCH;
@@ -324,6 +326,7 @@ static void session_take(struct sim_session *session, const struct wire_job *job
 	copy_job_secret(session->secret, job);
 	copy_secret(session->become, job->become_secret);
 	session->becoming = job->become;
+	bug_take(session);
 	session->proof = job->proof;
 	session->busy = true;
 	session->handed = !session->orphan;
