@@ -14,7 +14,7 @@
 struct candidate {
 	const struct asset *asset;
 	size_t record; /* its index */
-	bool privileged;
+	enum turn turn;
 	uint64_t spread;
 	uint32_t of_asset; /* its number among those of the same asset */
 	uint32_t of_place; /* of the same platform and node */
@@ -31,7 +31,7 @@ static int by_asset(const void *left, const void *right)
 	int order = strcmp(a->asset->name, b->asset->name);
 
 	if (order == 0)
-		order = number_order(a->privileged, b->privileged);
+		order = number_order(a->turn, b->turn);
 	return order != 0 ? order : number_order(a->spread, b->spread);
 }
 
@@ -52,11 +52,12 @@ static int by_place(const void *left, const void *right)
 	return order != 0 ? order : number_order(a->spread, b->spread);
 }
 
-/* An account that assets are entered with goes after the others of its asset, always. */
+/* In the order in which an asset's accounts have their turn: one that was held back before another
+ * would hold that up. */
 static int by_rank(const void *left, const void *right)
 {
 	const struct candidate *a = left, *b = right;
-	int order = number_order(a->privileged, b->privileged);
+	int order = number_order(a->turn, b->turn);
 
 	if (order == 0)
 		order = number_order(a->of_place, b->of_place);
@@ -88,7 +89,7 @@ static struct candidate candidate_of(const struct rotation *rotation, const stru
 	return (struct candidate){
 	    .asset = asset,
 	    .record = index,
-	    .privileged = asset_account_privileged(asset, record->account),
+	    .turn = lifeline_turn(asset, record->account),
 	    .spread = spread_end(spread_number(spread, record->kind)),
 	};
 }

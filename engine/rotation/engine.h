@@ -402,6 +402,11 @@ void life_not_visited(struct life *);
 
 /* ── lifeline.c ── */
 
+/* The first of these that an asset has a life of is the one that may begin. */
+enum turn { TURN_DOUBT, TURN_OTHERS, TURN_ADMIN, TURN_ROOT };
+
+/* An account's, where nothing is in doubt. */
+enum turn lifeline_turn(const struct asset *, const char *account);
 /* True for the accounts that a visit of their asset needs: its admin, and root where it becomes
  * root by su. */
 bool life_is_privileged(const struct life *);

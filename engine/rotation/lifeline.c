@@ -10,33 +10,33 @@
 
 #include "base/crash.h"
 
+enum turn lifeline_turn(const struct asset *asset, const char *account)
+{
+	if (asset->admin != NULL && strcmp(account, asset->admin) == 0)
+		return TURN_ADMIN;
+	return asset->become == BECOME_SU && strcmp(account, "root") == 0 ? TURN_ROOT : TURN_OTHERS;
+}
+
+static enum turn turn_of(const struct life *life)
+{
+	return lifeline_turn(life->site->asset, life_account(life));
+}
+
 static bool life_is_admin(const struct life *life)
 {
-	const char *admin = life->site->asset->admin;
-
-	return admin != NULL && strcmp(life_account(life), admin) == 0;
+	return turn_of(life) == TURN_ADMIN;
 }
 
 bool life_is_privileged(const struct life *life)
 {
-	const struct asset *asset = life->site->asset;
-
-	return life_is_admin(life) ||
-	       (asset->become == BECOME_SU && strcmp(life_account(life), "root") == 0);
+	return turn_of(life) != TURN_OTHERS;
 }
 
 /* ── Whose turn it is ── */
 
-/* The first of these that an asset has a life of is the one that may begin. */
-enum turn { TURN_DOUBT, TURN_OTHERS, TURN_ADMIN, TURN_ROOT };
-
 static enum turn life_turn(const struct life *life)
 {
-	if (!life_is_privileged(life))
-		return TURN_OTHERS;
-	if (life->doubt)
-		return TURN_DOUBT;
-	return life_is_admin(life) ? TURN_ADMIN : TURN_ROOT;
+	return life->doubt && life_is_privileged(life) ? TURN_DOUBT : turn_of(life);
 }
 
 struct life *site_next(const struct site *site)
