@@ -113,7 +113,7 @@ enum err rotation_cancel(struct rotation *rotation, const struct id *execution, 
 	struct run *run = run_find(rotation, execution);
 	char id[ID_TEXT_SIZE];
 
-	if (run == NULL)
+	if (run == NULL || run->open == 0) /* its end is being written */
 		return error_set(
 		    error, ERR_NOT_FOUND, "execution %s is not running", id_text(execution, id));
 	run_stop(run, BY_CANCEL);
