@@ -108,12 +108,15 @@ void life_write(struct life *life, void (*then)(struct life *))
 
 static void life_over(struct life *life)
 {
-	struct visit *visit = life->site->visit;
+	struct site *site = life->site;
+	struct visit *visit = site->visit;
 	bool visited = visit != NULL && visit->life == life;
 
 	life_done(life);
 	if (visited)
 		visit_go_on(visit);
+	else /* stopped before its turn, which others may have waited for */
+		site_wake(site);
 }
 
 static void life_wait(struct life *life, uint64_t delay_ms)
