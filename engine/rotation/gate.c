@@ -255,9 +255,15 @@ static void gate_try(struct gate *gate)
 	visit_open(gate->stay->visit, gate_opened, gate);
 }
 
+/* What held it up is over. It may have been open all the while. */
 static void gate_on_turn(void *arg)
 {
-	gate_try(arg);
+	struct gate *gate = arg;
+
+	if (gate->open && !gate_is_held_up(gate))
+		gate_tell(gate);
+	else
+		gate_try(gate);
 }
 
 void gate_wake(struct site *site)
