@@ -21,6 +21,9 @@ static void history_steps(struct sim *sim)
 	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
 		if (rotation_idle(sim->rotation)) {
 			check_idle(sim);
+			if (sim->drained)
+				core_kill(sim, "drained");
+			core_settle(sim);
 			return;
 		}
 		if (!sim_clock_step(&sim->clock)) {
@@ -182,7 +185,7 @@ static void history_pause(struct sim *sim)
 static void history_runs(struct sim *sim, const struct beginning *beginning)
 {
 	static const char *const tasks[] = {
-	    "login", "ordered", "hash", "unproved", "login", "keys"};
+	    "login", "ordered", "hash", "unproved", "login", "keys", "careful"};
 	static const uint32_t counts[] = {1, 1, 1, 1, 1, 2, 2, 3};
 	uint32_t runs = counts[sim_choose(sim, "how many runs", "", 8)];
 	const char *task = beginning->task;
@@ -190,7 +193,7 @@ static void history_runs(struct sim *sim, const struct beginning *beginning)
 	sim->crash_in = beginning->crash_in;
 	for (; runs > 0 && sim->violation == NULL; runs--) {
 		if (task == NULL)
-			task = tasks[sim_choose(sim, "a task", "", 6)];
+			task = tasks[sim_choose(sim, "a task", "", 7)];
 		people_order_task(sim, task, ROTATION_CHANGE);
 		if (sim->violation == NULL)
 			history_steps(sim);

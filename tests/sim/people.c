@@ -65,8 +65,8 @@ static void people_restore(struct sim *sim)
 /* Someone else, or a schedule, asks for the same accounts. */
 static void people_order_beside(struct sim *sim)
 {
-	static const char *const tasks[] = {"login", "ordered", "keys", "entries"};
-	const char *task = tasks[sim_amount(sim, 4)];
+	static const char *const tasks[] = {"login", "ordered", "keys", "entries", "careful"};
+	const char *task = tasks[sim_amount(sim, 5)];
 
 	sim->looks = false; /* alone */
 	switch (sim_amount(sim, 5)) {
@@ -75,6 +75,33 @@ static void people_order_beside(struct sim *sim)
 	case 2: people_restore(sim); break;
 	default: people_order_task(sim, task, ROTATION_CHANGE); break;
 	}
+}
+
+/* ── Stopping ── */
+
+static bool take_first(void *arg, const struct execution *execution)
+{
+	*(struct id *)arg = execution->id;
+	return false;
+}
+
+static void people_cancel(struct sim *sim)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	struct id id = {{0}};
+	struct error error;
+
+	execution_each_open(txn, take_first, &id);
+	vault_read_end(txn);
+	if (rotation_cancel(sim->rotation, &id, &error) == ERR_OK)
+		sim_seen(sim, "a run cancelled");
+}
+
+/* The engine is asked to end: it does when it has nothing in flight. */
+static void people_drain(struct sim *sim)
+{
+	sim->drained = true;
+	rotation_drain(sim->rotation);
 }
 
 /* ── Telling ── */
@@ -142,8 +169,12 @@ static void people_tell(struct sim *sim)
 
 void people_meddle(struct sim *sim)
 {
-	if (sim_event(sim, "someone else orders", "", 1))
+	if (!sim->drained && sim_event(sim, "someone else orders", "", 1))
 		people_order_beside(sim);
+	else if (sim_rarely(sim, "someone cancels", "", 500))
+		people_cancel(sim);
+	else if (!sim->drained && sim_rarely(sim, "the engine asked to end", "", 500))
+		people_drain(sim);
 	else if (sim_event(sim, "someone tells", "", 1))
 		people_tell(sim);
 }

@@ -109,6 +109,8 @@ void said(void *arg, const struct rotation_event *event)
 		return;
 	if (event->kind == ROTATION_BROKEN)
 		said_broken(sim, event->error);
+	seen_if(sim, event->kind == ROTATION_CANARY, "canaries let the rest go on");
+	seen_if(sim, event->kind == ROTATION_STOPPED, "a run stopped");
 	if (event->kind == ROTATION_PAUSED)
 		sim_seen(sim, "paused for want of room");
 	if (event->kind != ROTATION_RECORD_ENDED && !settled)

@@ -333,10 +333,11 @@ struct note {
 
 struct sim {
 	struct choices choices;
-	bool calm;  /* no faults any more */
-	bool looks; /* nothing that is in work may send */
-	bool dead;  /* the core is: what it does until it is taken down is not let out */
-	bool broke; /* it said that it must end */
+	bool calm;    /* no faults any more */
+	bool looks;   /* nothing that is in work may send */
+	bool dead;    /* the core is: what it does until it is taken down is not let out */
+	bool broke;   /* it said that it must end */
+	bool drained; /* it was asked to end */
 	struct sim_clock clock;
 	struct wires wires;
 	LIST_HEAD(, sim_session) sessions;

@@ -91,6 +91,10 @@ static void test_histories(void **state)
 	assert_seen("an old password refused");
 	assert_seen("a replica that lags asked");
 	assert_seen("an account set by a wire");
+	assert_seen("canaries let the rest go on");
+	assert_seen("a run stopped");
+	assert_seen("a run cancelled");
+	assert_event("the engine asked to end");
 	assert_event("someone else orders");
 	assert_event("the clock set forward");
 	assert_event("the clock set back");

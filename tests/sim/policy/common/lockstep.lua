@@ -61,4 +61,9 @@ task "entries" {
 	verify = { "login", "su" },
 }
 task "keys" { accounts = { "app", "svc" }, nodes = { "/" }, secret = ssh_key {} }
+-- Little at once, and not much when it goes wrong.
+task "careful" {
+	accounts = "*", nodes = { "/" }, secret = random "plain", verify = "login",
+	limits = { canary = 1, stop_after = 2, per_second = 3, per_node = 1, per_gateway = 1 },
+}
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }
