@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,14 +15,23 @@
 #define LINE_MAX_BYTES (16 * 1024)
 
 static struct {
+	enum log_target target;
 	int fd;
 	enum log_level level;
 } the_log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO};
 
-void log_init(int fd, enum log_level level)
+void log_open(enum log_target target, int fd, enum log_level level)
 {
+	the_log.target = target;
 	the_log.fd = fd;
 	the_log.level = level;
+	if (target == LOG_TO_SYSLOG)
+		openlog("lockstepd", LOG_PID, LOG_DAEMON);
+}
+
+void log_init(int fd, enum log_level level)
+{
+	log_open(LOG_TO_FD, fd, level);
 }
 
 bool log_wants(enum log_level level)
@@ -67,11 +77,30 @@ static void line_add_pair(struct buf *line, const char *key, const char *value)
 	buf_addf(line, " %s=%s%s%s", key, quote, text, quote);
 }
 
+/* As syslog and the journal know it (syslog(3)). */
+static int priority(enum log_level level)
+{
+	static const int priorities[] = {
+	    [LOG_LEVEL_ERROR] = LOG_ERR,
+	    [LOG_LEVEL_WARN] = LOG_WARNING,
+	    [LOG_LEVEL_INFO] = LOG_INFO,
+	    [LOG_LEVEL_DEBUG] = LOG_DEBUG,
+	};
+
+	return priorities[level];
+}
+
 static void line_add_head(struct buf *line, enum log_level level, const char *event)
 {
 	struct timespec now;
 	char time[32];
 
+	if (the_log.target == LOG_TO_JOURNAL)
+		buf_addf(line, "<%d>", priority(level));
+	if (the_log.target != LOG_TO_FD) {
+		buf_addf(line, "level=%s event=%s", level_name(level), event);
+		return;
+	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	text_rfc3339(time,
 	    (unsigned long long)now.tv_sec * 1000 + (unsigned long long)now.tv_nsec / 1000000);
@@ -79,10 +108,14 @@ static void line_add_head(struct buf *line, enum log_level level, const char *ev
 }
 
 /* A log that cannot be written must not stop the work: the line is lost. */
-static void line_write(const struct buf *line)
+static void line_write(const struct buf *line, enum log_level level)
 {
 	ssize_t written;
 
+	if (the_log.target == LOG_TO_SYSLOG) {
+		syslog(priority(level), "%.*s", (int)line->len, (const char *)line->data);
+		return;
+	}
 	do {
 		written = write(the_log.fd, line->data, line->len);
 	} while (written < 0 && errno == EINTR);
@@ -107,7 +140,7 @@ void log_event(enum log_level level, const char *event, ...)
 	line.failed = false;
 	line.size_max++;
 	buf_add(&line, "\n", 1);
-	line_write(&line);
+	line_write(&line, level);
 	buf_clear(&line);
 	errno = saved;
 }
