@@ -51,9 +51,14 @@ struct rotation_event {
 	const struct error *error;
 };
 
+struct rotation_policy {
+	const struct policy *policy; /* for as long as rotation_uses it */
+	uint32_t snapshot;	     /* its number at the wires */
+	bool secure_mode;	     /* privileged accounts are left alone */
+};
+
 struct rotation_config {
-	const struct policy *policy; /* outlives the rotation */
-	uint32_t snapshot;	     /* the policy's number at the wires */
+	struct rotation_policy policy;
 	struct vault *vault;
 	struct wires *wires;
 	struct clock *clock;
@@ -74,6 +79,20 @@ void rotation_free(struct rotation *);
  * to be settled when the change deadline has passed from now. Commits before it returns.
  */
 enum err rotation_recover(struct rotation *, struct error *error) MUST_CHECK;
+
+/*
+ * Queues every account in doubt that nothing waits for, as rotation_recover does: for an engine
+ * that goes on, from time to time.
+ */
+enum err rotation_settle(struct rotation *, struct error *error) MUST_CHECK;
+
+/*
+ * From now on this is the policy. What is in flight ends by the one that it began with, and an
+ * asset that is being visited is seen as before until that visit ends.
+ */
+void rotation_reload(struct rotation *, const struct rotation_policy *);
+/* False when nothing uses an earlier policy any more, and nothing will. */
+bool rotation_uses(struct rotation *, const struct policy *);
 
 /* What an execution does with each of its accounts. */
 enum rotation_kind {
@@ -118,6 +137,9 @@ enum err rotation_cancel(
 /* Starts nothing more: what is in flight ends; what was not begun is skipped: stopped; doubts are
  * left to the next time. */
 void rotation_drain(struct rotation *);
+
+/* How many assets are being worked on. */
+uint32_t rotation_in_flight(const struct rotation *);
 
 /* True when nothing is left to do. */
 bool rotation_idle(const struct rotation *);

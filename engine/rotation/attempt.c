@@ -90,7 +90,7 @@ static void attempt_ask_methods(void *arg, const struct wire_result *result)
 	wire_submit(attempt->session,
 	    &(struct wire_job){
 		.kind = WIRE_METHODS,
-		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
+		.timeout_ms = life->site->settings->login_timeout_ms,
 		.account = life_account(life),
 		.secret_is_key = life_kind(life) == SECRET_KEY,
 	    },
@@ -132,6 +132,7 @@ static void attempt_entered(void *arg, const struct wire_result *blocked)
 {
 	struct life *life = arg;
 	struct rotation *rotation = life->site->rotation;
+	const struct settings *settings = life->site->settings;
 	struct wire_key pins[HOST_KEYS_MAX];
 	struct wire_target target;
 
@@ -144,8 +145,7 @@ static void attempt_entered(void *arg, const struct wire_result *blocked)
 	wire_submit(life->attempt.session,
 	    &(struct wire_job){
 		.kind = WIRE_OPEN,
-		.timeout_ms =
-		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
+		.timeout_ms = settings->connect_timeout_ms + settings->login_timeout_ms,
 	    },
 	    attempt_opened, life);
 }
@@ -224,7 +224,7 @@ static void attempt_make(struct life *life)
 	wire_submit(life->attempt.session,
 	    &(struct wire_job){
 		.kind = WIRE_PROVE,
-		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
+		.timeout_ms = life->site->settings->login_timeout_ms,
 		.account = life_account(life),
 		.secret = secret,
 		.secret_is_key = life_kind(life) == SECRET_KEY,
@@ -266,7 +266,7 @@ static void attempt_su(struct life *life)
 	wire_submit(life->site->visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_SU,
-		.timeout_ms = life->site->rotation->settings->login_timeout_ms,
+		.timeout_ms = life->site->settings->login_timeout_ms,
 		.account = life_account(life),
 		.secret = secret,
 	    },
@@ -286,7 +286,6 @@ static void attempt_hashed(void *arg, const struct wire_result *result)
 
 static void attempt_hash(struct life *life)
 {
-	struct rotation *rotation = life->site->rotation;
 	struct secret *secret;
 
 	if (!life_secret(life, life->attempt.version, &secret, attempt_hash))
@@ -294,8 +293,8 @@ static void attempt_hash(struct life *life)
 	wire_submit(life->site->visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_HASH,
-		.timeout_ms = rotation->settings->login_timeout_ms,
-		.snapshot = rotation->config.snapshot,
+		.timeout_ms = life->site->settings->login_timeout_ms,
+		.snapshot = life->site->snapshot,
 		.platform = life->site->asset->platform,
 		.account = life_account(life),
 		.secret = secret,

@@ -81,7 +81,8 @@ static struct candidate candidate_of(const struct rotation *rotation, const stru
     const struct record *records, size_t index)
 {
 	const struct record *record = &records[index];
-	const struct asset *asset = policy_asset_find(rotation->config.policy, record->asset);
+	const struct asset *asset =
+	    policy_asset_find(rotation->config.policy.policy, record->asset);
 	uint64_t spread = spread_text(0, task->name);
 
 	spread = spread_text(spread, record->asset);

@@ -53,8 +53,8 @@ void life_submit_change(struct life *life, struct wire_job job, wire_done_fn don
 	const struct site *site = life->site;
 
 	job.kind = WIRE_CHANGE;
-	job.timeout_ms = site->rotation->settings->change_deadline_ms;
-	job.snapshot = site->rotation->config.snapshot;
+	job.timeout_ms = site->settings->change_deadline_ms;
+	job.snapshot = site->snapshot;
 	job.platform = site->asset->platform;
 	job.account = life_account(life);
 	wire_submit(site->visit->session, &job, done, life);

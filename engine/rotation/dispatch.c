@@ -82,9 +82,11 @@ static void site_timer(void *arg)
 void site_wake(struct site *site)
 {
 	struct rotation *rotation = site->rotation;
-	const struct life *life = site_next(site);
+	const struct life *life;
 	uint64_t now_ms = rotation_now(rotation);
 
+	site_adopt(site);
+	life = site_next(site);
 	if (life == NULL || site->visit != NULL || site->line != NULL)
 		return;
 	if (life->ready_ms > now_ms) {
@@ -120,7 +122,7 @@ static void dispatch_say_waiting(struct rotation *rotation)
 	if (rotation->visits > 0 || rotation->lives == 0 || rotation->config.event == NULL)
 		return;
 	for (size_t i = 0; i < rotation->site_count; i++) {
-		const struct life *life = site_next(&rotation->sites[i]);
+		const struct life *life = site_next(rotation->sites[i]);
 
 		if (life != NULL && life->ready_ms < event.until_ms)
 			event.until_ms = life->ready_ms;
@@ -158,7 +160,7 @@ void dispatch_soon(struct rotation *rotation)
 void dispatch_clear(struct rotation *rotation)
 {
 	for (size_t i = 0; i < rotation->site_count; i++)
-		site_clear(&rotation->sites[i]);
+		site_clear(rotation->sites[i]);
 	gates_clear(rotation);
 	timer_stop(&rotation->turn);
 }
@@ -186,7 +188,7 @@ void rotation_drain(struct rotation *rotation)
 {
 	rotation->draining = true;
 	for (size_t i = 0; i < rotation->site_count; i++) {
-		struct life *life = TAILQ_FIRST(&rotation->sites[i].lives);
+		struct life *life = TAILQ_FIRST(&rotation->sites[i]->lives);
 
 		while (life != NULL) {
 			struct life *next = TAILQ_NEXT(life, entry);

@@ -56,8 +56,10 @@ struct run {
 	uint32_t restore; /* the version that is set again; 0 = a new secret */
 	struct execution execution;
 	const struct task *task;
+	const struct policy *policy; /* that it began with */
 	struct turns turns;
 	struct lane *nodes, *gateways; /* by number; NULL = not limited */
+	size_t node_count, site_count; /* numbers that were given when it began */
 	size_t total;		       /* lives that it began with */
 	size_t open;		       /* of them, not ended */
 	bool held;		       /* only its canaries are worked on yet */
@@ -83,13 +85,13 @@ struct rotation {
 	struct rotation_config config;
 	const struct settings *settings;
 	LIST_HEAD(, run) runs;
-	struct site *sites; /* one an asset, in the policy's order */
+	struct site **sites; /* one an asset, in order of name */
 	size_t site_count;
-	uint32_t node_count;
-	struct turns doubts; /* of sites whose next life is of no run */
-	uint64_t pass;	     /* of whoever had the last turn */
-	struct line urgent;  /* gateways that others wait for: beside the window */
-	struct timer turn;   /* dispatch */
+	uint32_t node_count, site_numbers; /* given so far; a number stays whose it is */
+	struct turns doubts;		   /* of sites whose next life is of no run */
+	uint64_t pass;			   /* of whoever had the last turn */
+	struct line urgent;		   /* gateways that others wait for: beside the window */
+	struct timer turn;		   /* dispatch */
 	LIST_HEAD(, refusal) refusals;
 	size_t refusal_count;
 	uint32_t visits; /* in work */
@@ -102,11 +104,16 @@ struct rotation {
 
 struct site {
 	struct rotation *rotation;
+	/* As of the newest policy, or of the one that its visit began with (snapshot.c). */
 	const struct asset *asset;
+	const struct policy *policy;
+	const struct settings *settings;
+	uint32_t snapshot; /* the policy's number at the wires */
 	TAILQ_HEAD(, life) lives;
 	TAILQ_ENTRY(site) entry;
-	struct line *line;  /* that it stands in, one of dispatch or of its gateway; or NULL */
-	struct run *run;    /* whose turn it waits for, or has; NULL = that of no run */
+	struct line *line; /* that it stands in, one of dispatch or of its gateway; or NULL */
+	struct run *run;   /* whose turn it waits for, or has; NULL = that of no run */
+	uint32_t number;
 	uint32_t node;	    /* its number: the same for all with the same node */
 	struct timer timer; /* the next life becomes ready */
 	struct visit *visit;
@@ -209,6 +216,13 @@ void rotation_tell(
     struct rotation *, enum rotation_event_kind, const struct execution *, const struct record *);
 void rotation_break(struct rotation *, const struct error *);
 
+/* ── snapshot.c ── */
+
+void sites_init(struct rotation *);
+void sites_free(struct rotation *);
+/* The site is seen as the newest policy has it, unless a visit is there that began with another. */
+void site_adopt(struct site *);
+
 /* ── keep.c ── */
 
 /* Makes a change durable, then calls `next`, with ERR_OK or apply's own error. Waits while the disk
@@ -283,6 +297,8 @@ void run_stop(struct run *run, const char *why);
 /* Nothing more may be begun for this life's record; and with which reason it is skipped. */
 bool life_is_stopped(const struct life *);
 const char *life_stop_reason(const struct life *);
+/* Of an account, whatever it waits for; NULL when there is none. */
+struct life *site_life_of(struct site *, const char *account);
 
 /* ── visit.c ── */
 
@@ -377,6 +393,8 @@ bool gate_goes_first(struct visit *);
 bool gate_admit(struct site *);
 void gate_release(struct site *);
 void gates_clear(struct rotation *);
+/* Of a site that is to go; false while someone needs it. */
+bool gate_clear(struct site *);
 
 /* ── life.c ── */
 

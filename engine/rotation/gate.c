@@ -387,22 +387,36 @@ void gate_release(struct site *site)
 		turns_rejoin(next);
 }
 
+static void gate_free(struct gate *gate)
+{
+	timer_stop(&gate->idle);
+	timer_stop(&gate->turn);
+	gate->site->gate = NULL;
+	free(gate);
+}
+
 void gates_clear(struct rotation *rotation)
 {
 	for (size_t i = 0; i < rotation->site_count; i++) {
-		struct gate *gate = rotation->sites[i].gate;
+		struct gate *gate = rotation->sites[i]->gate;
 
 		if (gate != NULL)
 			gate_close(gate);
 	}
-	for (size_t i = 0; i < rotation->site_count; i++) {
-		struct gate *gate = rotation->sites[i].gate;
+	for (size_t i = 0; i < rotation->site_count; i++)
+		if (rotation->sites[i]->gate != NULL)
+			gate_free(rotation->sites[i]->gate);
+}
 
-		if (gate == NULL)
-			continue;
-		timer_stop(&gate->idle);
-		timer_stop(&gate->turn);
-		rotation->sites[i].gate = NULL;
-		free(gate);
-	}
+bool gate_clear(struct site *site)
+{
+	struct gate *gate = site->gate;
+
+	if (gate == NULL)
+		return true;
+	if (gate_in_use(site) || gate->visits > 0 || !TAILQ_EMPTY(&gate->parked))
+		return false;
+	gate_close(gate);
+	gate_free(gate);
+	return true;
 }

@@ -29,7 +29,7 @@ static const struct task *subject_task(const struct life *life)
 {
 	if (life->run != NULL && life->subject == &life->record)
 		return life->run->task;
-	return policy_task_find(life->site->rotation->config.policy, life->subject->task);
+	return policy_task_find(life->site->policy, life->subject->task);
 }
 
 static bool account_id(const struct life *life, struct id *id)

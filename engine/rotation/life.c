@@ -27,7 +27,7 @@ const struct task *life_task(const struct life *life)
 
 const char *life_params(const struct life *life)
 {
-	const struct policy *policy = life->site->rotation->config.policy;
+	const struct policy *policy = life->site->policy;
 	const struct task *task = life_task(life);
 
 	if (task == NULL || life->subject != &life->record)
@@ -38,7 +38,7 @@ const char *life_params(const struct life *life)
 bool platform_answers_early(const struct life *life)
 {
 	const struct platform *platform =
-	    policy_platform_find(life->site->rotation->config.policy, life->site->asset->platform);
+	    policy_platform_find(life->site->policy, life->site->asset->platform);
 
 	return platform == NULL || platform->answers_early;
 }
@@ -187,7 +187,6 @@ void life_check(struct life *life)
 {
 	bool is_key = life_kind(life) == SECRET_KEY;
 	struct life_key key;
-	struct rotation *rotation = life->site->rotation;
 	bool asks = life_asks_proof(life);
 
 	if (is_key)
@@ -195,8 +194,8 @@ void life_check(struct life *life)
 	wire_submit(life->site->visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_CHECK,
-		.timeout_ms = rotation->settings->login_timeout_ms,
-		.snapshot = rotation->config.snapshot,
+		.timeout_ms = life->site->settings->login_timeout_ms,
+		.snapshot = life->site->snapshot,
 		.platform = life->site->asset->platform,
 		.account = life_account(life),
 		.proof = asks ? life_method(life) : WIRE_PROOF_NONE,

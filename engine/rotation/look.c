@@ -52,7 +52,7 @@ static void look_key(void *arg, const struct wire_result *result)
 static void look_entered(void *arg, const struct wire_result *blocked)
 {
 	struct look_at *look = arg;
-	struct rotation *rotation = look->rotation;
+	const struct settings *settings = look->visit->site->settings;
 	struct wire_target target = {
 	    .asset = look->asset->name,
 	    .address = look->asset->address,
@@ -64,12 +64,11 @@ static void look_entered(void *arg, const struct wire_result *blocked)
 		look_end(look, blocked, NULL);
 		return;
 	}
-	look->visit->session = wire_session_new(rotation->config.wires, &target);
+	look->visit->session = wire_session_new(look->rotation->config.wires, &target);
 	wire_submit(look->visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_OPEN,
-		.timeout_ms =
-		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
+		.timeout_ms = settings->connect_timeout_ms + settings->login_timeout_ms,
 	    },
 	    look_key, look);
 }

@@ -191,7 +191,7 @@ static void life_ended(struct life *life)
 		   strcmp(subject->reason, "not_asked") != 0 && !life->doubt_tried &&
 		   !rotation->draining) {
 		life->doubt = true;
-		life_wait(life, rotation->settings->change_deadline_ms);
+		life_wait(life, life->site->settings->change_deadline_ms);
 	} else {
 		life_over(life);
 	}

@@ -11,7 +11,7 @@
 bool life_persists(const struct life *life)
 {
 	const struct platform *platform =
-	    policy_platform_find(life->site->rotation->config.policy, life->site->asset->platform);
+	    policy_platform_find(life->site->policy, life->site->asset->platform);
 
 	return platform != NULL && platform->persist &&
 	       (life_kind(life) == SECRET_KEY || !platform->persist_keys_only);
@@ -40,7 +40,6 @@ static void persist_answered(void *arg, const struct wire_result *result)
 
 static void persist_send(struct life *life)
 {
-	struct rotation *rotation = life->site->rotation;
 	bool is_key = life_kind(life) == SECRET_KEY;
 	struct life_key key;
 
@@ -50,8 +49,8 @@ static void persist_send(struct life *life)
 	wire_submit(life->site->visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_PERSIST,
-		.timeout_ms = rotation->settings->change_deadline_ms,
-		.snapshot = rotation->config.snapshot,
+		.timeout_ms = life->site->settings->change_deadline_ms,
+		.snapshot = life->site->snapshot,
 		.platform = life->site->asset->platform,
 		.account = life_account(life),
 		.ssh_key = is_key ? &key.wire : NULL,

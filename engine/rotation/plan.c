@@ -11,7 +11,7 @@
 /* Records of one commit: bounded, so that planning a fleet does not hold the loop for long. */
 #define PLAN_BATCH 1000
 
-static struct life *site_life_of(struct site *site, const char *account)
+struct life *site_life_of(struct site *site, const char *account)
 {
 	struct life *life;
 
@@ -28,7 +28,7 @@ static const char *plan_skip(struct rotation *rotation, const struct selected *i
 {
 	const struct asset *asset = item->asset;
 
-	if (rotation->settings->secure_mode && asset_account_privileged(asset, item->account))
+	if (rotation->config.policy.secure_mode && asset_account_privileged(asset, item->account))
 		return "secure_mode";
 	if (other != NULL && (other->run != NULL || other->working))
 		return "busy";
@@ -245,6 +245,7 @@ static struct run *run_new(struct rotation *rotation, const struct rotation_orde
 	run->kind = order->kind;
 	run->restore = order->restore;
 	run->task = order->task;
+	run->policy = rotation->config.policy.policy;
 	execution->started_ms = rotation_wall(rotation);
 	execution->id = id_make(execution->started_ms);
 	snprintf(execution->task, sizeof(execution->task), "%s", order->task->name);

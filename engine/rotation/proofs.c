@@ -108,7 +108,7 @@ void proofs_of_task(struct life *life)
 
 void proofs_of_doubt(struct life *life)
 {
-	const struct policy *policy = life->site->rotation->config.policy;
+	const struct policy *policy = life->site->policy;
 	const struct task *task = life_task(life);
 
 	life->proofs = (struct proofs){.count = 0};

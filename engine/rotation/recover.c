@@ -110,15 +110,13 @@ static enum err recover_apply(struct vault_txn *txn, void *arg, struct error *er
 /* ── Doubts ── */
 
 /* Where the end of the send was seen and no proof was asked for, nothing is under way. */
-static uint64_t doubt_delay_ms(const struct rotation *rotation, const struct record *record)
+static uint64_t doubt_delay_ms(const struct site *site, const struct record *record)
 {
-	const struct asset *asset = policy_asset_find(rotation->config.policy, record->asset);
-	const struct platform *platform =
-	    asset != NULL ? policy_platform_find(rotation->config.policy, asset->platform) : NULL;
+	const struct platform *platform = policy_platform_find(site->policy, site->asset->platform);
 	bool ended = strcmp(record->reason, "not_asked") == 0 && platform != NULL &&
 		     !platform->answers_early;
 
-	return ended ? 0 : rotation->settings->change_deadline_ms;
+	return ended ? 0 : site->settings->change_deadline_ms;
 }
 
 struct life *life_new_doubt(
@@ -136,17 +134,34 @@ struct life *life_new_doubt(
 	life->doubted = record;
 	life->doubted.kind = account->kind;
 	life->subject = &life->doubted;
-	life_queue(life, doubt_delay_ms(rotation, &record));
+	life_queue(life, doubt_delay_ms(site, &record));
 	return life;
 }
 
-static bool recover_doubt(void *arg, const struct account *account)
+static bool settle_doubt(void *arg, const struct account *account)
 {
 	struct recovery *recovery = arg;
+	struct rotation *rotation = recovery->rotation;
+	struct site *site = rotation_site(rotation, account->asset);
 
 	/* NULL: it left the inventory. It is kept, and `account list` finds it. */
-	(void)life_new_doubt(recovery->rotation, recovery->txn, account);
+	if (site != NULL && site_life_of(site, account->name) == NULL)
+		(void)life_new_doubt(rotation, recovery->txn, account);
 	return true;
+}
+
+enum err rotation_settle(struct rotation *rotation, struct error *error)
+{
+	struct recovery recovery = {.rotation = rotation};
+
+	if (rotation->draining)
+		return ERR_OK;
+	recovery.txn = vault_read(rotation->config.vault);
+	if (recovery.txn == NULL)
+		return error_set(error, ERR_IO, "the vault cannot be read any more");
+	account_each_in_doubt(recovery.txn, settle_doubt, &recovery);
+	vault_read_end(recovery.txn);
+	return ERR_OK;
 }
 
 enum err rotation_recover(struct rotation *rotation, struct error *error)
@@ -155,12 +170,5 @@ enum err rotation_recover(struct rotation *rotation, struct error *error)
 	enum err err = vault_write(rotation->config.vault, recover_apply, &recovery, error);
 
 	free(recovery.ids);
-	if (err != ERR_OK)
-		return err;
-	recovery.txn = vault_read(rotation->config.vault);
-	if (recovery.txn == NULL)
-		return error_set(error, ERR_IO, "the vault cannot be read any more");
-	account_each_in_doubt(recovery.txn, recover_doubt, &recovery);
-	vault_read_end(recovery.txn);
-	return ERR_OK;
+	return err == ERR_OK ? rotation_settle(rotation, error) : err;
 }

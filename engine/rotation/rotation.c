@@ -45,50 +45,12 @@ void rotation_break(struct rotation *rotation, const struct error *error)
 	rotation_say(rotation, &event);
 }
 
-static int by_node(const void *left, const void *right)
-{
-	const struct site *const *a = left, *const *b = right;
-
-	return strcmp((*a)->asset->node, (*b)->asset->node);
-}
-
-static void sites_number_nodes(struct rotation *rotation)
-{
-	struct site **sites = xcalloc(rotation->site_count + 1, sizeof(struct site *));
-
-	for (size_t i = 0; i < rotation->site_count; i++)
-		sites[i] = &rotation->sites[i];
-	qsort(sites, rotation->site_count, sizeof(struct site *), by_node);
-	for (size_t i = 0; i < rotation->site_count; i++) {
-		if (i == 0 || by_node(&sites[i], &sites[i - 1]) != 0)
-			rotation->node_count++;
-		sites[i]->node = rotation->node_count - 1;
-	}
-	free(sites);
-}
-
-static void sites_init(struct rotation *rotation)
-{
-	const struct policy *policy = rotation->config.policy;
-
-	rotation->site_count = policy_asset_count(policy);
-	rotation->sites = xcalloc(rotation->site_count + 1, sizeof(*rotation->sites));
-	for (size_t i = 0; i < rotation->site_count; i++) {
-		struct site *site = &rotation->sites[i];
-
-		site->rotation = rotation;
-		site->asset = policy_asset(policy, i);
-		TAILQ_INIT(&site->lives);
-	}
-	sites_number_nodes(rotation);
-}
-
 struct rotation *rotation_new(const struct rotation_config *config)
 {
 	struct rotation *rotation = xcalloc(1, sizeof(*rotation));
 
 	rotation->config = *config;
-	rotation->settings = policy_settings(config->policy);
+	rotation->settings = policy_settings(config->policy.policy);
 	rotation->started_ms = rotation_now(rotation);
 	LIST_INIT(&rotation->runs);
 	LIST_INIT(&rotation->refusals);
@@ -112,26 +74,13 @@ void rotation_free(struct rotation *rotation)
 		free(run);
 	}
 	refusals_clear(rotation);
-	free(rotation->sites);
+	sites_free(rotation);
 	free(rotation);
 }
 
-struct site *rotation_site(struct rotation *rotation, const char *asset)
+uint32_t rotation_in_flight(const struct rotation *rotation)
 {
-	size_t low = 0, high = rotation->site_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(asset, rotation->sites[middle].asset->name);
-
-		if (order == 0)
-			return &rotation->sites[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	return rotation->visits;
 }
 
 bool rotation_idle(const struct rotation *rotation)
@@ -143,8 +92,12 @@ enum err rotation_run(struct rotation *rotation, const struct rotation_order *or
     struct id *execution, struct error *error)
 {
 	struct run *run;
-	enum err err = plan_run(rotation, order, &run, error);
+	enum err err;
 
+	/* Of another day: someone may have told the right one of them since. */
+	if (LIST_EMPTY(&rotation->runs))
+		refusals_clear(rotation);
+	err = plan_run(rotation, order, &run, error);
 	if (err != ERR_OK)
 		return err;
 	*execution = run->execution.id;

@@ -94,7 +94,7 @@ void run_stop(struct run *run, const char *why)
 	run_tell(run, ROTATION_STOPPED);
 	run->open++; /* it is not over before all were looked at */
 	for (size_t i = 0; i < rotation->site_count; i++)
-		site_stop(&rotation->sites[i], run);
+		site_stop(rotation->sites[i], run);
 	run_ended_life(run);
 }
 
@@ -175,7 +175,7 @@ static struct life *run_next_held(const struct run *run)
 	struct life *life, *next = NULL;
 
 	for (size_t i = 0; i < rotation->site_count; i++)
-		TAILQ_FOREACH (life, &rotation->sites[i].lives, entry)
+		TAILQ_FOREACH (life, &rotation->sites[i]->lives, entry)
 			if (life->run == run && life->held &&
 			    (next == NULL || life->rank < next->rank))
 				next = life;
@@ -196,7 +196,7 @@ static void run_go_on(struct run *run)
 	run_tell(run, ROTATION_CANARY);
 	run->held = false;
 	for (size_t i = 0; i < rotation->site_count; i++)
-		TAILQ_FOREACH (life, &rotation->sites[i].lives, entry)
+		TAILQ_FOREACH (life, &rotation->sites[i]->lives, entry)
 			if (life->run == run && life->held)
 				life_release(life);
 }

@@ -38,8 +38,7 @@ static enum err stage_specified(struct life *life, struct error *error)
 	vault_read_end(txn);
 	if (err != ERR_OK)
 		return err;
-	err = platform_takes(
-	    policy_platform_find(rotation->config.policy, life->site->asset->platform),
+	err = platform_takes(policy_platform_find(life->site->policy, life->site->asset->platform),
 	    life->write.fresh, &why);
 	if (err == ERR_OK)
 		return ERR_OK;

@@ -84,27 +84,33 @@ void turns_open(struct run *run)
 	const struct limits *limits = &run->task->limits;
 
 	turns_init(&run->turns, rotation);
+	run->node_count = rotation->node_count;
+	run->site_count = rotation->site_numbers;
 	if (limits->per_node > 0)
-		run->nodes = lanes_new(rotation->node_count);
+		run->nodes = lanes_new(run->node_count);
 	if (limits->per_gateway > 0)
-		run->gateways = lanes_new(rotation->site_count);
+		run->gateways = lanes_new(run->site_count);
 }
 
+/* What a later policy brought has no lane in a run that began before it. */
 static struct lane *node_lane(const struct site *site)
 {
 	const struct run *run = site->run;
 
-	return run != NULL && run->nodes != NULL ? &run->nodes[site->node] : NULL;
+	if (run == NULL || run->nodes == NULL || site->node >= run->node_count)
+		return NULL;
+	return &run->nodes[site->node];
 }
 
 static struct lane *gateway_lane(const struct site *site)
 {
 	const struct run *run = site->run;
-	struct rotation *rotation = site->rotation;
+	const struct site *gateway;
 
 	if (run == NULL || run->gateways == NULL || site->asset->gateway == NULL)
 		return NULL;
-	return &run->gateways[rotation_site(rotation, site->asset->gateway) - rotation->sites];
+	gateway = rotation_site(site->rotation, site->asset->gateway);
+	return gateway->number < run->site_count ? &run->gateways[gateway->number] : NULL;
 }
 
 /* The lane in which there is no place for one more; NULL = there is. */
@@ -297,13 +303,13 @@ void turns_close(struct run *run)
 	struct rotation *rotation = run->rotation;
 
 	sites_pass_on(rotation, &run->turns.line);
-	for (size_t i = 0; run->nodes != NULL && i < rotation->node_count; i++)
+	for (size_t i = 0; run->nodes != NULL && i < run->node_count; i++)
 		sites_pass_on(rotation, &run->nodes[i].parked);
-	for (size_t i = 0; run->gateways != NULL && i < rotation->site_count; i++)
+	for (size_t i = 0; run->gateways != NULL && i < run->site_count; i++)
 		sites_pass_on(rotation, &run->gateways[i].parked);
 	for (size_t i = 0; i < rotation->site_count; i++)
-		if (rotation->sites[i].run == run)
-			rotation->sites[i].run = NULL;
+		if (rotation->sites[i]->run == run)
+			rotation->sites[i]->run = NULL;
 	rotation->doubts.visits += run->turns.visits;
 	free(run->nodes);
 	free(run->gateways);

@@ -69,7 +69,7 @@ void visit_target(const struct visit *visit, struct wire_target *target, struct 
 	    .port = asset->port,
 	    .pins = pins,
 	    .pin_count = visit->key_count,
-	    .known_only = visit->site->rotation->settings->host_keys == HOST_KEYS_KNOWN,
+	    .known_only = visit->site->settings->host_keys == HOST_KEYS_KNOWN,
 	    .via = gate_session(&visit->pass),
 	};
 }
@@ -306,7 +306,7 @@ static void visit_login(void *arg)
 	wire_submit(visit->session,
 	    &(struct wire_job){
 		.kind = visit->carries ? WIRE_LOGIN : WIRE_ADMIN,
-		.timeout_ms = rotation->settings->login_timeout_ms,
+		.timeout_ms = visit->site->settings->login_timeout_ms,
 		.account = asset->admin,
 		.secret = secrets.login,
 		.secret_is_key = visit->admin.kind == SECRET_KEY,
@@ -510,6 +510,7 @@ static void visit_entered(void *arg, const struct wire_result *blocked)
 {
 	struct visit *visit = arg;
 	struct rotation *rotation = visit->site->rotation;
+	const struct settings *settings = visit->site->settings;
 	struct wire_key pins[HOST_KEYS_MAX];
 	struct wire_target target;
 
@@ -522,8 +523,7 @@ static void visit_entered(void *arg, const struct wire_result *blocked)
 	wire_submit(visit->session,
 	    &(struct wire_job){
 		.kind = WIRE_OPEN,
-		.timeout_ms =
-		    rotation->settings->connect_timeout_ms + rotation->settings->login_timeout_ms,
+		.timeout_ms = settings->connect_timeout_ms + settings->login_timeout_ms,
 	    },
 	    visit_connected, visit);
 }

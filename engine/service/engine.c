@@ -246,8 +246,9 @@ static enum service_end open_rotation(struct request *request)
 {
 	struct service *service = request->service;
 	struct rotation_config config = {
-	    .policy = service->policy,
-	    .snapshot = SNAPSHOT,
+	    .policy = {.policy = service->policy,
+		.snapshot = SNAPSHOT,
+		.secure_mode = policy_settings(service->policy)->secure_mode},
 	    .vault = service->vault,
 	    .wires = service->wires,
 	    .clock = loop_clock(service->loop),

@@ -37,7 +37,7 @@ TAILQ_HEAD(lives, life);
 static void lives_move(struct rotation *rotation, struct lives *hidden, bool hide)
 {
 	for (size_t i = 0; i < rotation->site_count; i++) {
-		struct site *site = &rotation->sites[i];
+		struct site *site = rotation->sites[i];
 
 		if (hide)
 			TAILQ_INIT(&hidden[i]);

@@ -46,7 +46,8 @@ static void core_open(struct sim *sim)
 	}
 	sim_wires_init(sim);
 	sim->rotation = rotation_new(&(struct rotation_config){
-	    .policy = sim->ground->policy,
+	    .policy = {.policy = sim->ground->policy,
+		.secure_mode = policy_settings(sim->ground->policy)->secure_mode},
 	    .vault = sim->vault,
 	    .wires = &sim->wires,
 	    .clock = &sim->clock.clock,

@@ -260,7 +260,8 @@ static void engine_open(struct engine *engine)
 	if (vault_open(&engine->vault, &config, &error) != ERR_OK)
 		fail_msg("%s", error.text);
 	engine->rotation = rotation_new(&(struct rotation_config){
-	    .policy = engine->fixture.policy,
+	    .policy = {.policy = engine->fixture.policy,
+		.secure_mode = policy_settings(engine->fixture.policy)->secure_mode},
 	    .vault = engine->vault,
 	    .wires = &engine->wires,
 	    .clock = &engine->clock.clock,
