@@ -67,6 +67,7 @@ struct settings {
 	bool secure_mode;	     /* default true */
 	uint32_t in_flight;	     /* accounts at once; default 2000, at most 20000 */
 	uint64_t change_deadline_ms; /* default 30 s; 100 ms to 10 min */
+	uint64_t drain_ms;	     /* for what is in flight, at the end; default 5 min */
 	uint64_t connect_timeout_ms; /* default 10 s */
 	uint64_t login_timeout_ms;   /* handshake, login and elevation each; default 20 s */
 	enum host_keys host_keys;

@@ -50,6 +50,20 @@ enum service_end {
 enum service_end service_call(struct service *, const char *method, const json_t *params,
     json_t **result, struct error *error);
 
+struct service_daemon {
+	void (*reopen_log)(void *arg); /* SIGUSR1; NULL = nothing to do */
+	void *arg;
+};
+
+/*
+ * lockstepd's life: holds the vault, serves the socket, settles doubts, until it is told to end.
+ * SIGHUP loads the policy anew; SIGTERM and SIGINT let what is in flight end, the second one does
+ * not. OK once it was told to end; else what kept it from starting or going on, as from
+ * service_call.
+ */
+enum service_end service_serve(
+    struct service *, const struct service_daemon *, json_t **result, struct error *error);
+
 /* Makes the directory that `lockstep init` makes: policy, inventory, rules, tasks, vault, master
  * key, .gitignore. */
 enum service_end service_init(const char *dir, json_t **result, struct error *error);

@@ -29,6 +29,8 @@ const struct command *const command_tables[] = {
     execution_commands,
     record_commands,
     secret_commands,
+    status_commands,
+    reload_commands,
     completion_commands,
     NULL,
 };

@@ -1,38 +1,10 @@
 /* The program: a wire where it is told so, else a command. */
-#include <fcntl.h>
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/json.h"
 #include "cli/cli.h"
-#include "wire.h"
-
-/* What is opened later must never be taken for stdin, stdout or stderr. */
-static bool standard_files_open(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	return fd >= 0 && close(fd) == 0;
-}
-
-static void pipes_ignore(void)
-{
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-	sigaction(SIGPIPE, &ignore, NULL);
-}
+#include "cli/start.h"
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[1], WIRE_ARGUMENT) == 0)
-		return wire_main();
-	if (!standard_files_open())
-		return SERVICE_NO_ENGINE;
-	pipes_ignore();
-	json_init();
-	return command_main(argc, argv);
+	int status;
+
+	return start(argc, argv, &status) ? status : command_main(argc, argv);
 }

@@ -180,7 +180,10 @@ static json_t *check_vault(struct request *request, json_t *warnings)
 {
 	const struct policy *policy = request->policy;
 	struct error none;
-	struct request quiet = {.service = request->service, .error = &none};
+	struct request quiet = {.service = request->service,
+	    .snapshot = request->snapshot,
+	    .policy = request->policy,
+	    .error = &none};
 	struct lacking lacking = {.unmanaged = 0};
 	struct vault_txn *txn;
 
@@ -200,7 +203,6 @@ static json_t *check_vault(struct request *request, json_t *warnings)
 
 enum service_end check_run(struct request *request)
 {
-	struct service *service = request->service;
 	const struct policy *policy = request->policy;
 	json_t *tasks = json_array();
 	json_t *warnings, *unmanaged;
@@ -211,7 +213,7 @@ enum service_end check_run(struct request *request)
 		json_decref(tasks);
 		return SERVICE_USAGE;
 	}
-	warnings = json_copy(service->warnings);
+	warnings = json_copy(request->snapshot->warnings);
 	unmanaged = check_vault(request, warnings);
 	request->result = json_pack("{s:b, s:I, s:I, s:o, s:o, s:o, s:[]}", "ok", 1, "assets",
 	    assets, "platforms", platforms, "unmanaged", unmanaged, "tasks", tasks, "warnings",

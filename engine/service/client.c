@@ -322,7 +322,9 @@ static void say_lost(const struct exchange *exchange, CURLcode code, struct erro
 		error_set(error, ERR_LINK,
 		    "the engine that this was asked of is gone (%s); what it began is in the "
 		    "vault: lockstep execution list",
-		    exchange->broken ? "what it said is no answer" : curl_easy_strerror(code));
+		    exchange->broken   ? "what it said is no answer"
+		    : code == CURLE_OK ? "it ended before it had answered"
+				       : curl_easy_strerror(code));
 }
 
 static enum client_end exchange_run(

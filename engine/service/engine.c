@@ -4,14 +4,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "service/daemon.h"
 #include "service/place.h"
 #include "service/server.h"
 #include "service/shape.h"
-
-#define SNAPSHOT 1 /* a command has one policy */
 
 #define HEAP_BYTES_PER_ACCOUNT 1024
 #define HEAP_BYTES_MIN	       (1024UL * 1024)
@@ -36,10 +37,22 @@ void request_tell(struct request *request, json_t *event)
 	json_decref(event);
 }
 
+/* What nobody may be listening for stands in the log. */
+static void log_warning(const json_t *event)
+{
+	const char *word = json_string_value(json_object_get(event, "event"));
+	const char *text = json_string_value(json_object_get(event, "text"));
+
+	if (strcmp(word, "warning") == 0)
+		log_event(LOG_LEVEL_WARN, word, "text", text, NULL);
+}
+
 void service_tell(struct service *service, json_t *event)
 {
 	struct request *request;
 
+	if (service->daemon != NULL)
+		log_warning(event);
 	TAILQ_FOREACH (request, &service->requests, entry)
 		request_tell(request, json_incref(event));
 	json_decref(event);
@@ -55,50 +68,28 @@ struct vault_txn *request_read(struct request *request)
 	return txn;
 }
 
-/* ── The policy ──────────────────────────────────────────────────────────────────────────── */
-
-static enum service_end policy_refused(struct request *request, enum err err,
-    const struct problems *errors, const struct problems *warnings)
-{
-	size_t count = errors->count + errors->more;
-
-	request->result = json_pack("{s:b, s:o, s:o}", "ok", 0, "errors", shape_problems(errors),
-	    "warnings", shape_problems(warnings));
-	if (err == ERR_NOT_FOUND)
-		return request_fail(request, SERVICE_USAGE, "%s", errors->items[0].text);
-	return request_fail(request, SERVICE_USAGE,
-	    "the policy in %s has %zu error%s: mend %s, then lockstep check; nothing was changed",
-	    request->service->dir, count, count == 1 ? "" : "s", count == 1 ? "it" : "them");
-}
-
 static enum service_end open_policy(struct request *request)
 {
 	struct service *service = request->service;
-	struct problems *problems = xcalloc(2, sizeof(*problems));
-	char *platforms = platforms_dir(), *wordlists = wordlists_dir();
-	struct policy_config config = {
-	    .dir = service->dir, .platforms_dir = platforms, .wordlists_dir = wordlists};
-	enum service_end end = SERVICE_OK;
-	enum err err;
+	struct snapshot *snapshot = snapshot_load(service, &request->result, request->error);
 
-	err = policy_load(&service->policy, &config, &problems[0], &problems[1]);
-	if (err != ERR_OK)
-		end = policy_refused(request, err, &problems[0], &problems[1]);
-	else
-		service->warnings = shape_problems(&problems[1]);
-	problems_clear(&problems[0]);
-	problems_clear(&problems[1]);
-	free(problems);
-	free(platforms);
-	free(wordlists);
-	return end;
+	if (snapshot == NULL)
+		return SERVICE_USAGE;
+	service->secure_mode = policy_settings(snapshot->policy)->secure_mode;
+	snapshot_use(service, snapshot);
+	return SERVICE_OK;
 }
 
 /* ── The vault ───────────────────────────────────────────────────────────────────────────── */
 
+static const struct settings *settings_of(const struct service *service)
+{
+	return policy_settings(service->snapshot->policy);
+}
+
 static enum err open_heap(struct service *service, struct error *error)
 {
-	size_t size = (size_t)policy_settings(service->policy)->in_flight * HEAP_BYTES_PER_ACCOUNT;
+	size_t size = (size_t)settings_of(service)->in_flight * HEAP_BYTES_PER_ACCOUNT;
 	bool locked = true;
 	enum err err;
 
@@ -118,7 +109,7 @@ static enum err open_heap(struct service *service, struct error *error)
 static enum service_end open_vault(struct request *request)
 {
 	struct service *service = request->service;
-	const struct settings *settings = policy_settings(service->policy);
+	const struct settings *settings = settings_of(service);
 	struct vault_config config = {
 	    .dir = settings->vault,
 	    .key_path = settings->master_key,
@@ -145,31 +136,10 @@ static void wire_died(void *arg, uint32_t wire, const char *how)
 			      json_text(how)));
 }
 
-static enum err load_scripts(struct service *service, struct error *error)
-{
-	size_t count = policy_platform_count(service->policy);
-	struct wire_script *scripts = xcalloc(count + 1, sizeof(*scripts));
-	enum err err;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct platform *platform = policy_platform(service->policy, i);
-
-		scripts[i] = (struct wire_script){
-		    .platform = platform->name,
-		    .file = platform->file,
-		    .source = platform->source,
-		    .len = platform->source_len,
-		};
-	}
-	err = wires_load(service->wires, SNAPSHOT, scripts, count, error);
-	free(scripts);
-	return err;
-}
-
 static enum service_end open_wires(struct request *request)
 {
 	struct service *service = request->service;
-	const struct settings *settings = policy_settings(service->policy);
+	const struct settings *settings = settings_of(service);
 	struct wires_config config = {
 	    .loop = service->loop,
 	    .processes = settings->wires,
@@ -182,7 +152,7 @@ static enum service_end open_wires(struct request *request)
 
 	if (err != ERR_OK)
 		return SERVICE_NO_ENGINE;
-	err = load_scripts(service, request->error);
+	err = snapshot_give_to_wires(service, service->snapshot, request->error);
 	if (err == ERR_OK)
 		return SERVICE_OK;
 	return err == ERR_INVALID ? SERVICE_USAGE : SERVICE_NO_ENGINE;
@@ -219,6 +189,8 @@ static void rotation_said(void *arg, const struct rotation_event *event)
 	struct service *service = arg;
 	struct watch *watch;
 
+	if (event->kind == ROTATION_BROKEN && service->daemon != NULL)
+		daemon_broken(service->daemon, event->error);
 	if (event->execution != NULL) {
 		watch = watch_of(service, &event->execution->id);
 		if (watch != NULL)
@@ -232,9 +204,12 @@ static void rotation_said(void *arg, const struct rotation_event *event)
 /* The second one finds nothing more to stop. */
 static void interrupted(void *arg, int signo)
 {
-	struct service *service = arg;
-
 	(void)signo;
+	engine_drain(arg);
+}
+
+void engine_drain(struct service *service)
+{
 	if (service->interrupted)
 		return;
 	service->interrupted = true;
@@ -246,9 +221,9 @@ static enum service_end open_rotation(struct request *request)
 {
 	struct service *service = request->service;
 	struct rotation_config config = {
-	    .policy = {.policy = service->policy,
-		.snapshot = SNAPSHOT,
-		.secure_mode = policy_settings(service->policy)->secure_mode},
+	    .policy = {.policy = service->snapshot->policy,
+		.snapshot = service->snapshot->number,
+		.secure_mode = service->secure_mode},
 	    .vault = service->vault,
 	    .wires = service->wires,
 	    .clock = loop_clock(service->loop),
@@ -257,8 +232,10 @@ static enum service_end open_rotation(struct request *request)
 	};
 
 	service->rotation = rotation_new(&config);
-	loop_signal(service->loop, SIGINT, interrupted, service);
-	loop_signal(service->loop, SIGTERM, interrupted, service);
+	if (service->daemon == NULL) {
+		loop_signal(service->loop, SIGINT, interrupted, service);
+		loop_signal(service->loop, SIGTERM, interrupted, service);
+	}
 	return SERVICE_OK;
 }
 
@@ -268,7 +245,7 @@ static enum service_end open_rotation(struct request *request)
 static void open_server(struct request *request)
 {
 	struct service *service = request->service;
-	const char *path = policy_settings(service->policy)->socket;
+	const char *path = settings_of(service)->socket;
 	struct error error;
 
 	if (server_open(&service->server, service, path, &error) == ERR_OK)
@@ -280,24 +257,37 @@ static void open_server(struct request *request)
 
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
 
+/* It goes on by the policy that it began with. */
+static void request_hold(struct request *request)
+{
+	if (request->snapshot != NULL)
+		return;
+	request->snapshot = request->service->snapshot;
+	request->snapshot->uses++;
+	request->policy = request->snapshot->policy;
+}
+
 enum service_end engine_open(struct request *request, enum needs needs)
 {
 	struct service *service = request->service;
 	enum service_end end = SERVICE_OK;
 
-	if (service->policy == NULL)
+	if (service->snapshot == NULL)
 		end = open_policy(request);
-	request->policy = service->policy;
+	if (end == SERVICE_OK)
+		request_hold(request);
 	if (end == SERVICE_OK && needs >= NEEDS_VAULT && service->vault == NULL)
 		end = open_vault(request);
 	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->interrupted)
 		return request_fail(request, SERVICE_NO_ENGINE,
-		    "the engine was told to end: nothing more is begun");
+		    "the engine was told to end, and begins nothing more: try again when lockstep "
+		    "status shows that it has ended");
 	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->wires == NULL)
 		end = open_wires(request);
 	if (end == SERVICE_OK && needs >= NEEDS_WIRES && service->rotation == NULL) {
 		end = open_rotation(request);
-		open_server(request);
+		if (service->daemon == NULL)
+			open_server(request);
 	}
 	return end;
 }
@@ -319,6 +309,5 @@ void engine_rest(struct service *service)
 void engine_close(struct service *service)
 {
 	engine_rest(service);
-	policy_free(service->policy);
-	json_decref(service->warnings);
+	snapshots_clear(service);
 }

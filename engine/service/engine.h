@@ -42,6 +42,17 @@ struct watch {
 };
 
 struct server;
+struct daemon;
+
+/* One load of the policy, for as long as something uses it (snapshot.c). */
+struct snapshot {
+	TAILQ_ENTRY(snapshot) entry; /* of those that are not the newest */
+	struct policy *policy;
+	json_t *warnings;
+	uint32_t number;    /* of its platforms, at the wires: others may have the same */
+	uint32_t uses;	    /* by requests; rotation says of itself */
+	uint64_t loaded_ms; /* wall */
+};
 
 struct service {
 	char *dir;
@@ -49,12 +60,17 @@ struct service {
 	void (*progress)(void *arg, const json_t *event);
 	void *arg;
 	struct loop *loop;
-	struct policy *policy;
-	json_t *warnings; /* of the policy */
+	struct snapshot *snapshot; /* the newest */
+	TAILQ_HEAD(, snapshot) earlier;
+	struct timer sweep;
+	uint32_t script_loads; /* by the wires, so far */
+	uint64_t since_ms;     /* wall */
 	struct vault *vault;
 	struct wires *wires;
 	struct rotation *rotation;
 	struct server *server;
+	struct daemon *daemon; /* NULL in a command's own engine */
+	bool secure_mode;      /* of this engine: on stays on */
 	bool recovered;
 	bool interrupted;
 	LIST_HEAD(, watch) watches;
@@ -65,7 +81,8 @@ struct request {
 	TAILQ_ENTRY(request) entry;
 	struct service *service;
 	const json_t *params;	     /* for as long as the request lasts */
-	const struct policy *policy; /* once it is open: the one that the request began with */
+	struct snapshot *snapshot;   /* once one is loaded: the one that the request began with */
+	const struct policy *policy; /* its */
 	json_t *result;		     /* what the handler leaves */
 	struct error *error;
 	struct error own_error;
@@ -102,6 +119,20 @@ enum needs { NEEDS_FILES, NEEDS_POLICY, NEEDS_VAULT, NEEDS_WIRES };
 
 /* Opens what is not open yet. A bad policy leaves its problems in request->result. */
 enum service_end engine_open(struct request *, enum needs) MUST_CHECK;
+/* ── snapshot.c ── */
+
+/* Loads the policy. Where it is bad: NULL, and `*problems` is {ok, errors, warnings}. */
+struct snapshot *snapshot_load(struct service *, json_t **problems, struct error *error);
+/* Makes it the newest; the one before goes when nothing uses it any more. */
+void snapshot_use(struct service *, struct snapshot *);
+void snapshot_free(struct snapshot *);
+void snapshots_clear(struct service *);
+/* Gives them its platforms, where they have none that are the same. */
+enum err snapshot_give_to_wires(
+    struct service *, struct snapshot *, struct error *error) MUST_CHECK;
+
+/* Nothing more is begun; what is in flight ends. */
+void engine_drain(struct service *);
 /* Closes all but the policy: others may have the vault. */
 void engine_rest(struct service *);
 void engine_close(struct service *);
@@ -145,5 +176,7 @@ enum service_end secret_list(struct request *);
 enum service_end secret_set(struct request *);
 enum service_end secret_delete(struct request *);
 enum service_end complete_names(struct request *);
+enum service_end status_show(struct request *);
+enum service_end reload_request(struct request *);
 
 #endif

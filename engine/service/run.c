@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/daemon.h"
 #include "service/names.h"
 #include "service/shape.h"
 
@@ -211,8 +212,11 @@ static void running_free(struct running *running)
 static void running_end(struct running *running)
 {
 	struct request *request = running->request;
+	struct daemon *daemon = request->service->daemon;
 	enum service_end end = SERVICE_NO_ENGINE;
 
+	if (daemon != NULL)
+		daemon_ended_execution(daemon);
 	if (!running->broken)
 		end = running->foreseen != NULL ? running_foresight(running)
 						: running_result(running);
@@ -223,7 +227,8 @@ static void running_end(struct running *running)
 /* The last one sees the doubts of earlier executions settled too, as far as they can be now. */
 static bool is_last(const struct service *service)
 {
-	return service_is_shared(service) || rotation_idle(service->rotation);
+	return service->daemon != NULL || service_is_shared(service) ||
+	       rotation_idle(service->rotation);
 }
 
 static void running_tick(void *arg)

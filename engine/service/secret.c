@@ -160,7 +160,7 @@ enum service_end secret_set(struct request *request)
 static enum service_end still_used(struct request *request, const char *name, const json_t *uses)
 {
 	const char *user = json_string_value(json_object_get(json_array_get(uses, 0), "name"));
-	const struct task *task = policy_task_find(request->service->policy, user);
+	const struct task *task = policy_task_find(request->policy, user);
 
 	return request_fail(request, SERVICE_USAGE,
 	    "secret \"%s\" is used by task \"%s\" (%s:%zu)%s: take it out there first; nothing "

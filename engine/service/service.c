@@ -42,6 +42,8 @@ static const struct method {
     {"secret.set", secret_set, NEEDS_VAULT},
     {"secret.delete", secret_delete, NEEDS_VAULT},
     {"complete", complete_names, NEEDS_FILES},
+    {"status", status_show, NEEDS_VAULT},
+    {"reload", reload_request, NEEDS_POLICY},
 };
 
 struct service *service_new(const struct service_config *config)
@@ -56,6 +58,8 @@ struct service *service_new(const struct service_config *config)
 	}
 	LIST_INIT(&service->watches);
 	TAILQ_INIT(&service->requests);
+	TAILQ_INIT(&service->earlier);
+	service->since_ms = clock_wall_ms(loop_clock(service->loop));
 	service->dir = xstrdup(config->dir);
 	service->purpose = xstrdup(config->purpose);
 	service->progress = config->progress;
@@ -87,6 +91,8 @@ static const struct method *method_find(const char *name)
 static void request_free(struct request *request)
 {
 	TAILQ_REMOVE(&request->service->requests, request, entry);
+	if (request->snapshot != NULL)
+		request->snapshot->uses--;
 	service_look(request->service);
 	json_decref(request->result);
 	json_decref((json_t *)(uintptr_t)request->params);

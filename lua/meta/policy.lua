@@ -28,6 +28,8 @@
 ---@field in_flight? integer
 ---After this no change can still be under way, `"100ms"` to `"10m"`; default `"30s"`.
 ---@field change_deadline? duration
+---How long lockstepd lets what is in flight end when it is told to stop; default `"5m"`.
+---@field drain? duration
 ---For a connection to stand; default `"10s"`.
 ---@field connect_timeout? duration
 ---For the handshake, the login and the elevation, each; default `"20s"`.

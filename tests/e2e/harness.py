@@ -190,26 +190,36 @@ class Ops:
         self.fleet = fleet
         self.lockstep = lockstep
         self.env = dict(os.environ, **(env or {}))
-        if sandbox is None:
-            sandbox = os.environ.get("LOCKSTEP_SANDBOX", "true")
         shutil.rmtree(self.dir, ignore_errors=True)
         self.run("init", self.dir, at=False, expect=0)
         for sub in ("rules", "tasks", "inventory"):
             for file in os.listdir(os.path.join(self.dir, sub)):
                 os.remove(os.path.join(self.dir, sub, file))
-        self.write(
-            "lockstep.lua",
-            POLICY.format(
-                deadline=deadline,
-                limit=limit,
-                retries=retries,
-                verify=verify,
-                sandbox=sandbox,
-                settings=settings,
-                more=more,
-            ),
-        )
+        text = self.policy_text(deadline, limit, retries, verify, sandbox, settings, more)
+        self.write("lockstep.lua", text)
         self.inventory(rows)
+
+    @staticmethod
+    def policy_text(
+        deadline="1s",
+        limit=1000,
+        retries=2,
+        verify="login",
+        sandbox=None,
+        settings="",
+        more="",
+    ):
+        if sandbox is None:
+            sandbox = os.environ.get("LOCKSTEP_SANDBOX", "true")
+        return POLICY.format(
+            deadline=deadline,
+            limit=limit,
+            retries=retries,
+            verify=verify,
+            sandbox=sandbox,
+            settings=settings,
+            more=more,
+        )
 
     def write(self, name, text):
         with open(os.path.join(self.dir, name), "w") as file:

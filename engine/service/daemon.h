@@ -1,0 +1,30 @@
+/*
+ * An engine that goes on until it is told to end: lockstepd's.
+ *
+ * Owns its signals, reloading, draining, and when doubts are tried again. Never knows how it was
+ * started, or where its log goes.
+ */
+#ifndef SERVICE_DAEMON_H
+#define SERVICE_DAEMON_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "service.h"
+
+struct daemon;
+struct service;
+
+/* Rotation cannot go on: the engine ends, and whoever restarts it recovers. */
+void daemon_broken(struct daemon *, const struct error *);
+
+/* An execution has ended, perhaps in doubt: doubts are tried again soon. */
+void daemon_ended_execution(struct daemon *);
+
+/* Loads the policy anew. Where it is bad the old one stays, and `*result` has its errors. */
+enum service_end daemon_reload(struct daemon *, json_t **result, struct error *error);
+
+/* {at, ok, error, errors, warnings} of the last reload; null where there was none. */
+json_t *daemon_last_reload(const struct daemon *);
+
+#endif

@@ -1,0 +1,393 @@
+#!/usr/bin/env python3
+"""lockstepd: its signals, its reloads, and what it does with doubts."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from harness import LOCKSTEP, WORK, Fleet, Ops, main, wait_for
+
+LASTS = 5  # seconds that a run lasts on an asset that never answers
+BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
+CRASH = os.path.join(os.path.dirname(os.environ["BUILD"]), "crash", "lockstepd")
+
+MORE = """
+task "slow" {{ accounts = {{ "app" }}, assets = {{ "mute*" }}, secret = random "plain",
+	limits = {{ in_flight = 1, retries = 0 }} }}
+task "both" {{ accounts = {{ "app" }}, assets = {{ "mute*" }}, secret = random "plain",
+	limits = {{ retries = 0 }} }}
+task "first" {{ accounts = {{ "app" }}, assets = {{ "asset1" }}, secret = random "plain" }}
+task "second" {{ accounts = {{ "app" }}, assets = {{ "asset2" }}, secret = random "plain" }}
+{0}
+"""
+
+fleet = ops = None
+mutes = []
+place = tempfile.mkdtemp(prefix="lockstep-socket.")
+
+
+def never_answers():
+    server = socket.create_server(("127.0.0.1", 0))
+    held = []
+
+    def take():
+        while True:
+            held.append(server.accept())
+
+    threading.Thread(target=take, daemon=True).start()
+    return server
+
+
+def rows(count=2):
+    found = [
+        (f"mute{n}", "127.0.0.1", mute.getsockname()[1], "ops", "sudo", "app")
+        for n, mute in enumerate(mutes)
+    ]
+    found += [
+        (f"asset{n}", a, p, "ops", "sudo", "app;deploy;svc")
+        for n, (a, p, _) in sorted(fleet.assets.items())
+    ]
+    return found[: len(mutes) + count]
+
+
+def policy(more="", settings=""):
+    """Writes a policy over the one that is there."""
+    text = Ops.policy_text(
+        deadline="1s",
+        retries=0,
+        settings=f'connect_timeout = "1s", login_timeout = "{LASTS - 1}s",' + settings,
+        more=MORE.format(more),
+    )
+    ops.write("lockstep.lua", text)
+
+
+def setup():
+    global fleet, ops
+    mutes.extend([never_answers(), never_answers()])
+    fleet = Fleet("1-2")
+    ops = Ops(fleet, rows=rows())
+    policy()
+    ops.tell_all()
+
+
+class Daemon:
+    def __init__(self, *args, program=None, env=None):
+        self.log = os.path.join(WORK, "lockstepd.log")
+        self.file = open(self.log, "a+")
+        self.process = subprocess.Popen(
+            [program or os.path.join(BIN, "sbin", "lockstepd"), "-C", ops.dir, *args],
+            stdin=subprocess.DEVNULL,
+            stderr=self.file,
+            start_new_session=True,
+            env=dict(os.environ, **(env or {})),
+        )
+
+    def __enter__(self):
+        try:
+            wait_for(lambda: self.status()["running"] or self.process.poll() is not None)
+        except AssertionError:
+            self.process.kill()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            if kind:
+                self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=60)
+
+    def status(self):
+        return json.loads(ops.run("status", "--json").stdout)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wires(self):
+        """The processes of its wires."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        with open(path) as file:
+            return sorted(file.read().split())
+
+    def said(self):
+        with open(self.log) as file:
+            return file.read()
+
+    def end(self, expect=0, seconds=60):
+        code = self.process.wait(timeout=seconds)
+        assert code == expect, (code, self.said()[-2000:])
+
+
+def newest(task):
+    return [e for e in ops.json("execution", "list") if e["task"] == task][0]
+
+
+def begin(task):
+    """Starts a run through the daemon; returns once it is there."""
+    before = len(ops.json("execution", "list"))
+    run = ops.start("run", task, "--json")
+    wait_for(lambda: len(ops.json("execution", "list")) > before)
+    return run
+
+
+def test_none_runs():
+    done = ops.run("status", expect=1)
+    assert "none runs" in done.stdout, done.stdout
+    assert ops.json("status", expect=1)["running"] is False
+    done = ops.run("reload", expect=2)
+    assert "no lockstepd runs" in done.stderr
+
+
+def test_it_serves():
+    with Daemon() as daemon:
+        status = daemon.status()
+        assert status["pid"] == daemon.process.pid and status["purpose"] == "lockstepd"
+        assert status["secure_mode"] and status["executions"] == [] and status["doubts"] == 0
+        shown = ops.run("status", expect=0).stdout
+        assert str(daemon.process.pid) in shown and "secure mode on" in shown, shown
+        assert ops.judged("run", "first", expect=0)["success"] == 1
+        ops.run("check", expect=0)
+        # It is the one engine of this vault.
+        second = subprocess.run(
+            [daemon.process.args[0], "-C", ops.dir], capture_output=True, text=True, timeout=30
+        )
+        assert second.returncode == 3 and "lockstepd" in second.stderr, second
+        assert ops.judged("run", "second", expect=0)["success"] == 1
+    ops.check_all_open(("app",))
+    assert daemon.process.returncode == 0
+
+
+def ask(method, params):
+    """Sends a request, and returns the connection."""
+    link = socket.socket(socket.AF_UNIX)
+    link.settimeout(60)
+    link.connect(os.path.join(ops.dir, "vault", "socket"))
+    body = json.dumps(params).encode()
+    head = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    link.sendall(head.encode() + body)
+    return link
+
+
+def answer(link):
+    with link:
+        text = b""
+        while part := link.recv(65536):
+            text += part
+    return json.loads(text.partition(b"\r\n\r\n")[2])
+
+
+def test_a_ping_and_a_run_at_once():
+    """Both in one turn of the loop, the run being planned when the ping goes to its asset."""
+    with Daemon() as daemon:
+        daemon.signal(signal.SIGSTOP)
+        ping = ask("asset.ping", {"assets": ["asset1"]})
+        run = ask("run", {"task": "first"})
+        daemon.signal(signal.SIGCONT)
+        (pinged,) = answer(ping)
+        assert pinged["status"] == "ok" or pinged["error"]["code"] == "busy", pinged
+        assert answer(run)["success"] == 1
+        wait_for(lambda: daemon.status()["in_flight"] == 0, seconds=5)
+
+
+def test_it_tells_who_supervises_it():
+    path = os.path.join(place, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(20)
+        env = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"}
+        with Daemon("--log", "journal", env=env) as daemon:
+            told = [notify.recv(4096).decode() for _ in range(4)]
+            assert told[0] == "WATCHDOG=1" and told[1] == "READY=1", told
+            assert told[2:] == ["WATCHDOG=1"] * 2, told
+            daemon.signal(signal.SIGHUP)
+            while not told[-1].startswith("RELOADING=1\nMONOTONIC_USEC="):
+                told.append(notify.recv(4096).decode())
+            assert notify.recv(4096).decode().startswith("READY=1")
+        while not told[-1].startswith("STOPPING=1"):
+            told.append(notify.recv(4096).decode())
+    assert "<6>level=info event=ready" in daemon.said()
+
+
+def test_a_reload_takes_the_new_policy():
+    with Daemon() as daemon:
+        wires = daemon.wires()
+        assert wires
+        policy('task "third" { accounts = { "deploy" }, assets = { "asset1" },'
+               ' secret = random "plain" }')  # fmt: skip
+        assert ops.run("run", "third").returncode == 2
+        done = ops.run("reload", expect=0)
+        assert "tasks 6" in done.stdout, done.stdout
+        assert ops.judged("run", "third", expect=0)["success"] == 1
+        # By a signal as well.
+        policy()
+        daemon.signal(signal.SIGHUP)
+        wait_for(lambda: daemon.status()["policy"]["tasks"] == 5)
+        assert ops.run("run", "third").returncode == 2
+        assert daemon.status()["reload"]["ok"] is True
+        assert daemon.wires() == wires, "a process was started anew"
+
+
+def test_a_bad_policy_is_refused():
+    with Daemon() as daemon:
+        loaded = daemon.status()["policy"]["loaded"]
+        policy('task "broken" { accounts = { "app" }, assets = { "asset1" }, sekret = 1 }')
+        checked = ops.run("check", expect=2)
+        done = ops.run("reload", expect=2)
+        assert done.stderr == checked.stderr, (done.stderr, checked.stderr)
+        daemon.signal(signal.SIGHUP)
+        wait_for(lambda: daemon.said().count("event=reload_refused") == 2)
+        status = daemon.status()
+        assert status["reload"]["ok"] is False and status["policy"]["loaded"] == loaded
+        (error,) = [e for e in status["reload"]["errors"] if "sekret" in e["text"]]
+        assert error["file"] == "lockstep.lua" and error["line"] > 0, error
+        assert "lockstep.lua:" in daemon.said() and "sekret" in ops.run("status").stdout
+        assert ops.judged("run", "first", expect=0)["success"] == 1
+        # Even where it is no Lua any more, the engine is found.
+        ops.write("lockstep.lua", "settings {")
+        assert daemon.status()["running"] and ops.run("reload").returncode == 2
+        policy()
+        ops.run("reload", expect=0)
+        assert daemon.status()["reload"]["ok"] is True
+
+
+def test_what_is_in_flight_ends_by_its_own_policy():
+    with Daemon() as daemon:
+        slow = begin("both")
+        try:
+            # The assets that it works on leave, and so does its task.
+            ops.inventory(rows()[2:])
+            text = open(os.path.join(ops.dir, "lockstep.lua")).read()
+            text = text.replace('task "both"', 'task "other"')
+            ops.write("lockstep.lua", text)
+            assert ops.run("reload", expect=0)
+            assert len(ops.json("asset", "list")) == 2
+            assert ops.run("run", "both").returncode == 2
+            assert ops.run("run", "first", expect=0)
+            # As often as one likes, but wires keep the platforms of eight loads.
+            for n in range(8):
+                ops.run("reload", expect=0)
+            ops.write("lockstep.lua", text + 'include "own.lua"\n')
+            for n in range(8):
+                ops.write("own.lua", f'platform "own" {{ extends = "linux" }} -- {n}\n')
+                ops.run("reload", expect=3 if n >= 7 else 0)
+            assert slow.poll() is None
+            told = json.loads(slow.communicate(timeout=60)[0])
+            assert told["failed"] == 2 and told["total"] == 2, told
+        finally:
+            ops.inventory(rows())
+            policy()
+        # Nothing holds the earlier ones any more.
+        wait_for(lambda: ops.run("reload").returncode == 0)
+        assert daemon.status()["policy"]["assets"] == 4
+
+
+def test_secure_mode_stays_on():
+    with Daemon() as daemon:
+        policy(settings="secure_mode = false,")
+        done = ops.run("reload", expect=0)
+        assert "secure_mode stays on" in done.stderr, done.stderr
+        assert daemon.status()["secure_mode"] is True
+        policy()
+        ops.run("reload", expect=0)
+
+
+def test_told_to_end_it_lets_what_is_in_flight_end():
+    with Daemon() as daemon:
+        slow = begin("slow")
+        time.sleep(1)
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        wait_for(lambda: daemon.status()["stopping"])
+        refused = ops.run("run", "first")
+        assert refused.returncode == 3 and "told to end" in refused.stderr, refused
+        out, err = slow.communicate(timeout=60)
+        daemon.end()
+        assert 1 < time.monotonic() - began < 3 * LASTS
+        told = json.loads(out)
+        assert told["failed"] == 1 and told["skipped"] == 1, (told, err)
+        reasons = {r["status"]: r["reason"] for r in ops.records(told["execution"])}
+        assert reasons["skipped"] == "stopped", reasons
+
+
+def test_told_twice_it_ends_at_once():
+    with Daemon() as daemon:
+        slow = begin("slow")
+        daemon.signal(signal.SIGTERM)
+        wait_for(lambda: daemon.status()["stopping"])
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        daemon.end()
+        assert time.monotonic() - began < 2
+        assert slow.wait(timeout=30) == 3
+    assert newest("slow")["ended"] is None
+    with Daemon():
+        left = newest("slow")
+        assert left["interrupted"] and left["ended"], left
+
+
+def test_the_drain_has_a_limit():
+    policy(settings='drain = "1s",')
+    with Daemon() as daemon:
+        slow = begin("slow")
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        daemon.end()
+        assert 0.9 < time.monotonic() - began < LASTS - 1
+        assert slow.wait(timeout=30) == 3
+    policy()
+
+
+def test_killed_it_is_started_again_and_settles():
+    for point in ("core.staged", "wire.sent"):
+        killed = Daemon(program=CRASH, env={"LOCKSTEP_CRASH": point})
+        wait_for(lambda k=killed: k.status()["running"])
+        run = ops.run("run", "first")
+        if point.startswith("core"):
+            assert run.returncode == 3 and "is gone" in run.stderr, run
+            killed.end(-signal.SIGKILL)
+        else:
+            killed.process.kill()
+            killed.process.wait()
+        with Daemon() as daemon:
+            told = wait_for(
+                lambda: (lambda s: s if s["doubts"] == 0 else None)(daemon.status()), seconds=90
+            )
+            assert told["executions"] == [], told
+            assert not ops.reveal("asset1", "app")["in_doubt"]
+    ops.check_all_open(("app",), (1,))
+
+
+def test_the_log_is_reopened():
+    log = os.path.join(WORK, "own.log")
+    with Daemon("--log", log, "--log-level", "debug") as daemon:
+        os.rename(log, log + ".1")
+        daemon.signal(signal.SIGUSR1)
+        wait_for(lambda: os.path.exists(log))
+        ops.run("execution", "list", expect=0)
+        with open(log) as file:
+            wait_for(lambda: "event=request" in file.read())
+    with open(log + ".1") as file:
+        assert "event=ready" in file.read()
+
+
+def test_the_unit_keeps_from_it_what_it_does_not_need():
+    unit = os.path.join(BIN, "lib", "systemd", "system", "lockstepd.service")
+    with open(unit) as file:
+        assert f"ExecStart={BIN}/sbin/lockstepd" in file.read()
+    if not shutil.which("systemd-analyze"):
+        return
+    # The exposure in tenths: below 2.0.
+    subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+main()
