@@ -175,7 +175,7 @@ void account_each_in_doubt(
 
 /*
  * What someone says is the account's secret: becomes current with proof `told`; the one before is
- * kept. Refused (ERR_BUSY) while a version of either kind is pending. Makes the account where there
+ * kept. Refused (ERR_BUSY) while a version of this kind is pending. Makes the account where there
  * is none. Clears mismatch.
  */
 enum err account_tell(struct vault_txn *, const char *asset, const char *name, enum secret_kind,

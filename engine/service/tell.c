@@ -207,17 +207,19 @@ static bool secret_is_good(struct telling *telling, json_t *row)
 	return key == NULL || key_is_good(telling, row, key, passphrase);
 }
 
+/* None that the row tells is in doubt: it would say what is current beside what may be. */
 static bool account_is_free(struct telling *telling, const json_t *row, const char *asset)
 {
 	const char *name = row_text(row, "account");
 	struct account account;
 
-	if (account_get_in_doubt(telling->txn, asset, name, &account) == ERR_NOT_FOUND)
+	if (account_get_in_doubt(telling->txn, asset, name, &account) != ERR_OK ||
+	    row_text(row, secret_kind_name(account.kind)) == NULL)
 		return true;
 	row_fault(telling, row, "account",
-	    "account \"%s\" on asset \"%s\" is in doubt, and what is told now could be wrong: "
-	    "lockstep run TASK settles it first",
-	    name, asset);
+	    "the %s of account \"%s\" on asset \"%s\" is in doubt, and what is told now could be "
+	    "wrong: lockstep run TASK settles it first",
+	    secret_kind_name(account.kind), name, asset);
 	return false;
 }
 

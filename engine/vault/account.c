@@ -213,12 +213,9 @@ static void account_join(struct account *account, const struct account *other)
 		account->last = other->last;
 }
 
-/*
- * The row, or a new one that is not kept yet, ready to be given one more version. `*in_doubt`: a
- * version of either kind is pending.
- */
+/* The row, or a new one that is not kept yet, ready to be given one more version. */
 static enum err account_load_or_make(struct vault_txn *txn, const char *asset, const char *name,
-    enum secret_kind kind, struct account *account, bool *in_doubt, struct error *error)
+    enum secret_kind kind, struct account *account, struct error *error)
 {
 	enum secret_kind other_kind = kind == SECRET_KEY ? SECRET_PASSWORD : SECRET_KEY;
 	struct account other;
@@ -241,7 +238,6 @@ static enum err account_load_or_make(struct vault_txn *txn, const char *asset, c
 	}
 	if (other_err == ERR_OK)
 		account_join(account, &other);
-	*in_doubt = account->pending != 0 || (other_err == ERR_OK && other.pending != 0);
 	return ERR_OK;
 }
 
@@ -316,12 +312,12 @@ enum err account_tell(struct vault_txn *txn, const char *asset, const char *name
 {
 	struct account account;
 	struct version version;
-	bool in_doubt;
-	enum err err = account_load_or_make(txn, asset, name, kind, &account, &in_doubt, error);
+	enum err err = account_load_or_make(txn, asset, name, kind, &account, error);
 
 	if (err != ERR_OK)
 		return err;
-	if (in_doubt)
+	/* One of the other kind may wait for just this: what elevates, or logs in. */
+	if (account.pending != 0)
 		return account_error(ERR_BUSY, asset, name,
 		    "a rotation of it is in doubt, and is settled first: run lockstep, or wait for "
 		    "the daemon",
@@ -342,14 +338,13 @@ enum err account_stage(struct vault_txn *txn, const char *asset, const char *nam
     enum secret_kind kind, const struct secret *secret, const struct id *record,
     struct account *out, struct error *error)
 {
-	struct account account;
+	struct account account, doubt;
 	struct version version;
-	bool in_doubt;
-	enum err err = account_load_or_make(txn, asset, name, kind, &account, &in_doubt, error);
+	enum err err = account_load_or_make(txn, asset, name, kind, &account, error);
 
 	if (err != ERR_OK)
 		return err;
-	if (in_doubt)
+	if (account_get_in_doubt(txn, asset, name, &doubt) == ERR_OK)
 		return account_error(
 		    ERR_EXISTS, asset, name, "one of its versions is pending already", error);
 	version = (struct version){

@@ -109,7 +109,7 @@ static void people_drain(struct sim *sim)
 struct telling {
 	const struct sim_account *at;
 	const char *text;
-	bool doubt; /* it was in doubt when it was told */
+	bool doubt; /* its password was in doubt when it was told */
 };
 
 static enum err telling_apply(struct vault_txn *txn, void *arg, struct error *error)
@@ -120,7 +120,9 @@ static enum err telling_apply(struct vault_txn *txn, void *arg, struct error *er
 	struct account account;
 	enum err err =
 	    account_tell(txn, at->asset, at->name, SECRET_PASSWORD, secret, NULL, &account, error);
-	telling->doubt = account_get_in_doubt(txn, at->asset, at->name, &account) == ERR_OK;
+	telling->doubt =
+	    account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK &&
+	    account.pending != 0;
 	secret_free(secret);
 	return err;
 }
@@ -140,8 +142,8 @@ void people_mend(struct sim *sim, struct sim_account *account)
 		sim_violation(sim, "what someone tells is not taken", "%s", error.text);
 }
 
-/* Of an account that may be at work: refused where, and only where, it is in doubt. What is told
- * may be wrong. */
+/* Of an account that may be at work: refused where, and only where, its password is in doubt. What
+ * is told may be wrong. */
 static void people_tell(struct sim *sim)
 {
 	struct sim_account *at = &sim->accounts[sim_amount(sim, (uint32_t)sim->account_count)];
