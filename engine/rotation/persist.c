@@ -71,6 +71,16 @@ static void persist_visited(void *arg)
 		persist_send(life);
 }
 
+static void persist_visit(struct life *life)
+{
+	struct visit *visit = life->site->visit;
+
+	/* By what was just seen to work: of the way in nothing else is known to. */
+	if (life_is_privileged(life))
+		visit_reopen(visit, true);
+	visit_open(visit, persist_visited, life);
+}
+
 void life_persist(struct life *life)
 {
 	struct visit *visit = life->site->visit;
@@ -81,12 +91,8 @@ void life_persist(struct life *life)
 		    "permanent");
 		return;
 	}
-	if (visit->open && !visit->failed) {
+	if (visit->open && !visit->failed)
 		persist_send(life);
-		return;
-	}
-	/* By what was just seen to work: of the way in nothing else is known to. */
-	if (life_is_privileged(life))
-		visit_reopen(visit, true);
-	visit_open(visit, persist_visited, life);
+	else /* the proof's attempt is given back first: the way in takes one of the same account */
+		life_write(life, persist_visit);
 }

@@ -61,7 +61,8 @@ static uint32_t version_of(struct vault_txn *txn, const struct sim_account *at, 
 static bool is_ours(const struct sim_account *account)
 {
 	return !account->dirty && strcmp(account->live, "cut") != 0 &&
-	       (strcmp(account->name, "svc") != 0 || strncmp(account->live, "first-", 6) != 0);
+	       (ground_has_password(account->at, account->name) ||
+		   strncmp(account->live, "first-", 6) != 0);
 }
 
 /* The version where it was found last is there still. */
@@ -290,8 +291,8 @@ static const char *unsettled(const struct sim *sim, struct vault_txn *txn)
 			continue;
 		if (!check_opens_with_current(txn, at))
 			return "in the end, current does not open";
-		if (strcmp(at->name, "app") == 0 && !at->keys_dirty &&
-		    !keys_open_with_current(txn, at))
+		if ((ground_has_key(at->at, at->name) || keys_have_current(txn, at)) &&
+		    !at->keys_dirty && !keys_open_with_current(txn, at))
 			return "in the end, the current key does not open";
 	}
 	return NULL;

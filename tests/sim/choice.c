@@ -46,12 +46,22 @@ static uint32_t choices_ask(struct choices *choices, uint64_t key)
 	return choices->slots[at].asked++;
 }
 
+static uint64_t hash_asking(const char *what, const char *whose)
+{
+	return hash_text(hash_text(HASH_START, what), whose);
+}
+
 /* What identifies this asking. */
 static uint64_t choices_key(struct choices *choices, const char *what, const char *whose)
 {
-	uint64_t key = hash_text(hash_text(HASH_START, what), whose);
+	uint64_t key = hash_asking(what, whose);
 
 	return mix(key + choices_ask(choices, key));
+}
+
+uint64_t event_key(const char *name, const char *whose, uint32_t nth)
+{
+	return mix(hash_asking(name, whose) + nth);
 }
 
 void choices_begin(struct choices *choices, uint64_t seed, const uint64_t *only, size_t only_count)

@@ -100,6 +100,21 @@ void ground_secret(const char *asset, const char *account, char out[SIM_SECRET_S
 	snprintf(out, SIM_SECRET_SIZE, "first-%s-%s", asset, account);
 }
 
+bool ground_is_keyed(const struct asset *asset, const char *account)
+{
+	return strcmp(asset->name, "keyed") == 0 && strcmp(account, asset->admin) == 0;
+}
+
+bool ground_has_password(const struct asset *asset, const char *account)
+{
+	return strcmp(account, "svc") != 0 && !ground_is_keyed(asset, account);
+}
+
+bool ground_has_key(const struct asset *asset, const char *account)
+{
+	return strcmp(account, "app") == 0 || ground_is_keyed(asset, account);
+}
+
 /* A key that is ours already, so that the first rotation has one to replace. */
 static enum err tell_key(struct vault_txn *txn, const struct asset *asset, const char *name,
     char line[SIM_SECRET_SIZE], struct error *error)
@@ -136,18 +151,18 @@ static enum err tell_password(
 }
 
 static enum err tell_asset(struct vault_txn *txn, const struct asset *asset,
-    char line[SIM_SECRET_SIZE], struct error *error)
+    char lines[GROUND_ACCOUNTS][SIM_SECRET_SIZE], struct error *error)
 {
 	enum err err = ERR_OK;
 
+	/* What is not told is unmanaged: its first rotation takes it over. */
 	for (size_t i = 0; err == ERR_OK && i < asset->account_count; i++) {
 		const char *name = asset->accounts[i];
 
-		if (strcmp(name, "svc") == 0) /* unmanaged: its first rotation takes it over */
-			continue;
-		err = tell_password(txn, asset, name, error);
-		if (err == ERR_OK && strcmp(name, "app") == 0)
-			err = tell_key(txn, asset, name, line, error);
+		if (ground_has_password(asset, name))
+			err = tell_password(txn, asset, name, error);
+		if (err == ERR_OK && ground_has_key(asset, name))
+			err = tell_key(txn, asset, name, lines[i], error);
 	}
 	return err;
 }

@@ -90,7 +90,7 @@ static bool is_shut(struct sim *sim, const struct sim_account *at)
 	struct account account;
 	bool known = account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK;
 	bool meddled = at->dirty || at->mistold;
-	bool shut = known && account.pending == 0 &&
+	bool shut = known && account.current != 0 && account.pending == 0 &&
 		    (account.mismatch || (meddled && !check_opens_with_current(txn, at)));
 
 	vault_read_end(txn);
@@ -102,9 +102,15 @@ static bool is_shut(struct sim *sim, const struct sim_account *at)
 
 static void history_tell(struct sim *sim)
 {
-	for (size_t i = 0; i < sim->account_count && sim->violation == NULL; i++)
-		if (sim->accounts[i].privileged && is_shut(sim, &sim->accounts[i]))
-			people_mend(sim, &sim->accounts[i]);
+	for (size_t i = 0; i < sim->account_count && sim->violation == NULL; i++) {
+		struct sim_account *at = &sim->accounts[i];
+
+		if (!at->privileged)
+			continue;
+		keys_mend(sim, at);
+		if (is_shut(sim, at))
+			people_mend(sim, at);
+	}
 }
 
 /*
@@ -184,8 +190,8 @@ static void history_pause(struct sim *sim)
 
 static void history_runs(struct sim *sim, const struct beginning *beginning)
 {
-	static const char *const tasks[] = {
-	    "login", "ordered", "hash", "unproved", "login", "keys", "careful"};
+	static const char *const tasks[] = {"login", "ordered", "hash", "unproved", "login", "keys",
+	    "careful", "entries", "entry_keys"};
 	static const uint32_t counts[] = {1, 1, 1, 1, 1, 2, 2, 3};
 	uint32_t runs = counts[sim_choose(sim, "how many runs", "", 8)];
 	const char *task = beginning->task;
@@ -193,7 +199,7 @@ static void history_runs(struct sim *sim, const struct beginning *beginning)
 	sim->crash_in = beginning->crash_in;
 	for (; runs > 0 && sim->violation == NULL; runs--) {
 		if (task == NULL)
-			task = tasks[sim_choose(sim, "a task", "", 7)];
+			task = tasks[sim_choose(sim, "a task", "", 9)];
 		people_order_task(sim, task, ROTATION_CHANGE);
 		if (sim->violation == NULL)
 			history_steps(sim);
@@ -220,7 +226,7 @@ static void history_begin(struct sim *sim, const struct beginning *beginning, st
 	sim_clock_init(&sim->clock);
 	sim->ground = ground(sim_choose(sim, "the ground", "", (uint32_t)ground_count()));
 	disk_begin(sim->ground->disk, sim);
-	world_init(sim);
+	world_init(sim, beginning->asset);
 	sim->crash_permille = crash_permille(sim);
 	sim->keep_versions = keep[sim_choose(sim, "how many versions are kept", "", 4)];
 }

@@ -7,9 +7,10 @@
 /* How a history begins; 0 and NULL = as the seed says. */
 struct beginning {
 	uint64_t seed;
-	uint32_t crash_in; /* points from the start of the first run */
-	const char *task;  /* of the first run */
-	const uint64_t *only;
+	uint32_t crash_in;    /* points from the start of the first run */
+	const char *task;     /* of the first run */
+	const char *asset;    /* that it is about */
+	const uint64_t *only; /* events that happen */
 	size_t only_count;
 	bool trace;
 };

@@ -160,20 +160,50 @@ bool keys_kept(struct vault_txn *txn, const struct sim_account *at, const char *
 		   version_of(txn, &account, line) != 0);
 }
 
-bool keys_open_with_current(struct vault_txn *txn, const struct sim_account *at)
+bool keys_have_current(struct vault_txn *txn, const struct sim_account *at)
 {
-	char key[SIM_SECRET_SIZE] = "";
+	struct account account;
+
+	return account_get(txn, at->asset, at->name, SECRET_KEY, &account) == ERR_OK &&
+	       account.current != 0;
+}
+
+/* The line of the current key, with our mark; false where there is none. */
+static bool line_of_current(
+    struct vault_txn *txn, const struct sim_account *at, char line[SIM_SECRET_SIZE])
+{
 	struct secret *secret = NULL;
+	char mark[ID_TEXT_SIZE];
 	struct account account;
 	struct error error;
 
-	if (account_get(txn, at->asset, at->name, SECRET_KEY, &account) != ERR_OK ||
-	    account.current == 0)
-		return false;
-	if (version_open(txn, &account, account.current, &secret, NULL, &error) == ERR_OK)
-		keys_line_of(secret, key);
+	line[0] = '\0';
+	if (account_get(txn, at->asset, at->name, SECRET_KEY, &account) == ERR_OK &&
+	    account.current != 0 &&
+	    version_open(txn, &account, account.current, &secret, NULL, &error) == ERR_OK) {
+		keys_line_of(secret, line);
+		snprintf(line + strlen(line), SIM_SECRET_SIZE - strlen(line), " lockstep:%s",
+		    id_text(&account.id, mark));
+	}
 	secret_free(secret);
-	return keys_open(at, key);
+	return line[0] != '\0';
+}
+
+bool keys_open_with_current(struct vault_txn *txn, const struct sim_account *at)
+{
+	char line[SIM_SECRET_SIZE];
+
+	return line_of_current(txn, at, line) && keys_open(at, line);
+}
+
+void keys_mend(struct sim *sim, struct sim_account *at)
+{
+	struct vault_txn *txn = vault_read(sim->vault);
+	char line[SIM_SECRET_SIZE];
+
+	if (at->keys_dirty && line_of_current(txn, at, line) && !keys_open(at, line))
+		keys_add(at, line);
+	vault_read_end(txn);
 }
 
 /* Our lines are of versions that are kept: where they were found last, or looked for anew. */

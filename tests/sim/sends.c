@@ -26,14 +26,18 @@ void sends_check_way(struct sim_session *session, const struct wire_session *via
 static bool version_is(
     struct vault_txn *txn, const struct account *account, uint32_t version, const char *wanted)
 {
+	char text[SIM_SECRET_SIZE] = "";
 	struct secret *secret = NULL;
 	struct error error;
-	bool is = version != 0 &&
-		  version_open(txn, account, version, &secret, NULL, &error) == ERR_OK &&
-		  strcmp(secret_data(secret), wanted) == 0;
 
+	if (version != 0 && version_open(txn, account, version, &secret, NULL, &error) == ERR_OK) {
+		if (account->kind == SECRET_KEY)
+			keys_line_of(secret, text);
+		else
+			snprintf(text, sizeof(text), "%s", secret_data(secret));
+	}
 	secret_free(secret);
-	return is;
+	return text[0] != '\0' && strcmp(text, wanted) == 0;
 }
 
 /* Of a key the line that a wire is told to add is the committed pending version's, with its mark.
@@ -167,15 +171,17 @@ static void forget_failed(struct sim *sim, const char *secret)
 static bool is_secret_now(
     struct vault_txn *txn, const char *asset, const char *name, const char *secret)
 {
+	enum secret_kind kind = keys_is_line(secret) ? SECRET_KEY : SECRET_PASSWORD;
 	struct account account;
 	struct version current;
 
-	if (account_get(txn, asset, name, SECRET_PASSWORD, &account) != ERR_OK ||
-	    version_get(txn, &account, account.current, &current) != ERR_OK)
+	if (account_get(txn, asset, name, kind, &account) != ERR_OK)
 		return false;
 	return version_is(txn, &account, account.current, secret) ||
 	       version_is(txn, &account, account.pending, secret) ||
-	       (current.proof == PROOF_TOLD && version_is(txn, &account, account.previous, secret));
+	       (version_get(txn, &account, account.current, &current) == ERR_OK &&
+		   current.proof == PROOF_TOLD &&
+		   version_is(txn, &account, account.previous, secret));
 }
 
 /* How an asset is entered. */

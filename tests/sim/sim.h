@@ -72,6 +72,7 @@
 #define SIM_ACCOUNTS	24
 #define SIM_FAILED	256
 #define SIM_GROUNDS	8
+#define GROUND_ACCOUNTS 6 /* of one asset */
 #define SIM_PROCESSES	2
 #define SIM_OPENED	16
 #define SIM_ASSETS	10
@@ -101,6 +102,9 @@ bool sim_event(struct sim *, const char *name, const char *whose, uint32_t permi
 bool sim_rarely(struct sim *, const char *name, const char *whose, uint32_t per_million);
 /* The same, however it is decided: for what must happen here. */
 bool sim_event_now(struct sim *, const char *name, const char *whose);
+
+/* What identifies the `nth` asking (from 0) for an event of this name. */
+uint64_t event_key(const char *name, const char *whose, uint32_t nth);
 
 /* What shapes the event that just happened. */
 uint32_t sim_amount(struct sim *, uint32_t limit);
@@ -179,7 +183,8 @@ struct ground {
 	char *dir;		      /* of the vault */
 	char *key_path;
 	struct disk *disk;
-	char (*lines)[SIM_SECRET_SIZE]; /* of each asset: the key that `app` has already */
+	/* Of each asset's accounts: the line of the key that it has already; "" = it has none. */
+	char (*lines)[GROUND_ACCOUNTS][SIM_SECRET_SIZE];
 };
 
 /* Loads all policies. */
@@ -189,6 +194,10 @@ void grounds_make(void);
 void grounds_clear(void);
 size_t ground_count(void);
 const struct ground *ground(size_t index);
+/* The asset is entered with it by a key, and no password of it is told. */
+bool ground_is_keyed(const struct asset *, const char *account);
+bool ground_has_password(const struct asset *, const char *account);
+bool ground_has_key(const struct asset *, const char *account);
 /* The secret that an account has in the beginning. */
 void ground_secret(const char *asset, const char *account, char out[SIM_SECRET_SIZE]);
 
@@ -382,8 +391,8 @@ void sim_violation(struct sim *, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void sim_trace(struct sim *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The accounts of the assets that this history has. */
-void world_init(struct sim *);
+/* The accounts of the assets that this history has: `asset`, or NULL = as the seed says. */
+void world_init(struct sim *, const char *asset);
 void world_clear(struct sim *);
 struct sim_account *world_account(struct sim *, const char *asset, const char *name);
 struct sim_asset *world_asset(struct sim *, const char *name);
@@ -439,7 +448,10 @@ void keys_persisting(const struct sim_session *);
 void keys_persist(struct sim *, struct sim_account *, const char *line);
 /* A line that is ours is of a version that the vault keeps. */
 bool keys_kept(struct vault_txn *, const struct sim_account *, const char *line);
+bool keys_have_current(struct vault_txn *, const struct sim_account *);
 bool keys_open_with_current(struct vault_txn *, const struct sim_account *);
+/* Someone writes the line of the current key, where what others did took it away. */
+void keys_mend(struct sim *, struct sim_account *);
 void keys_believe(struct sim *, struct sim_account *, const struct secret *);
 void keys_check(struct sim *, struct vault_txn *, struct sim_account *);
 

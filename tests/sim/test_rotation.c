@@ -132,7 +132,7 @@ static void test_crash_at_every_point(void **state)
 static void test_crash_at_every_point_of_the_privileged(void **state)
 {
 	(void)state;
-	cut_at_every_point(200000, 41, "entries", 400);
+	cut_at_every_point(200000, 61, "entries", 400);
 	assert_seen("a privileged account changed");
 	assert_seen("an old secret put back");
 	assert_seen("neither opens");
@@ -181,6 +181,57 @@ static void test_replay_is_exact(void **state)
 	assert_true(some > 100);
 }
 
+/* ── What was wrong once ── */
+
+#define SCENARIO_EVENTS 4
+#define SCENARIO_SEEDS	40 /* for all else: what comes first, what a cut send does */
+
+struct scenario {
+	const char *what;
+	const char *asset, *task;
+	struct {
+		const char *name, *whose;
+		uint32_t nth; /* time that it could happen, from 0 */
+	} events[SCENARIO_EVENTS];
+};
+
+static const struct scenario scenarios[] = {
+    {
+	.what = "what makes a key permanent needs the attempt that its proof had",
+	.asset = "keyed",
+	.task = "entry_keys",
+	.events = {{"the link lost after the send", "ops", 0}},
+    },
+};
+
+static void run_scenario(const struct scenario *scenario)
+{
+	uint64_t only[SCENARIO_EVENTS];
+	struct beginning beginning = {
+	    .seed = 1, .task = scenario->task, .asset = scenario->asset, .only = only};
+
+	while (beginning.only_count < SCENARIO_EVENTS &&
+	       scenario->events[beginning.only_count].name != NULL) {
+		size_t i = beginning.only_count++;
+
+		only[i] = event_key(
+		    scenario->events[i].name, scenario->events[i].whose, scenario->events[i].nth);
+	}
+	memset(&cover, 0, sizeof(cover));
+	if (!histories(&beginning, SCENARIO_SEEDS, &cover))
+		fail_msg("%s", scenario->what);
+	for (size_t i = 0; i < beginning.only_count; i++)
+		if (cover_of(&cover, COVER_EVENT, scenario->events[i].name, MOMENT_PASSED) == 0)
+			fail_msg("never happened: %s", scenario->events[i].name);
+}
+
+static void test_what_was_wrong_once(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
+		run_scenario(&scenarios[i]);
+}
+
 static void test_bugs_are_caught(void **state)
 {
 	(void)state;
@@ -218,6 +269,7 @@ int main(void)
 	    cmocka_unit_test(test_crash_at_every_point_of_the_privileged),
 	    cmocka_unit_test(test_crash_at_every_point_of_keys),
 	    cmocka_unit_test(test_replay_is_exact),
+	    cmocka_unit_test(test_what_was_wrong_once),
 	    cmocka_unit_test(test_bugs_are_caught),
 	};
 	struct error error;

@@ -73,20 +73,47 @@ static void job_open(struct sim_session *session, struct wire_result *result)
 	snprintf(result->address, sizeof(result->address), "192.0.2.1");
 }
 
+/* Whose password is asked for; NULL = nobody's. */
+static struct sim_account *admin_asked(struct sim_session *session)
+{
+	if (session->becoming == WIRE_BECOME_SU)
+		return world_account(session->sim, session->asset, "root");
+	if (session->becoming != WIRE_BECOME_SUDO ||
+	    ground_is_keyed(session->account->at, session->name))
+		return NULL;
+	return session->account;
+}
+
+static void admin_become(struct sim_session *session, struct wire_result *result)
+{
+	struct sim_account *asked = admin_asked(session);
+
+	if (asked != NULL && !world_login(session->sim, asked, session->become)) {
+		result->fault = FAULT_BECOME_PASSWORD;
+		result->failed_attempts = 1;
+	}
+}
+
 static void job_admin(struct sim_session *session, struct wire_result *result)
 {
 	struct sim_account *account = session->account;
-	struct sim_account *asked = session->becoming == WIRE_BECOME_SUDO ? account : NULL;
 
-	if (session->becoming == WIRE_BECOME_SU)
-		asked = world_account(session->sim, session->asset, "root");
 	result->targeted = session->targeted = strcmp(session->asset, "targeted") == 0;
-	if (!world_login(session->sim, account, session->secret))
+	if (keys_is_line(session->secret)) {
+		if (keys_open(account, session->secret))
+			seen_opened(account, session->secret);
+		else
+			result->fault = FAULT_AUTH;
+	} else if (!world_login(session->sim, account, session->secret)) {
 		result->fault = FAULT_AUTH;
-	else if (asked != NULL && !world_login(session->sim, asked, session->become))
-		result->fault = FAULT_BECOME_PASSWORD;
+		result->failed_attempts = 1;
+	}
+	if (result->fault == FAULT_NONE)
+		admin_become(session, result);
 	session->opened_moment = ++session->sim->moments;
-	result->failed_attempts = result->fault != FAULT_NONE;
+	/* By the key itself: once more it was seen to work. */
+	if (result->fault == FAULT_NONE && strcmp(account->seen, session->secret) == 0)
+		account->seen_moment = session->opened_moment;
 }
 
 /* Neither `db` may log in, nor root where another becomes it. */

@@ -61,7 +61,7 @@ struct sim_asset *world_asset(struct sim *sim, const char *name)
 	return NULL;
 }
 
-static void account_init(struct sim *sim, struct sim_asset *on, const char *name, char *line)
+static void account_init(struct sim *sim, struct sim_asset *on, const char *name, const char *line)
 {
 	struct sim_account *account = &sim->accounts[sim->account_count++];
 	const struct asset *asset = on->at;
@@ -72,7 +72,7 @@ static void account_init(struct sim *sim, struct sim_asset *on, const char *name
 	account->on = on;
 	account->privileged = world_is_privileged(sim, asset->name, name);
 	ground_secret(asset->name, name, account->live);
-	keys_begin(account, strcmp(name, "app") == 0 ? line : "");
+	keys_begin(account, line);
 }
 
 /* An asset, and the gateways before it. */
@@ -95,10 +95,10 @@ static void world_add(struct sim *sim, const char *name)
 	for (size_t i = 0; i < asset->account_count; i++)
 		if (world_is_privileged(sim, name, asset->accounts[i]) ||
 		    sim_choose(sim, "whether it is there", asset->accounts[i], 3) > 0)
-			account_init(sim, on, asset->accounts[i], sim->ground->lines[index]);
+			account_init(sim, on, asset->accounts[i], sim->ground->lines[index][i]);
 }
 
-void world_init(struct sim *sim)
+void world_init(struct sim *sim, const char *asset)
 {
 	const struct policy *policy = sim->ground->policy;
 	uint32_t assets = (uint32_t)policy_asset_count(policy);
@@ -106,7 +106,9 @@ void world_init(struct sim *sim)
 	uint32_t count = counts[sim_choose(sim, "how many assets", "", 8)];
 
 	LIST_INIT(&sim->lates);
-	for (uint32_t i = 0; i < count; i++)
+	if (asset != NULL)
+		world_add(sim, asset);
+	for (uint32_t i = 0; asset == NULL && i < count; i++)
 		world_add(sim, policy_asset(policy, sim_choose(sim, "an asset", "", assets))->name);
 	for (size_t i = 0; i < sim->asset_count; i++)
 		world_take_image(sim, &sim->assets[i]);

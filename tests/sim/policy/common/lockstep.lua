@@ -27,6 +27,11 @@ asset "targeted" {
 	address = "192.0.2.4", platform = "linux", admin = "ops", become = "sudo",
 	accounts = { "app" },
 }
+-- Entered by a key; sudo asks for no password.
+asset "keyed" {
+	address = "192.0.2.20", platform = "linux", admin = "ops", become = "sudo",
+	accounts = { "app" }, lockout = { limit = 2 },
+}
 -- Behind another, and one behind that.
 asset "inner" {
 	address = "192.0.2.5", platform = "linux", admin = "root", gateway = "alpha",
@@ -66,4 +71,5 @@ task "careful" {
 	accounts = "*", nodes = { "/" }, secret = random "plain", verify = "login",
 	limits = { canary = 1, stop_after = 2, per_second = 3, per_node = 1, per_gateway = 1 },
 }
+task "entry_keys" { accounts = { "root", "ops" }, nodes = { "/" }, secret = ssh_key {} }
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }
