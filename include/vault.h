@@ -29,6 +29,7 @@
 #define TASK_NAME_SIZE	  128
 #define WORD_SIZE	  32   /* a fixed word: reason, code, method */
 #define MESSAGE_SIZE	  1024 /* asset text or ours, cut */
+#define WHY_SIZE	  256  /* what someone said of it */
 
 struct vault;
 struct vault_txn;
@@ -340,6 +341,10 @@ struct record {
 	uint32_t attempts; /* visits to the asset */
 	uint32_t sends;	   /* times the secret was handed to a wire */
 	uint64_t planned_ms, staged_ms, sent_ms, proved_ms, ended_ms; /* wall; 0 = not yet */
+	bool look;	     /* a verify: nothing was to be changed */
+	uint64_t ignored_ms; /* when someone said that its failure is no concern; 0 = nobody did */
+	char ignored_by[WORD_SIZE];
+	char ignored_why[WHY_SIZE];
 };
 
 /* New or changed; the execution's counts, the overall counters and the indexes follow. Executions
@@ -347,6 +352,13 @@ struct record {
 enum err execution_put(
     struct vault_txn *, const struct execution *) MUST_CHECK; /* counts are ignored */
 enum err record_put(struct vault_txn *, const struct record *) MUST_CHECK;
+
+/*
+ * Someone says why its failure is no concern any more; `why` NULL = it is one again. record_put
+ * leaves that as it is.
+ */
+enum err record_ignore(
+    struct vault_txn *, const struct id *, const char *by, const char *why) MUST_CHECK;
 
 enum err execution_get(struct vault_txn *, const struct id *, struct execution *) MUST_CHECK;
 enum err record_get(struct vault_txn *, const struct id *, struct record *) MUST_CHECK;
@@ -383,8 +395,8 @@ void record_each_with(struct vault_txn *, const struct id *execution, enum statu
 
 /*
  * An account fails where the last record of a change of it failed or is in doubt, or that of a look
- * (a verify, which is of no task) that came after it. What was skipped says nothing. Calls for the
- * records that say so, one an account and kind, newest first; `before` as of execution_each.
+ * that came after it, and is not ignored. What was skipped says nothing. Calls for the records that
+ * say so, one an account and kind, newest first; `before` as of execution_each.
  */
 void failing_each(struct vault_txn *, const struct id *before,
     bool (*fn)(void *arg, const struct record *), void *arg);

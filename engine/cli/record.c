@@ -17,12 +17,16 @@ enum {
 	KEY_ACCOUNT,
 	KEY_REASON,
 	KEY_SINCE,
-	KEY_LIMIT
+	KEY_LIMIT,
+	KEY_IGNORED,
+	KEY_WHY
 };
 
 static int list_run(struct cli *);
 static int show_run(struct cli *);
 static int retry_run(struct cli *);
+static int ignore_run(struct cli *);
+static int unignore_run(struct cli *);
 static int restore_run(struct cli *);
 
 #define FILTER_OPTIONS                                                                             \
@@ -40,6 +44,7 @@ static int restore_run(struct cli *);
 
 static const struct argp_option list_options[] = {
     FILTER_OPTIONS,
+    {"ignored", KEY_IGNORED, NULL, 0, "of those that failed, also the ignored ones", 0},
     {"limit", KEY_LIMIT, "N", 0, "at most N (of all executions: 1000)", 0},
     LIST_CSV,
     {0},
@@ -47,11 +52,20 @@ static const struct argp_option list_options[] = {
 
 static const struct argp_option retry_options[] = {FILTER_OPTIONS, {0}};
 
+static const struct argp_option ignore_options[] = {
+    {"why", KEY_WHY, "TEXT", 0, "the reason, for whoever finds the record later", 0},
+    FILTER_OPTIONS,
+    {0},
+};
+
 const struct command record_commands[] = {
     {"record list", "", "show what came of each account", list_options, 0, 0, list_run},
     {"record show", "ID", "show one record, and what to do next", NULL, 1, 1, show_run},
     {"record retry", "[ID...]", "run the accounts of records again, as the policy says now",
 	retry_options, 0, -1, retry_run},
+    {"record ignore", "[ID...]", "say of records that failed that they are no concern any more",
+	ignore_options, 0, -1, ignore_run},
+    {"record unignore", "[ID...]", "take that back", retry_options, 0, -1, unignore_run},
     {"record restore", "ID", "set again the secret that was there before this record", NULL, 1, 1,
 	restore_run},
     {0},
@@ -72,7 +86,13 @@ static const char *ended_text(char out[LIST_TEXT_SIZE], const json_t *record)
 
 static const char *why_text(char out[LIST_TEXT_SIZE], const json_t *record)
 {
-	return advice_what(out, LIST_TEXT_SIZE, record);
+	const json_t *ignored = json_object_get(record, "ignored");
+
+	if (!json_is_object(ignored))
+		return advice_what(out, LIST_TEXT_SIZE, record);
+	snprintf(out, LIST_TEXT_SIZE, "ignored by %s: %s", text_of(ignored, "by"),
+	    text_of(ignored, "why"));
+	return out;
 }
 
 static const struct column record_columns[] = {
@@ -90,6 +110,9 @@ static const struct column record_columns[] = {
     {NULL, "error.class", NULL, false},
     {NULL, "error.code", NULL, false},
     {NULL, "error.message", NULL, false},
+    {NULL, "ignored.by", NULL, false},
+    {NULL, "ignored.at", NULL, false},
+    {NULL, "ignored.why", NULL, false},
     {NULL, "proof", NULL, false},
     {NULL, "attempts", NULL, false},
     {NULL, "sends", NULL, false},
@@ -146,6 +169,15 @@ static void print_versions(const json_t *record)
 		printf("%-12s %lld\n", "before it", (long long)before);
 }
 
+static void print_ignored(const json_t *ignored)
+{
+	char text[FORMAT_SIZE];
+
+	if (json_is_object(ignored))
+		printf("%-12s by %s at %s: %s\n", "ignored", text_of(ignored, "by"),
+		    format_time(text, text_of(ignored, "at")), text_of(ignored, "why"));
+}
+
 static void print_record(const json_t *record)
 {
 	const json_t *error = json_object_get(record, "error");
@@ -171,6 +203,7 @@ static void print_record(const json_t *record)
 	print_time("sent", record, "sent");
 	print_time("proved", record, "proved");
 	print_time("ended", record, "ended");
+	print_ignored(json_object_get(record, "ignored"));
 	if (text_of(record, "status")[0] != 's' || text_of(record, "status")[1] != 'u')
 		print_text("next", advice_next(next, sizeof(next), record));
 }
@@ -203,6 +236,35 @@ static int retry_run(struct cli *cli)
 	status = run_print(cli, end, result);
 	json_decref(result);
 	return status;
+}
+
+/* ── ignore ──────────────────────────────────────────────────────────────────────────────── */
+
+static int ignoring_run(struct cli *cli, const char *method, const char *word)
+{
+	json_t *params = cli_params(cli), *result;
+	char count[FORMAT_SIZE];
+	int status;
+
+	json_object_set_new(params, "records", cli_args(cli));
+	status = cli_call(cli, method, params, &result);
+	if (status == SERVICE_OK && cli->json)
+		status = cli_print_json(result, status);
+	else if (status == SERVICE_OK)
+		printf("records that are %s: %s\n", word,
+		    format_count(count, (uint64_t)number_of(result, "records")));
+	json_decref(result);
+	return status;
+}
+
+static int ignore_run(struct cli *cli)
+{
+	return ignoring_run(cli, "record.ignore", "ignored now");
+}
+
+static int unignore_run(struct cli *cli)
+{
+	return ignoring_run(cli, "record.unignore", "ignored no more");
 }
 
 /* ── restore ─────────────────────────────────────────────────────────────────────────────── */

@@ -41,6 +41,7 @@ static void plan_record(
 	record->id = id_make(now_ms);
 	record->execution = run->execution.id;
 	record->kind = run->task->source == SOURCE_SSH_KEY ? SECRET_KEY : SECRET_PASSWORD;
+	record->look = run->kind == ROTATION_VERIFY;
 	record->status = STATUS_PLANNED;
 	record->planned_ms = now_ms;
 	snprintf(record->task, sizeof(record->task), "%s", run->task->name);

@@ -81,7 +81,8 @@ void service_look(struct service *service)
 
 static enum service_end call_here(struct call *call, const char *method, const json_t *params)
 {
-	struct listener listener = {.progress = call_progress, .done = call_done, .arg = call};
+	struct listener listener = {
+	    .progress = call_progress, .done = call_done, .arg = call, .uid = call->service->uid};
 
 	call->ended = false;
 	(void)request_begin(

@@ -27,6 +27,7 @@ struct listener {
 	 */
 	void (*done)(void *arg, enum service_end, json_t *result, const struct error *);
 	void *arg;
+	uid_t uid; /* the user */
 };
 
 /*
@@ -57,6 +58,7 @@ struct snapshot {
 struct service {
 	char *dir;
 	char *purpose;
+	uid_t uid; /* who began the process, whatever it runs as by now */
 	void (*progress)(void *arg, const json_t *event);
 	void *arg;
 	struct loop *loop;
@@ -80,6 +82,7 @@ struct service {
 struct request {
 	TAILQ_ENTRY(request) entry;
 	struct service *service;
+	uid_t uid;		     /* who asks */
 	const json_t *params;	     /* for as long as the request lasts */
 	struct snapshot *snapshot;   /* once one is loaded: the one that the request began with */
 	const struct policy *policy; /* its */
@@ -170,6 +173,8 @@ enum service_end execution_show(struct request *);
 enum service_end execution_log(struct request *);
 enum service_end record_list(struct request *);
 enum service_end record_show(struct request *);
+enum service_end record_ignore_request(struct request *);
+enum service_end record_unignore_request(struct request *);
 enum service_end record_retry(struct request *);
 enum service_end record_restore(struct request *);
 enum service_end secret_list(struct request *);

@@ -21,13 +21,17 @@ bool filter_is_given(const struct request *request)
 
 /* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
 
-static bool status_is_known(struct request *request, const char *status)
+/* -1 where none is given. */
+static bool status_read(struct request *request, int *out)
 {
-	for (int i = 0; status != NULL && i < STATUS_COUNT; i++)
-		if (strcmp(status_name(i), status) == 0)
-			return true;
+	const char *status = param_text(request, "status");
+
+	*out = -1;
 	if (status == NULL)
 		return true;
+	for (*out = 0; *out < STATUS_COUNT; ++*out)
+		if (strcmp(status_name((enum status) * out), status) == 0)
+			return true;
 	request_fail(request, SERVICE_USAGE,
 	    "--status: there is no status \"%.32s\": give success, failed, unverified, skipped, "
 	    "planned or "
@@ -95,15 +99,15 @@ enum service_end filter_read(
 	struct execution execution;
 
 	*filter = (struct record_filter){
-	    .status = param_text(request, "status"),
 	    .task = param_text(request, "task"),
 	    .asset = param_text(request, "asset"),
 	    .account = param_text(request, "account"),
 	    .reason = param_text(request, "reason"),
 	    .problems = param_flag(request, "problems"),
+	    .ignored = param_flag(request, "ignored"),
 	    .policy = request->policy,
 	};
-	if (!status_is_known(request, filter->status) || !since_read(request, &filter->since_ms))
+	if (!status_read(request, &filter->status) || !since_read(request, &filter->since_ms))
 		return SERVICE_USAGE;
 	if (id == NULL)
 		return SERVICE_OK;
@@ -136,7 +140,9 @@ static bool reason_is(const struct record *record, const char *reason)
 
 static bool filter_takes(const struct record_filter *filter, const struct record *record)
 {
-	if (filter->status != NULL && strcmp(status_name(record->status), filter->status) != 0)
+	if (filter->status >= 0 && (int)record->status != filter->status)
+		return false;
+	if (filter->status == STATUS_FAILED && record->ignored_ms != 0 && !filter->ignored)
 		return false;
 	if (filter->task != NULL && !text_glob(filter->task, record->task))
 		return false;
@@ -166,16 +172,27 @@ static bool walk_record(void *arg, const struct record *record)
 	return !walk->stopped;
 }
 
+/* Of one status nothing else is looked at. */
+static void walk_records(struct walk *walk, const struct id *execution)
+{
+	const struct id first = {{0}};
+
+	if (walk->filter->status >= 0)
+		record_each_with(
+		    walk->txn, execution, (enum status)walk->filter->status, walk_record, walk);
+	else
+		record_each(walk->txn, execution, &first, walk_record, walk);
+}
+
 static bool walk_execution(void *arg, const struct execution *execution)
 {
 	struct walk *walk = arg;
 	const struct record_filter *filter = walk->filter;
-	const struct id first = {{0}};
 
 	if (execution->started_ms < filter->since_ms)
 		return false;
 	if (filter->task == NULL || text_glob(filter->task, execution->task))
-		record_each(walk->txn, &execution->id, &first, walk_record, walk);
+		walk_records(walk, &execution->id);
 	return !walk->stopped;
 }
 
@@ -188,5 +205,5 @@ void filter_each(struct vault_txn *txn, const struct record_filter *filter,
 	if (id_is_none(&filter->execution))
 		execution_each(txn, &first, walk_execution, &walk);
 	else
-		record_each(txn, &filter->execution, &first, walk_record, &walk);
+		walk_records(&walk, &filter->execution);
 }

@@ -10,8 +10,10 @@
 #include "service/engine.h"
 
 struct record_filter {
-	struct id execution;				      /* none = of all */
-	const char *status, *task, *asset, *account, *reason; /* NULL = any */
+	struct id execution;			     /* none = of all */
+	const char *task, *asset, *account, *reason; /* NULL = any */
+	int status;				     /* of enum status; -1 = any */
+	bool ignored;				     /* of failures, also those that are */
 	uint64_t since_ms; /* of executions that started at or after it; wall, 0 = any */
 	bool problems;	   /* only what keeps a run's exit status from being 0 */
 	const struct policy *policy;
@@ -19,12 +21,12 @@ struct record_filter {
 
 /*
  * Reads it from the parameters "execution", "status", "task", "asset" (a name, a glob or a node),
- * "account" (a name or a glob), "reason", "since" and "problems". Fails the request for what is
- * not well formed, or not there.
+ * "account" (a name or a glob), "reason", "since", "problems" and "ignored". Fails the request for
+ * what is not well formed, or not there.
  */
 enum service_end filter_read(struct request *, struct vault_txn *, struct record_filter *);
 
-/* True when any but "execution" is given. */
+/* True when any but "execution" and "ignored", which widens, is given. */
 bool filter_is_given(const struct request *);
 
 /* Calls for each record that is meant, those of the newest execution first. False from fn stops. */

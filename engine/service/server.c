@@ -43,6 +43,7 @@ struct conn {
 	TAILQ_ENTRY(conn) entry;
 	struct server *server;
 	struct bufferevent *bev;
+	uid_t uid; /* of whoever asks, as the kernel says */
 	enum phase phase;
 	struct http_head head;
 	struct buf in;
@@ -222,7 +223,7 @@ static void conn_progress(void *arg, const json_t *event)
 static void conn_begin(struct conn *conn)
 {
 	const struct listener listener = {
-	    .progress = conn_progress, .done = conn_done, .arg = conn};
+	    .progress = conn_progress, .done = conn_done, .arg = conn, .uid = conn->uid};
 	const char *body = (const char *)conn->in.data + conn->head.len;
 	const char *method = conn->head.path + strlen(PREFIX);
 	json_t *params;
@@ -403,20 +404,19 @@ static bool peer_is_welcome(struct conn *conn)
 {
 	int fd = bufferevent_getfd(conn->bev);
 	char why[256];
-	uid_t uid;
 	pid_t pid;
 
-	if (!unix_peer(fd, &uid, &pid)) {
+	if (!unix_peer(fd, &conn->uid, &pid)) {
 		conn_refuse(conn, HTTP_FORBIDDEN, "the kernel does not say who you are");
 		return false;
 	}
-	if (uid == 0 || uid == geteuid())
+	if (conn->uid == 0 || conn->uid == geteuid())
 		return true;
-	snprintf(why, sizeof(why), "%u", uid);
+	snprintf(why, sizeof(why), "%u", conn->uid);
 	log_event(LOG_LEVEL_WARN, "peer_refused", "uid", why, NULL);
 	snprintf(why, sizeof(why),
-	    "user id %u is not let in: only user id %u, who owns the vault, and root are", uid,
-	    geteuid());
+	    "user id %u is not let in: only user id %u, who owns the vault, and root are",
+	    conn->uid, geteuid());
 	conn_refuse(conn, HTTP_FORBIDDEN, why);
 	return false;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "service/engine.h"
@@ -36,6 +37,8 @@ static const struct method {
     {"execution.log", execution_log, NEEDS_VAULT},
     {"record.list", record_list, NEEDS_VAULT},
     {"record.show", record_show, NEEDS_VAULT},
+    {"record.ignore", record_ignore_request, NEEDS_VAULT},
+    {"record.unignore", record_unignore_request, NEEDS_VAULT},
     {"record.retry", record_retry, NEEDS_VAULT},
     {"record.restore", record_restore, NEEDS_POLICY},
     {"secret.list", secret_list, NEEDS_VAULT},
@@ -62,6 +65,7 @@ struct service *service_new(const struct service_config *config)
 	service->since_ms = clock_wall_ms(loop_clock(service->loop));
 	service->dir = xstrdup(config->dir);
 	service->purpose = xstrdup(config->purpose);
+	service->uid = getuid();
 	service->progress = config->progress;
 	service->arg = config->arg;
 	return service;
@@ -154,6 +158,7 @@ struct request *request_begin(
 	enum service_end end;
 
 	request->service = service;
+	request->uid = listener->uid;
 	request->params = params; /* transferred */
 	request->listener = *listener;
 	request->error = &request->own_error;

@@ -220,6 +220,14 @@ static json_t *shape_detail(const struct record *record)
 	return record->error_code[0] == '\0' ? shape_word(record->error_message) : json_null();
 }
 
+static json_t *shape_ignored(const struct record *record)
+{
+	if (record->ignored_ms == 0)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o}", "by", json_text(record->ignored_by), "at",
+	    json_time(record->ignored_ms), "why", json_text(record->ignored_why));
+}
+
 json_t *shape_record(const struct record *record, struct vault_txn *txn)
 {
 	json_int_t attempts = record->attempts, sends = record->sends;
@@ -234,8 +242,9 @@ json_t *shape_record(const struct record *record, struct vault_txn *txn)
 	    shape_error(record->error_class, record->error_code, record->error_message), "detail",
 	    shape_detail(record));
 	const char *method = proof_name(record->proof);
-	json_t *facts = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
-	    "old_version", shape_number(record->old_version), "new_version",
+	json_t *facts = json_pack(
+	    "{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "ignored",
+	    shape_ignored(record), "old_version", shape_number(record->old_version), "new_version",
 	    shape_number(record->new_version), "method", shape_word(method), "proof",
 	    shape_word(record->proved_ms != 0 ? method : ""), "attempts", attempts, "sends", sends,
 	    "planned", json_time(record->planned_ms), "staged", json_time(record->staged_ms),

@@ -14,7 +14,7 @@ enum stream stream_of(const struct record *record)
 {
 	if (record->status == STATUS_SKIPPED)
 		return STREAM_SKIPPED;
-	return record->task[0] == '\0' ? STREAM_LOOK : STREAM_CHANGE;
+	return record->look ? STREAM_LOOK : STREAM_CHANGE;
 }
 
 static bool status_is_bad(enum status status)
@@ -29,7 +29,8 @@ bool record_is_bad(const struct record *record)
 
 bool record_fails(const struct record *record)
 {
-	return record->status == STATUS_FAILED || record->status == STATUS_UNVERIFIED;
+	return record->ignored_ms == 0 &&
+	       (record->status == STATUS_FAILED || record->status == STATUS_UNVERIFIED);
 }
 
 /* ── Keys ────────────────────────────────────────────────────────────────────────────────── */

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "vault/count.h"
@@ -5,6 +6,7 @@
 #include "vault/index.h"
 #include "vault/record.h"
 #include "vault/row.h"
+#include "vault/vault_state.h"
 
 const char *status_name(enum status status)
 {
@@ -22,7 +24,7 @@ const char *status_name(enum status status)
 
 static void record_pack(struct buf *row, const struct record *record)
 {
-	pack_map(row, 21);
+	pack_map(row, record->ignored_ms != 0 ? 25 : 22);
 	pack_kv_id(row, "x", &record->execution);
 	pack_kv_text(row, "t", record->task);
 	pack_kv_text(row, "a", record->asset);
@@ -44,6 +46,12 @@ static void record_pack(struct buf *row, const struct record *record)
 	pack_kv_uint(row, "t3", record->proved_ms);
 	pack_kv_uint(row, "t4", record->ended_ms);
 	pack_kv_id(row, "id", &record->id);
+	pack_kv_bool(row, "l", record->look);
+	if (record->ignored_ms == 0)
+		return;
+	pack_kv_uint(row, "it", record->ignored_ms);
+	pack_kv_text(row, "ib", record->ignored_by);
+	pack_kv_text(row, "iw", record->ignored_why);
 }
 
 static void record_texts(const struct value *map, struct record *record)
@@ -55,6 +63,8 @@ static void record_texts(const struct value *map, struct record *record)
 	value_text(value_get(map, "ek"), record->error_class, sizeof(record->error_class));
 	value_text(value_get(map, "ec"), record->error_code, sizeof(record->error_code));
 	value_text(value_get(map, "em"), record->error_message, sizeof(record->error_message));
+	value_text(value_get(map, "ib"), record->ignored_by, sizeof(record->ignored_by));
+	value_text(value_get(map, "iw"), record->ignored_why, sizeof(record->ignored_why));
 }
 
 static enum err record_parse(struct vault_txn *txn, const struct bytes *row, struct record *record)
@@ -85,8 +95,11 @@ static enum err record_parse(struct vault_txn *txn, const struct bytes *row, str
 	    .sent_ms = value_uint(value_get(map, "t2"), 0),
 	    .proved_ms = value_uint(value_get(map, "t3"), 0),
 	    .ended_ms = value_uint(value_get(map, "t4"), 0),
+	    .ignored_ms = value_uint(value_get(map, "it"), 0),
 	};
 	record_texts(map, record);
+	/* Before tasks could look, only what was of no task did. */
+	record->look = value_bool(value_get(map, "l"), record->task[0] == '\0');
 	unpack_free(unpack);
 	if (!row_enum(txn, TABLE_RECORD, kind, SECRET_KIND_COUNT) ||
 	    !row_enum(txn, TABLE_RECORD, status, STATUS_COUNT) ||
@@ -131,7 +144,7 @@ static bool is_the_same(const struct record *was, const struct record *is)
 	if (!id_equal(&was->execution, &is->execution))
 		return false;
 	return was->status < STATUS_SUCCESS ||
-	       (was->kind == is->kind && strcmp(was->task, is->task) == 0 &&
+	       (was->kind == is->kind && was->look == is->look &&
 		   strcmp(was->asset, is->asset) == 0 && strcmp(was->account, is->account) == 0);
 }
 
@@ -155,9 +168,16 @@ static enum err record_change(
 	return err == ERR_OK && matters ? failing_move(txn, &failing_was, &failing_is) : err;
 }
 
+static void ignored_copy(struct record *to, const struct record *from)
+{
+	to->ignored_ms = from->ignored_ms;
+	memcpy(to->ignored_by, from->ignored_by, sizeof(to->ignored_by));
+	memcpy(to->ignored_why, from->ignored_why, sizeof(to->ignored_why));
+}
+
 enum err record_put(struct vault_txn *txn, const struct record *record)
 {
-	struct record before;
+	struct record before = {.ignored_ms = 0}, is = *record;
 	bool is_new;
 	enum err err;
 
@@ -169,7 +189,24 @@ enum err record_put(struct vault_txn *txn, const struct record *record)
 		err = record_join(txn, record);
 	else if (err == ERR_OK && !is_the_same(&before, record))
 		err = ERR_INVALID;
-	return err == ERR_OK ? record_change(txn, is_new ? NULL : &before, record) : err;
+	if (err != ERR_OK)
+		return err;
+	ignored_copy(&is, &before);
+	return record_change(txn, is_new ? NULL : &before, &is);
+}
+
+enum err record_ignore(struct vault_txn *txn, const struct id *id, const char *by, const char *why)
+{
+	struct record was, is;
+	enum err err = record_get(txn, id, &was);
+
+	if (err != ERR_OK)
+		return err;
+	is = was;
+	is.ignored_ms = why == NULL ? 0 : clock_wall_ms(txn->vault->clock);
+	snprintf(is.ignored_by, sizeof(is.ignored_by), "%s", why == NULL ? "" : by);
+	snprintf(is.ignored_why, sizeof(is.ignored_why), "%s", why == NULL ? "" : why);
+	return record_change(txn, &was, &is);
 }
 
 enum err record_enter(struct vault_txn *txn, const struct record *record)

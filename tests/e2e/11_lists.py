@@ -217,6 +217,43 @@ def test_overview_for_people():
     assert re.search(r"  █+▓+\r", seen) and "\x1b[" not in seen, seen
 
 
+# ── Ignoring ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_ignore():
+    record = ops.json("overview")["failing"]["records"][0]
+    execution = ("--execution", record["execution"])
+    done = ops.run("record", "ignore", record["short"], expect=2)
+    assert "give the reason with --why" in done.stderr, done
+    done = ops.run("record", "ignore", record["short"], "--why", "w" * 256, expect=2)
+    assert "at most 255 bytes" in done.stderr, done
+    done = ops.json("record", "ignore", record["short"], "--why", "gone =\x1b[31m")
+    me = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    assert done == {"records": 1, "why": "gone =\\x1b[31m", "by": me}, done
+    assert ops.json("overview")["failing"]["total"] == 1
+    failed = ops.json("record", "list", *execution, "--status", "failed")
+    assert len(failed) == 1 and failed[0]["id"] != record["id"], failed
+    assert len(ops.json("record", "list", *execution, "--status", "failed", "--ignored")) == 2
+    assert len(ops.json("record", "list", *execution)) == 6
+    shown = ops.run("record", "show", record["id"], expect=0).stdout
+    assert f"ignored      by {me} at 20" in shown and ": gone =\\x1b[31m\n" in shown, shown
+    # Those that are left, by a filter; what succeeded is none of them.
+    done = ops.run("record", "ignore", *execution, "--why", "gone too", expect=0)
+    assert "records that are ignored now: 1" in done.stdout, done
+    assert "no account fails" in ops.run("overview", expect=0).stdout
+    done = ops.run("record", "ignore", *execution, "--why", "and again", expect=2)
+    assert "no record that is meant failed" in done.stderr, done
+    good = ops.json("record", "list", "--status", "success", "--limit", "1")[0]["short"]
+    done = ops.run("record", "ignore", good, "--why", "it worked", expect=2)
+    assert "neither failed nor is in doubt" in done.stderr, done
+    assert ops.json("record", "unignore", *execution)["records"] == 2
+    done = ops.run("record", "unignore", record["short"], expect=2)
+    assert "is not ignored" in done.stderr, done
+    assert ops.json("overview")["failing"]["total"] == 2
+    assert "which records: give" in ops.run("record", "unignore", expect=2).stderr
+    assert ops.json("record", "show", record["id"])["ignored"] is None
+
+
 # ── The pager ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -339,6 +376,8 @@ def test_a_verify_is_no_task_s():
     assert "record retry" not in done.stdout, done
     record = ops.json("record", "list", "--limit", "1")[0]
     assert record["task"] == "" and record["asset"] == "web1", record
+    failing = ops.json("overview")["failing"]["records"]
+    assert record["id"] in [r["id"] for r in failing], failing
     done = ops.run("record", "retry", record["short"], expect=2)
     assert "lockstep account verify web1 app" in done.stderr, done
 

@@ -43,6 +43,7 @@ static struct record record_of(
 
 	snprintf(record.account, sizeof(record.account), "%s", account);
 	snprintf(record.task, sizeof(record.task), "%s", task);
+	record.look = task[0] == '\0';
 	return record;
 }
 
@@ -281,6 +282,68 @@ static void test_failing_newest_first(void **state)
 	vault_close(vault);
 }
 
+struct saying {
+	const struct record *record;
+	const char *why;
+};
+
+static enum err say_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	const struct saying *saying = arg;
+
+	(void)error;
+	return record_ignore(txn, &saying->record->id, "ann", saying->why);
+}
+
+static void say(struct vault *vault, const struct record *record, const char *why)
+{
+	struct saying saying = {record, why};
+
+	assert_int_equal(vault_write(vault, say_apply, &saying, NULL), ERR_OK);
+}
+
+static struct record record_now(struct vault *vault, const struct record *record)
+{
+	struct vault_txn *txn = vault_read(vault);
+	struct record now;
+
+	assert_int_equal(record_get(txn, &record->id, &now), ERR_OK);
+	vault_read_end(txn);
+	return now;
+}
+
+static void test_ignored(void **state)
+{
+	struct place *place = *state;
+	struct vault *vault = must_create(place);
+	struct execution execution = execution_at(vault, DAY_MS);
+	struct record failed = put(vault, &execution, "app", "weekly", STATUS_FAILED), again;
+	struct record now;
+
+	place->clock.wall_ms = 5 * DAY_MS;
+	say(vault, &failed, "it was taken down");
+	assert_fails_by(vault, NULL);
+	now = record_now(vault, &failed);
+	assert_string_equal(now.ignored_by, "ann");
+	assert_string_equal(now.ignored_why, "it was taken down");
+	assert_int_equal(now.ignored_ms, 5 * DAY_MS);
+	/* Whoever writes it again knows nothing of that. */
+	failed.attempts = 3;
+	assert_int_equal(put_record(vault, &failed), ERR_OK);
+	now = record_now(vault, &failed);
+	assert_int_equal(now.attempts, 3);
+	assert_int_equal(now.ignored_ms, 5 * DAY_MS);
+	assert_fails_by(vault, NULL);
+	/* It is said of that record alone. */
+	again = put(vault, &execution, "app", "weekly", STATUS_FAILED);
+	assert_fails_by(vault, &again);
+	say(vault, &again, "again");
+	say(vault, &again, NULL);
+	assert_fails_by(vault, &again);
+	assert_string_equal(record_now(vault, &again).ignored_why, "");
+	vault_close(vault);
+}
+
 static size_t with_status(
     struct vault *vault, const struct execution *execution, enum status status)
 {
@@ -436,6 +499,7 @@ int main(void)
 	    TEST(test_accounts_by_state_and_age),
 	    TEST(test_failing),
 	    TEST(test_failing_newest_first),
+	    TEST(test_ignored),
 	    TEST(test_records_with_a_status),
 	    TEST(test_recount_sees),
 	    TEST(test_older_vault),
