@@ -218,7 +218,7 @@ static void heard(void *arg, const struct rotation_event *event)
 		    event->execution->stopped, event->trouble, event->total);
 		break;
 	case ROTATION_ENDED: say(engine, "%s ended\n", event->execution->task); break;
-	case ROTATION_BROKEN: fail_msg("the engine broke: %s", event->error->text);
+	case ROTATION_BROKEN: fail_msg("the engine broke: %s", event->error->text); break;
 	default: break;
 	}
 }
