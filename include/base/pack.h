@@ -1,5 +1,6 @@
 /*
- * MessagePack for what is kept and what crosses between processes (through msgpack-c).
+ * MessagePack for what is kept and what crosses between processes. msgpack-c writes it; it is read
+ * here, in one allocation a message.
  *
  * A record is a map with short string keys. Unknown keys are skipped and missing ones have a
  * default, so that a newer writer does not break an older reader. Reading never trusts a length.

@@ -221,6 +221,41 @@ static void well_formed_strangers_are_read(void **state)
 	}
 }
 
+static void check_number(const char *bytes, size_t len, int64_t number)
+{
+	struct unpack *unpack;
+	const struct value *root;
+
+	assert_int_equal(unpack_new(&unpack, bytes, len), ERR_OK);
+	root = unpack_root(unpack);
+	assert_int_equal(value_int(root, 7), number);
+	assert_int_equal(value_uint(root, 7), number < 0 ? 7 : (uint64_t)number);
+	unpack_free(unpack);
+}
+
+#define NUMBER(bytes, number) check_number(bytes, sizeof(bytes) - 1, number)
+
+/* Of every size, and a signed one may be positive. */
+static void numbers_of_every_form(void **state)
+{
+	(void)state;
+	NUMBER("\x00", 0);
+	NUMBER("\x7f", 127);
+	NUMBER("\xe0", -32);
+	NUMBER("\xff", -1);
+	NUMBER("\xcc\xff", 255);
+	NUMBER("\xcd\x01\x02", 258);
+	NUMBER("\xce\xff\x00\x00\x01", 0xff000001);
+	NUMBER("\xcf\x7f\xff\xff\xff\xff\xff\xff\xff", INT64_MAX);
+	NUMBER("\xd0\x05", 5);
+	NUMBER("\xd0\x80", -128);
+	NUMBER("\xd1\x7f\xff", 32767);
+	NUMBER("\xd1\x80\x00", -32768);
+	NUMBER("\xd2\x80\x00\x00\x00", INT32_MIN);
+	NUMBER("\xd3\x80\x00\x00\x00\x00\x00\x00\x00", INT64_MIN);
+	NUMBER("\xd3\x00\x00\x00\x00\x00\x00\x00\x09", 9);
+}
+
 static void nesting_is_bounded(void **state)
 {
 	struct unpack *unpack;
@@ -364,6 +399,7 @@ int main(void)
 	    cmocka_unit_test(text_is_cut),
 	    cmocka_unit_test(corrupt_messages),
 	    cmocka_unit_test(well_formed_strangers_are_read),
+	    cmocka_unit_test(numbers_of_every_form),
 	    cmocka_unit_test(nesting_is_bounded),
 	    cmocka_unit_test(damage_is_survived),
 	    cmocka_unit_test(a_full_buffer_shows),
