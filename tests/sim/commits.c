@@ -156,16 +156,16 @@ static const char *record_fault(struct vault_txn *txn, const struct record *reco
 	return NULL;
 }
 
-/* Of each account one version at most is in doubt, and its record says so. */
-static const char *doubt_fault(struct vault_txn *txn, const struct sim_account *at)
+/* Of the account one version at most is in doubt, and its record says so. */
+static const char *doubt_fault(struct vault_txn *txn, const char *asset, const char *name)
 {
 	struct account account, key;
 	struct record record;
 
-	if (account_get_in_doubt(txn, at->asset, at->name, &account) != ERR_OK)
+	if (account_get_in_doubt(txn, asset, name, &account) != ERR_OK)
 		return NULL;
 	if (account.kind == SECRET_PASSWORD &&
-	    account_get(txn, at->asset, at->name, SECRET_KEY, &key) == ERR_OK && key.pending != 0)
+	    account_get(txn, asset, name, SECRET_KEY, &key) == ERR_OK && key.pending != 0)
 		return "two versions of an account are in doubt";
 	if (record_get(txn, &account.pending_record, &record) == ERR_OK &&
 	    record.status != STATUS_STAGED && record.status != STATUS_UNVERIFIED)
@@ -175,31 +175,24 @@ static const char *doubt_fault(struct vault_txn *txn, const struct sim_account *
 
 /* ── All of it ── */
 
-static void check_records(struct sim *sim, struct vault_txn *txn)
+static void check_record(struct sim *sim, struct vault_txn *txn, const struct id *id)
 {
 	struct record record;
+	const char *fault;
 
-	for (size_t i = 0; i < sim->touched_count; i++) {
-		const char *fault = record_get(txn, &sim->touched[i], &record) == ERR_OK
-					? record_fault(txn, &record)
-					: NULL;
-
-		if (fault != NULL)
-			sim_violation(sim, fault, "%s %s", record.asset, record.account);
-	}
+	if (record_get(txn, id, &record) != ERR_OK || record.status == STATUS_PLANNED)
+		return;
+	fault = record_fault(txn, &record);
+	if (fault == NULL)
+		fault = doubt_fault(txn, record.asset, record.account);
+	if (fault != NULL)
+		sim_violation(sim, fault, "%s %s", record.asset, record.account);
 }
 
 void commit_check(struct sim *sim, struct vault_txn *txn)
 {
-	if (sim->touched_count > 0)
-		check_records(sim, txn);
-	for (size_t i = 0; sim->touched_count > 0 && i < sim->account_count; i++) {
-		const struct sim_account *at = &sim->accounts[i];
-		const char *fault = doubt_fault(txn, at);
-
-		if (fault != NULL)
-			sim_violation(sim, fault, "%s %s", at->asset, at->name);
-	}
+	for (size_t i = 0; i < sim->touched_count; i++)
+		check_record(sim, txn, &sim->touched[i]);
 	for (size_t i = 0; i < sim->dropped_count; i++) {
 		const struct dropped *dropped = &sim->dropped[i];
 		const char *fault = drop_fault(sim, txn, dropped);
