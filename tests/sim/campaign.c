@@ -1,6 +1,7 @@
 /*
- * Many histories, in several processes: each takes every n-th seed, so that all below the least one
- * that is at work are done, and a campaign that was stopped goes on from there.
+ * Many histories, in several processes. Each takes the next seed that none has, and ends what it
+ * has in hand when it is told to stop: so all seeds below the next are done, and a campaign goes on
+ * from there.
  */
 #define _GNU_SOURCE /* sigaction, MAP_ANONYMOUS */
 
@@ -12,18 +13,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_MS 200
+#define LOOK_MS	     200
+#define PART	     ((uint64_t)10000) /* what is kept so often is all that a kill can cost */
+#define CRASHED_MANY 1000
 
-/* What a process shares with its parent. */
 struct worker {
 	pid_t pid;
-	_Atomic uint64_t next; /* seed: all of its own below are done */
+	_Atomic uint64_t seed; /* in hand; 0 = none */
 	struct cover cover;
+};
+
+/* What the processes of one part share. */
+struct part {
+	_Atomic uint64_t next;
+	uint64_t end;
+	const char *task;
+	uint32_t jobs;
+	double began_s;
+	struct worker workers[];
 };
 
 static volatile sig_atomic_t stopped;
@@ -33,6 +46,8 @@ static void on_stop(int signo)
 	(void)signo;
 	stopped = 1;
 }
+
+/* ── Times ── */
 
 /* Of processes that were waited for. */
 static double cpu_s(void)
@@ -54,84 +69,103 @@ static double now_s(void)
 
 /* ── A process ── */
 
-static void worker_run(const struct campaign *campaign, struct worker *worker, uint32_t number)
+static void worker_run(struct part *part, struct worker *worker)
 {
-	struct beginning beginning = {.seed = campaign->seed + number, .task = campaign->task};
+	struct beginning beginning = {.task = part->task};
 
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	grounds_make();
-	while (!stopped && beginning.seed - campaign->seed < campaign->count) {
+	while (!stopped) {
+		uint64_t seed = atomic_fetch_add(&part->next, 1);
+
+		if (seed >= part->end)
+			break;
+		atomic_store(&worker->seed, seed);
+		beginning.seed = seed;
 		(void)histories(&beginning, 1, &worker->cover);
-		beginning.seed += campaign->jobs - 1;
-		atomic_store(&worker->next, beginning.seed);
 	}
-	atomic_store(&worker->next, stopped ? beginning.seed : UINT64_MAX);
+	atomic_store(&worker->seed, 0);
 	grounds_clear();
 }
 
-static struct worker *workers_start(const struct campaign *campaign)
+static void worker_start(struct part *part, struct worker *worker)
 {
-	struct worker *workers = mmap(NULL, campaign->jobs * sizeof(*workers),
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct sigaction action = {.sa_handler = on_stop};
+	pid_t pid;
 
-	if (workers == MAP_FAILED)
-		sim_die("out of memory");
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	for (uint32_t i = 0; i < campaign->jobs; i++) {
-		atomic_store(&workers[i].next, campaign->seed + i);
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		sim_die("no process can be started");
+	if (pid == 0) {
+		worker_run(part, worker);
 		fflush(stdout);
-		workers[i].pid = fork();
-		if (workers[i].pid < 0)
-			sim_die("no process can be started");
-		if (workers[i].pid == 0) {
-			worker_run(campaign, &workers[i], i);
-			fflush(stdout);
-			_exit(0);
-		}
+		_exit(0);
 	}
-	return workers;
+	worker->pid = pid;
 }
 
-/* ── The whole ── */
+/* ── A part ── */
 
-static uint64_t next_seed(const struct campaign *campaign, struct worker *workers)
+static struct part *part_start(
+    const struct campaign *campaign, const struct progress *progress, uint64_t count)
 {
-	uint64_t next = campaign->seed + campaign->count;
+	struct part *part = mmap(NULL, sizeof(*part) + campaign->jobs * sizeof(struct worker),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	for (uint32_t i = 0; i < campaign->jobs; i++) {
-		uint64_t its = atomic_load(&workers[i].next);
-
-		if (its < next)
-			next = its;
-	}
-	return next;
+	if (part == MAP_FAILED)
+		sim_die("out of memory");
+	atomic_store(&part->next, progress->next);
+	part->end = progress->next + count;
+	part->task = campaign->task;
+	part->jobs = campaign->jobs;
+	part->began_s = now_s();
+	for (uint32_t i = 0; i < part->jobs; i++)
+		worker_start(part, &part->workers[i]);
+	return part;
 }
 
-static uint64_t done_count(const struct campaign *campaign, const struct worker *workers)
+static void part_tell(const struct part *part)
 {
-	uint64_t done = 0;
+	uint64_t done = 0, next = atomic_load(&part->next);
 
-	for (uint32_t i = 0; i < campaign->jobs; i++)
-		done += workers[i].cover.histories;
-	return done;
-}
-
-static void progress(const struct campaign *campaign, struct worker *workers, double began_s)
-{
-	uint64_t next = next_seed(campaign, workers);
-
+	for (uint32_t i = 0; i < part->jobs; i++)
+		done += part->workers[i].cover.histories;
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%llu of %llu, %.0f a second ",
-		    (unsigned long long)(next - campaign->seed),
-		    (unsigned long long)campaign->count,
-		    (double)done_count(campaign, workers) / (now_s() - began_s));
+		fprintf(stderr, "\rseed %llu, %.0f a second ",
+		    (unsigned long long)(next < part->end ? next : part->end),
+		    (double)done / (now_s() - part->began_s));
+}
+
+/* False where it did not end by itself: then its seed says what it died of. */
+static bool worker_ended(struct worker *worker, int status)
+{
+	worker->pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	printf("\na process died in the history of --seed %llu\n",
+	    (unsigned long long)atomic_load(&worker->seed));
+	return false;
+}
+
+static struct worker *worker_of(struct part *part, pid_t pid)
+{
+	for (uint32_t i = 0; i < part->jobs; i++)
+		if (part->workers[i].pid == pid)
+			return &part->workers[i];
+	sim_die("a process that nobody started has ended");
+}
+
+static void part_stop(const struct part *part)
+{
+	for (uint32_t i = 0; i < part->jobs; i++)
+		if (part->workers[i].pid != 0)
+			kill(part->workers[i].pid, SIGTERM);
 }
 
 /* True when all ended well. */
-static bool workers_wait(const struct campaign *campaign, struct worker *workers, double began_s)
+static bool part_wait(struct part *part)
 {
-	uint32_t left = campaign->jobs;
+	uint32_t left = part->jobs;
 	bool good = true;
 
 	while (left > 0) {
@@ -139,53 +173,97 @@ static bool workers_wait(const struct campaign *campaign, struct worker *workers
 		pid_t pid = waitpid(-1, &status, WNOHANG);
 
 		if (pid > 0) {
-			good = good && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+			good = worker_ended(worker_of(part, pid), status) && good;
 			left--;
 			continue;
 		}
-		progress(campaign, workers, began_s);
+		part_tell(part);
 		(void)poll(NULL, 0, LOOK_MS);
-		for (uint32_t i = 0; stopped && i < campaign->jobs; i++)
-			kill(workers[i].pid, SIGTERM);
+		if (stopped)
+			part_stop(part);
 	}
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r%40s\r", "");
 	return good;
 }
 
-static void totals_print(const struct campaign *campaign, const struct cover *cover, double took_s)
+/* At most so many histories, added to what was done. */
+static bool part_run(const struct campaign *campaign, struct progress *progress, uint64_t count)
 {
-	printf(
-	    "\n%llu histories (of seeds %llu to %llu), %llu steps, %llu crashes, %llu violations\n"
-	    "%.0f s in %u processes: %.0f histories a second, %.0f a second of CPU\n",
-	    (unsigned long long)cover->histories, (unsigned long long)campaign->seed,
-	    (unsigned long long)(campaign->seed + campaign->count - 1),
-	    (unsigned long long)cover->steps, (unsigned long long)cover->crashes,
-	    (unsigned long long)cover->violations, took_s, campaign->jobs,
-	    (double)cover->histories / took_s, (double)cover->histories / cpu_s());
+	double cpu_before_s = cpu_s();
+	struct part *part = part_start(campaign, progress, count);
+	bool good = part_wait(part);
+	uint64_t next = atomic_load(&part->next);
+
+	for (uint32_t i = 0; i < part->jobs; i++)
+		cover_merge(&progress->cover, &part->workers[i].cover);
+	progress->next = next < part->end ? next : part->end;
+	progress->took_s += now_s() - part->began_s;
+	progress->cpu_s += cpu_s() - cpu_before_s;
+	munmap(part, sizeof(*part) + campaign->jobs * sizeof(struct worker));
+	return good;
 }
 
-int campaign_run(const struct campaign *campaign)
-{
-	double began_s = now_s();
-	struct worker *workers = workers_start(campaign);
-	struct cover *cover = calloc(1, sizeof(*cover));
-	bool good = workers_wait(campaign, workers, began_s);
-	uint64_t next = next_seed(campaign, workers);
-	int status;
+/* ── The whole ── */
 
-	for (uint32_t i = 0; i < campaign->jobs; i++)
-		cover_merge(cover, &workers[i].cover);
-	cover_print(cover, stdout);
-	totals_print(campaign, cover, now_s() - began_s);
-	if (next < campaign->seed + campaign->count)
+static void totals_print(const struct progress *progress)
+{
+	const struct cover *cover = &progress->cover;
+
+	printf("\n%llu histories (seeds %llu to %llu), %llu steps, %llu crashes, %llu violations\n"
+	       "%.0f s: %.0f histories a second, %.0f a second of CPU\n",
+	    (unsigned long long)cover->histories, (unsigned long long)progress->first,
+	    (unsigned long long)(progress->next - 1), (unsigned long long)cover->steps,
+	    (unsigned long long)cover->crashes, (unsigned long long)cover->violations,
+	    progress->took_s, (double)cover->histories / progress->took_s,
+	    (double)cover->histories / progress->cpu_s);
+}
+
+static void left_print(const struct campaign *campaign, const struct progress *progress)
+{
+	unsigned long long left = campaign->count - (progress->next - campaign->seed);
+
+	if (campaign->state != NULL)
+		printf("stopped: it goes on with --state %s --count %llu\n", campaign->state, left);
+	else
 		printf("stopped: it goes on with --seed %llu --count %llu\n",
-		    (unsigned long long)next,
-		    (unsigned long long)(campaign->seed + campaign->count - next));
-	status = good && cover->violations == 0 ? 0 : 1;
-	munmap(workers, campaign->jobs * sizeof(*workers));
-	free(cover);
-	return status;
+		    (unsigned long long)progress->next, left);
+}
+
+static void signals_take(void)
+{
+	struct sigaction action = {.sa_handler = on_stop};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+int campaign_run(struct campaign *campaign)
+{
+	struct progress *progress = calloc(1, sizeof(*progress));
+	bool good = true;
+
+	progress->first = progress->next = campaign->seed;
+	if (campaign->state != NULL)
+		state_load(campaign->state, progress);
+	campaign->seed = progress->next;
+	signals_take();
+	while (good && !stopped && progress->next - campaign->seed < campaign->count) {
+		uint64_t left = campaign->count - (progress->next - campaign->seed);
+
+		good = part_run(campaign, progress, left < PART ? left : PART);
+		if (good && campaign->state != NULL)
+			state_save(campaign->state, progress);
+	}
+	cover_print(&progress->cover, stdout);
+	cover_print_few(&progress->cover, CRASHED_MANY, stdout);
+	totals_print(progress);
+	if (progress->next - campaign->seed < campaign->count)
+		left_print(campaign, progress);
+	good = good && progress->cover.violations == 0;
+	free(progress);
+	return good ? 0 : 1;
 }
 
 /* ── Bugs ── */

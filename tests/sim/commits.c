@@ -3,7 +3,7 @@
  * record and its account cannot say different things, not even for as long as it takes to crash
  * between two commits.
  */
-#include "sim.h"
+#include "commits.h"
 
 #include <string.h>
 

@@ -51,22 +51,23 @@ uint64_t cover_of(
 	return cover->rows[row_of(cover, group, name)].count[moment];
 }
 
+void cover_merge_row(struct cover *cover, const struct cover_row *row)
+{
+	struct cover_row *to = row_take(cover, row->group, row->name);
+
+	for (int moment = 0; moment < MOMENTS; moment++)
+		to->count[moment] += row->count[moment];
+}
+
 void cover_merge(struct cover *into, const struct cover *from)
 {
 	into->histories += from->histories;
 	into->steps += from->steps;
 	into->crashes += from->crashes;
 	into->violations += from->violations;
-	for (size_t i = 0; i < COVER_ROWS; i++) {
-		const struct cover_row *row = &from->rows[i];
-		struct cover_row *to;
-
-		if (row->name[0] == '\0')
-			continue;
-		to = row_take(into, row->group, row->name);
-		for (int moment = 0; moment < MOMENTS; moment++)
-			to->count[moment] += row->count[moment];
-	}
+	for (size_t i = 0; i < COVER_ROWS; i++)
+		if (from->rows[i].name[0] != '\0')
+			cover_merge_row(into, &from->rows[i]);
 }
 
 /* ── Printing ── */
@@ -134,4 +135,33 @@ void cover_print(const struct cover *cover, FILE *out)
 		for (; row != NULL; row = row_next(cover, group, row->name))
 			row_print(row, out);
 	}
+}
+
+static bool is_few(const struct cover_row *row, uint64_t times)
+{
+	for (int moment = MOMENT_BEFORE; moment < MOMENTS; moment++)
+		if (row->count[moment] < times)
+			return true;
+	return false;
+}
+
+void cover_print_few(const struct cover *cover, uint64_t times, FILE *out)
+{
+	size_t few = 0, all = 0;
+
+	for (enum cover_group group = COVER_TRANSITION; group <= COVER_COMMIT; group++) {
+		const struct cover_row *row = row_next(cover, group, "");
+
+		for (; row != NULL; row = row_next(cover, group, row->name)) {
+			all++;
+			if (!is_few(row, times))
+				continue;
+			fprintf(out, few++ == 0 ? "\nCrashed at less often:" : ",");
+			fprintf(out, " %s", row->name);
+		}
+	}
+	fprintf(out,
+	    "\n%zu of %zu transitions and commits were crashed at %llu times or more, "
+	    "before, torn, synced and after\n",
+	    all - few, all, (unsigned long long)times);
 }

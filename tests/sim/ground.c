@@ -19,7 +19,7 @@ static const char *const names[] = {"common"};
 #define GROUNDS (sizeof(names) / sizeof(names[0]))
 
 static struct ground grounds[GROUNDS];
-static char *scratch; /* a directory of this process */
+static bool made;
 
 size_t ground_count(void)
 {
@@ -177,7 +177,7 @@ static enum err tell_all(struct vault_txn *txn, void *arg, struct error *error)
 	return err;
 }
 
-static void ground_make(struct ground *ground)
+static void ground_make(struct ground *ground, const char *scratch)
 {
 	struct error error = {.text = ""};
 	struct sim_clock clock;
@@ -208,31 +208,20 @@ static void ground_make(struct ground *ground)
 
 void grounds_make(void)
 {
-	scratch =
-	    text("%s/lockstep-sim-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(scratch) == NULL)
-		sim_die("%s cannot be made", scratch);
+	const char *scratch = scratch_make();
+
 	random_seed(0); /* the same ids and keys in every process */
 	for (size_t i = 0; i < GROUNDS; i++)
-		ground_make(&grounds[i]);
+		ground_make(&grounds[i], scratch);
 	random_unseed();
+	made = true;
 }
 
 /* ── Clearing ── */
 
 static void ground_unmake(struct ground *ground)
 {
-	static const char *const files[] = {"data.mdb", "lock.mdb", "lock"};
-
 	disk_free(ground->disk);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		char *path = text("%s/%s", ground->dir, files[i]);
-
-		unlink(path);
-		free(path);
-	}
-	rmdir(ground->dir);
-	unlink(ground->key_path);
 	free(ground->dir);
 	free(ground->key_path);
 	free(ground->lines);
@@ -243,15 +232,13 @@ void grounds_clear(void)
 	for (size_t i = 0; i < GROUNDS; i++) {
 		struct ground *ground = &grounds[i];
 
-		if (scratch != NULL)
+		if (made)
 			ground_unmake(ground);
 		for (size_t k = 0; k < policy_task_count(ground->policy); k++)
 			selection_clear(&ground->selections[k]);
 		free(ground->selections);
 		policy_free(ground->policy);
 	}
-	if (scratch != NULL)
-		rmdir(scratch);
-	free(scratch);
-	scratch = NULL;
+	made = false;
+	scratch_clear();
 }

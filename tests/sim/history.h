@@ -36,9 +36,21 @@ struct campaign {
 	uint64_t seed, count;
 	uint32_t jobs;
 	const char *task;
+	const char *state; /* the file that says what is done already; NULL = none */
 };
 /* The exit status. */
-int campaign_run(const struct campaign *);
+int campaign_run(struct campaign *);
 int campaign_bugs(const struct campaign *);
+
+/* What a campaign came to until now. */
+struct progress {
+	uint64_t first, next; /* seeds: those from the first to before the next are done */
+	double took_s, cpu_s;
+	struct cover cover;
+};
+
+/* Reads it; where there is no such file yet it stays as it is. Of another program's it dies. */
+void state_load(const char *path, struct progress *);
+void state_save(const char *path, const struct progress *);
 
 #endif

@@ -2,7 +2,7 @@
  * What a commit is made of: noted by standing before the functions of the vault's door that change
  * a transaction (--wrap), so that a crash can be placed at each kind of commit, and counted.
  */
-#include "sim.h"
+#include "commits.h"
 
 #include <string.h>
 

@@ -2,6 +2,7 @@
  * The simulator by hand and in campaigns; tools/sim builds and runs it.
  *
  *   sim [--seed N] [--count N] [--jobs N] [--task T]   histories of these seeds
+ *       [--state FILE]                                 that many more than FILE says are done
  *   sim --seed N [--only N,…] [--trace]                one history, told step by step
  *   sim --bugs                                         each deliberate bug: which check, how soon
  *
@@ -28,8 +29,8 @@ struct options {
 
 static _Noreturn void usage(void)
 {
-	fprintf(stderr, "usage: sim [--seed N] [--count N] [--jobs N] [--task T] [--only N,…] "
-			"[--trace] [--bugs] [--bug N] [--crash-in N]\n");
+	fprintf(stderr, "usage: sim [--seed N] [--count N] [--jobs N] [--task T] [--state FILE] "
+			"[--only N,…] [--trace] [--bugs] [--bug N] [--crash-in N]\n");
 	exit(2);
 }
 
@@ -67,6 +68,8 @@ static bool options_value(struct options *options, const char *name, const char 
 		options->campaign.count = number(value);
 	else if (strcmp(name, "--jobs") == 0)
 		options->campaign.jobs = (uint32_t)number(value);
+	else if (strcmp(name, "--state") == 0)
+		options->campaign.state = value;
 	else if (strcmp(name, "--task") == 0)
 		options->campaign.task = value;
 	else if (strcmp(name, "--only") == 0)

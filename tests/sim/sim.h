@@ -27,6 +27,8 @@
  *   history.c one history, from its first choice to its last check
  *   shrink.c  a failing history with the fewest events
  *   campaign.c  many histories, in several processes
+ *   state.c   a campaign in a file, to go on with it
+ *   scratch.c  a directory that nothing is left of
  *   sim.c     the program behind tools/sim
  *   test_rotation.c  what tools/check asks of it
  *
@@ -201,6 +203,10 @@ bool ground_has_key(const struct asset *, const char *account);
 /* The secret that an account has in the beginning. */
 void ground_secret(const char *asset, const char *account, char out[SIM_SECRET_SIZE]);
 
+/* Their directory: this process's, and gone with it. */
+const char *scratch_make(void);
+void scratch_clear(void);
+
 /* ── Coverage ── */
 
 enum cover_group {
@@ -239,7 +245,10 @@ struct cover {
 void cover_add(struct cover *, enum cover_group, const char *name, enum cover_moment);
 uint64_t cover_of(const struct cover *, enum cover_group, const char *name, enum cover_moment);
 void cover_merge(struct cover *into, const struct cover *from);
+void cover_merge_row(struct cover *, const struct cover_row *);
 void cover_print(const struct cover *, FILE *);
+/* Which transitions and commits were crashed at fewer times than this, of a moment. */
+void cover_print_few(const struct cover *, uint64_t times, FILE *);
 /* Something that a history should come across. */
 void sim_seen(struct sim *, const char *what);
 
@@ -530,16 +539,6 @@ void processes_wait(struct sim *);
 void sends_check_way(struct sim_session *, const struct wire_session *via);
 /* It is given a job. */
 void sends_check(struct sim_session *);
-
-/* ── Commits ── */
-
-/* A transaction begins; it changes a record; it deletes the version with this key. */
-struct key;
-void commit_begin(struct sim *);
-void commit_record(struct sim *, const struct id *record);
-void commit_drop(struct sim *, struct vault_txn *, const struct key *);
-/* It is about to be made. */
-void commit_check(struct sim *, struct vault_txn *);
 
 /* ── The core ── */
 
