@@ -165,6 +165,25 @@ struct limits {
 	struct portion stop_after; /* so many that failed or are unverified end a run */
 };
 
+struct cron; /* opaque: which minutes of the calendar */
+
+enum schedule_kind { SCHEDULE_NONE, SCHEDULE_CRON, SCHEDULE_EVERY, SCHEDULE_AT };
+
+/* When a task is run by itself: see task_next. */
+struct schedule {
+	enum schedule_kind kind;
+	const char *text; /* what stands behind cron, every or at; NULL = there is none */
+	const struct cron *cron;
+	uint64_t every_ms;
+	int64_t at;		/* what the clock of its zone shows then */
+	const char *zone;	/* NULL = the machine's */
+	const char *window;	/* "02:00-05:00"; NULL = always open */
+	uint32_t window_from_s; /* since midnight */
+	uint32_t window_to_s;
+	uint64_t jitter_ms;
+	uint64_t catch_up_ms; /* default 1 d; 0 = what was missed stays missed */
+};
+
 struct task {
 	const char *name;
 	enum task_kind kind;
@@ -183,6 +202,8 @@ struct task {
 	const char *params;
 
 	struct limits limits;
+	struct schedule schedule;
+	uint64_t max_age_ms; /* a secret that is older is overdue; 0 = none is */
 	bool active;
 	const char *comment; /* NULL = none */
 	const char *file;
@@ -289,11 +310,40 @@ void rule_describe(const struct rule *, char *out, size_t size);
 enum err platform_takes(
     const struct platform *, const struct secret *password, struct error *error) MUST_CHECK;
 
+/* ── When ────────────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * A task's clock is the wall clock of its zone, but it never goes back: in an hour that is repeated
+ * it stands still once it has shown that hour, and an hour that is left out passes at once. So a
+ * time of day comes once on each day; what is left out comes where the clock jumps.
+ */
+struct moment {
+	uint64_t due_ms;   /* wall, as all of them: what the schedule says; with a window that is
+			      closed then, where it opens */
+	uint64_t start_ms; /* with jitter, which is the same each time it is asked for */
+	uint64_t until_ms; /* the window closes; UINT64_MAX = never */
+};
+
+/* Its first moment that is due after `after_ms`. False when none comes any more. */
+bool task_next(const struct task *, uint64_t after_ms, struct moment *);
+
+/* The first time from `from_ms` on at which its window is open; `*until_ms` as above. */
+uint64_t task_opens(const struct task *, uint64_t from_ms, uint64_t *until_ms);
+
+/* Differs where two schedules do. */
+uint64_t task_schedule_mark(const struct task *);
+
 /* ── In words ────────────────────────────────────────────────────────────────────────────── */
 
 /* What becomes of the secret: as rule_describe, "specified "name"", "ssh key ed25519, replaces
  * ours". */
 void task_describe_secret(const struct task *, char *out, size_t size);
+
+/* "cron "0 3 * * sun" in 02:00-05:00, Europe/Berlin", or "" for none. */
+void task_describe_schedule(const struct task *, char *out, size_t size);
+
+/* "Sun 2026-11-29 03:00 CET": a time as the task's zone shows it. */
+void task_describe_time(const struct task *, uint64_t wall_ms, char *out, size_t size);
 
 /* "login, then su", or "false". */
 void task_describe_verify(const struct task *, char *out, size_t size);

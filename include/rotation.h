@@ -119,7 +119,9 @@ struct rotation_order {
 	size_t count;
 	/* Not 0: the new secret is that of this earlier version, of the only account in `items`. */
 	uint32_t restore;
-	const char *trigger; /* "manual", "retry", "restore", "verify" */
+	const char *trigger; /* "manual", "retry", "restore", "verify", "schedule" */
+	/* Kept in the commit that begins the execution, with its id; NULL = nothing. */
+	struct task_state *state;
 };
 
 /* Plans and starts an execution; commits the plan before it returns, the work is done from the
@@ -143,6 +145,33 @@ uint32_t rotation_in_flight(const struct rotation *);
 
 /* True when nothing is left to do. */
 bool rotation_idle(const struct rotation *);
+
+/* ── Schedules ───────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * Starts the executions of tasks that are active, have a schedule and are not paused, each when it
+ * is due. What was missed (the machine was off, the clock was set forward) is run once, where the
+ * task's catch_up allows it; what was handled is not run again. A task does not overlap with
+ * itself: what is due waits. What is outside its window waits for it to open, and an execution ends
+ * with it.
+ */
+struct scheduler;
+
+/* After rotation_recover. Begins from the loop. */
+struct scheduler *scheduler_new(struct rotation *);
+void scheduler_free(struct scheduler *);
+
+/* After rotation_reload: the tasks of the new policy are followed, and none of the one before. A
+ * schedule that is new, or another than before, has missed nothing. */
+void scheduler_reload(struct scheduler *);
+
+/* What is kept of tasks was changed: looks at once, not within a minute. */
+void scheduler_look(struct scheduler *);
+
+/* When the task is next begun, after `state` (NULL = nothing is kept of it) and at or after
+ * `now_ms`. False when it is not. */
+bool scheduler_foresee(
+    const struct task *, const struct task_state *, uint64_t now_ms, struct moment *);
 
 /* ── Visits without a change ─────────────────────────────────────────────────────────────── */
 

@@ -433,6 +433,28 @@ void day_each(
  */
 enum err vault_recount(struct vault_txn *, struct error *error) MUST_CHECK;
 
+/* ── Tasks ───────────────────────────────────────────────────────────────────────────────── */
+
+#define PAUSED_WHY_SIZE 256
+
+struct task_state {
+	char task[TASK_NAME_SIZE];
+	uint64_t handled_ms; /* wall: what was due until then was begun, or is not to be */
+	uint64_t schedule;   /* which schedule that is about, as a number; 0 = none */
+	struct id execution; /* that its schedule started last */
+	uint64_t paused_ms;  /* wall: since when its schedule is not followed; 0 = it is */
+	uint64_t until_ms;   /* and until when; 0 = until someone says so */
+	char paused_by[ACCOUNT_NAME_SIZE];
+	char paused_why[PAUSED_WHY_SIZE];
+};
+
+/* ERR_NOT_FOUND when nothing is kept of it. */
+enum err task_state_get(struct vault_txn *, const char *task, struct task_state *) MUST_CHECK;
+enum err task_state_put(struct vault_txn *, const struct task_state *) MUST_CHECK;
+/* In order of name. False from fn stops. */
+void task_state_each(
+    struct vault_txn *, bool (*fn)(void *arg, const struct task_state *), void *arg);
+
 /* ── Host keys ───────────────────────────────────────────────────────────────────────────── */
 
 #define HOST_KEY_SIZE 4096

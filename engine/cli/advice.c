@@ -118,6 +118,8 @@ static const struct advice {
 	"make it there, or take it out of the inventory"},
     {"locked", "the account is locked on the asset; nothing was sent", "unlock it there, then %R"},
     {"stopped", "stopped before anything was sent", "%R"},
+    {"window", "its task's window closed before it was begun",
+	"the next time that the window opens takes it up; at once: %R"},
     {"cancelled", "someone ended the run before it was begun", "%R"},
 };
 

@@ -185,9 +185,79 @@ static void warn_admins(struct loader *loader)
 		    count, count == 1 ? " has" : "s have", names, count > NAMED_MAX ? ", …" : "");
 }
 
+/* ── Two tasks for one account ───────────────────────────────────────────────────────────── */
+
+/* What a scheduled task changes. */
+struct change {
+	const struct task_entry *task;
+	const struct asset *asset;
+	const char *account;
+};
+
+struct changes {
+	struct change *items;
+	size_t count, room;
+};
+
+/* An account's password and its key are two things. */
+static int same_compare(const struct change *a, const struct change *b)
+{
+	bool a_key = a->task->task.source == SOURCE_SSH_KEY;
+	bool b_key = b->task->task.source == SOURCE_SSH_KEY;
+	int order = strcmp(a->asset->name, b->asset->name);
+
+	if (order == 0)
+		order = strcmp(a->account, b->account);
+	return order != 0 ? order : (a_key > b_key) - (a_key < b_key);
+}
+
+static int change_compare(const void *left, const void *right)
+{
+	const struct change *a = left, *b = right;
+	int order = same_compare(a, b);
+
+	return order != 0 ? order : strcmp(a->task->task.name, b->task->task.name);
+}
+
+static void changes_add(
+    struct changes *changes, const struct task_entry *task, const struct selection *selection)
+{
+	if (task->task.schedule.kind == SCHEDULE_NONE || !task->task.active ||
+	    task->task.kind != TASK_ROTATE || selection->count == 0)
+		return;
+	changes->room = changes->count + selection->count;
+	changes->items = xrealloc(changes->items, changes->room * sizeof(*changes->items));
+	for (size_t i = 0; i < selection->count; i++)
+		changes->items[changes->count++] = (struct change){
+		    .task = task,
+		    .asset = selection->items[i].asset,
+		    .account = selection->items[i].account,
+		};
+}
+
+/* Once for each two tasks: the same text is kept once. */
+static void warn_changed_twice(struct loader *loader, struct changes *changes)
+{
+	const struct change *items = changes->items;
+
+	if (changes->count > 0)
+		qsort(changes->items, changes->count, sizeof(*items), change_compare);
+	for (size_t i = 1; i < changes->count; i++) {
+		const struct task *first = &items[i - 1].task->task;
+
+		if (same_compare(&items[i - 1], &items[i]) == 0)
+			statement_problem(loader->warnings, items[i].task->statement, NULL, NULL,
+			    "selects accounts that task \"%s\" (%s:%zu) selects too, and both have "
+			    "a schedule: let one of them exclude the other's",
+			    first->name, first->file, first->line);
+	}
+	free(changes->items);
+}
+
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
 
-static void check_task(struct loader *loader, const struct task_entry *task)
+static void check_task(
+    struct loader *loader, const struct task_entry *task, struct changes *changes)
 {
 	struct selection selection;
 	struct error error;
@@ -199,12 +269,16 @@ static void check_task(struct loader *loader, const struct task_entry *task)
 	check_platforms(loader, task, &selection);
 	warn_scope(loader, task);
 	warn_accounts(loader, task, &selection);
+	changes_add(changes, task, &selection);
 	selection_clear(&selection);
 }
 
 void policy_check(struct loader *loader)
 {
+	struct changes changes = {.count = 0};
+
 	for (size_t i = 0; i < loader->policy->task_count; i++)
-		check_task(loader, &loader->policy->tasks[i]);
+		check_task(loader, &loader->policy->tasks[i], &changes);
+	warn_changed_twice(loader, &changes);
 	warn_admins(loader);
 }

@@ -17,6 +17,7 @@
 
 #define PLATFORM_DEFAULT	  "linux"
 #define GATEWAY_IN_FLIGHT_DEFAULT 100
+#define CATCH_UP_DEFAULT_MS	  86400000u
 
 struct wordlist;
 
@@ -66,13 +67,26 @@ struct rule_decl {
 	STAILQ_ENTRY(rule_decl) link;
 };
 
-/* What `random`, `specified` and `ssh_key` give to Lua. */
+/* Functions give a value to Lua as a pointer, to what begins with its kind. */
+enum value { VALUE_SECRET, VALUE_SCHEDULE };
+
+/* What `random`, `specified` and `ssh_key` give. */
 struct secret_use {
+	enum value value;
 	enum secret_source source;
 	const char *rule_name; /* random "name" */
 	struct rule *rule;     /* random { … } */
 	const char *specified;
 	struct ssh_key ssh_key;
+};
+
+/* What `cron`, `every` and `at` give. */
+struct schedule_use {
+	enum value value;
+	enum schedule_kind kind;
+	const char *text;
+	const struct cron *cron;
+	uint64_t number; /* every: ms; at: the reading */
 };
 
 struct task_decl {
@@ -132,6 +146,11 @@ void platform_read(struct loader *, const struct statement *, int index);
 void random_read(struct loader *, const struct statement *, int index);
 void specified_read(struct loader *, const struct statement *, int index);
 void ssh_key_read(struct loader *, const struct statement *, int index);
+
+/* `cron "0 3 * * sun"`, `every "6h"`, `at "2027-01-01 03:00"`: likewise. */
+void cron_read(struct loader *, const struct statement *, int index);
+void every_read(struct loader *, const struct statement *, int index);
+void at_read(struct loader *, const struct statement *, int index);
 
 /* Defines the statements and seals the globals. */
 void statements_define(struct loader *);
@@ -199,6 +218,15 @@ const char *meant_asset(const struct policy *, const struct problems *, const ch
 
 /* A field of a task: the values of parameters, as JSON into its task. */
 void params_read(struct reader *, const struct field_path *, void *task_decl);
+
+/* Fields of a task: when it is run. */
+void schedule_read(struct reader *, const struct field_path *, void *task_decl);
+void zone_read(struct reader *, const struct field_path *, void *task_decl);
+void window_read(struct reader *, const struct field_path *, void *task_decl);
+void catch_up_read(struct reader *, const struct field_path *, void *task_decl);
+
+/* What of them does not belong together. */
+void schedule_check(struct loader *, const struct task_entry *);
 
 /* A field of a platform: which parameters it takes. */
 void params_declare(struct reader *, const struct field_path *, void *platform_decl);

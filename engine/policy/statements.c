@@ -35,8 +35,9 @@ static const struct kind kinds[] = {
     {"ssh_key", FORM_VALUE, ssh_key_read, NULL},
     {"include", FORM_PATTERN, NULL, include_read},
     {"inventory", FORM_PATTERN, NULL, inventory_read},
-    {"cron", FORM_LATER, NULL, NULL},
-    {"every", FORM_LATER, NULL, NULL},
+    {"cron", FORM_VALUE, cron_read, NULL},
+    {"every", FORM_VALUE, every_read, NULL},
+    {"at", FORM_VALUE, at_read, NULL},
     {"secret", FORM_LATER, NULL, NULL},
 };
 

@@ -9,15 +9,24 @@
 #define RETRIES_DEFAULT 2
 #define RETRIES_MAX	10
 #define PORTION_MAX	1000000
+#define JITTER_MAX_MS	86400000u
+#define MAX_AGE_MAX_MS	(36500 * 86400000ull)
 
 /* ── Fields ──────────────────────────────────────────────────────────────────────────────── */
 
 static void secret_read(struct reader *reader, const struct field_path *path, void *out)
 {
 	struct task_decl *decl = out;
+	const struct secret_use *use = NULL;
 
 	if (lua_type(reader->lua, -1) == LUA_TLIGHTUSERDATA && !is_refused(reader->lua))
-		decl->secret = lua_touserdata(reader->lua, -1);
+		use = lua_touserdata(reader->lua, -1);
+	if (use && use->value == VALUE_SECRET)
+		decl->secret = use;
+	else if (use)
+		statement_problem(reader->errors, reader->statement, path, NULL,
+		    "field \"secret\" must be random \"rule\", random { … }, specified \"name\" or "
+		    "ssh_key { … }, not a schedule");
 	else
 		field_wrong(reader, path,
 		    "random \"rule\", random { … }, specified \"name\" or ssh_key { … }");
@@ -203,12 +212,21 @@ static const struct field task_fields[] = {
     {.name = "priority", .type = FIELD_CHOICE, .offset = TASK(priority), .words = priority_words},
     {.name = "active", .type = FIELD_FLAG, .offset = TASK(active)},
     {.name = "comment", .type = FIELD_TEXT, .offset = TASK(comment)},
-    {.name = "schedule", .type = FIELD_LATER},
-    {.name = "zone", .type = FIELD_LATER},
-    {.name = "window", .type = FIELD_LATER},
-    {.name = "jitter", .type = FIELD_LATER},
+    {.name = "schedule", .type = FIELD_OWN, .read = schedule_read},
+    {.name = "zone", .type = FIELD_OWN, .read = zone_read},
+    {.name = "window", .type = FIELD_OWN, .read = window_read},
+    {.name = "jitter",
+	.type = FIELD_DURATION,
+	.offset = TASK(schedule.jitter_ms),
+	.min = 1000,
+	.max = JITTER_MAX_MS},
+    {.name = "catch_up", .type = FIELD_OWN, .read = catch_up_read},
     {.name = "params", .type = FIELD_OWN, .read = params_read},
-    {.name = "max_age", .type = FIELD_LATER},
+    {.name = "max_age",
+	.type = FIELD_DURATION,
+	.offset = TASK(max_age_ms),
+	.min = 3600000,
+	.max = MAX_AGE_MAX_MS},
     {.name = "recipients", .type = FIELD_LATER},
     {0},
 };
@@ -239,6 +257,7 @@ void task_read(struct loader *loader, const struct statement *statement, int ind
 	    .verify_count = 1,
 	    .priority = PRIORITY_NORMAL,
 	    .limits = {.retries = RETRIES_DEFAULT},
+	    .schedule = {.catch_up_ms = CATCH_UP_DEFAULT_MS},
 	    .active = true,
 	    .file = statement->file,
 	    .line = statement->line,
@@ -349,6 +368,7 @@ void tasks_build(struct loader *loader)
 		secret_build(loader, decl);
 		check_kind(loader, decl);
 		check_proofs(loader, &decl->entry);
+		schedule_check(loader, &decl->entry);
 		policy->tasks[policy->task_count++] = decl->entry;
 	}
 	qsort(policy->tasks, policy->task_count, sizeof(policy->tasks[0]), entry_compare);

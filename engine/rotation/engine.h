@@ -294,6 +294,8 @@ void run_ended_canary(struct run *, enum status);
 void run_note(struct life *);
 /* Begins nothing more: the rest is `skipped`. `why` is what its execution keeps. */
 void run_stop(struct run *run, const char *why);
+/* The window of its task closed; nothing happens where it is not running. */
+void run_stop_by_window(struct rotation *, const struct id *execution);
 /* Nothing more may be begun for this life's record; and with which reason it is skipped. */
 bool life_is_stopped(const struct life *);
 const char *life_stop_reason(const struct life *);

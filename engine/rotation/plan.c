@@ -111,6 +111,8 @@ static enum err plan_apply(struct vault_txn *txn, void *arg, struct error *error
 
 	if (plan->from == 0)
 		err = execution_put(txn, &plan->run->execution);
+	if (plan->from == 0 && err == ERR_OK && plan->order->state != NULL)
+		err = task_state_put(txn, plan->order->state);
 	for (size_t i = plan->from; err == ERR_OK && i < plan->to; i++)
 		err = record_put(txn, &plan->records[i]);
 	return err == ERR_OK ? ERR_OK : error_set(error, err, "the plan cannot be written");
@@ -265,6 +267,8 @@ enum err plan_run(struct rotation *rotation, const struct rotation_order *order,
 
 	most = order->count * (run->kind == ROTATION_VERIFY ? SECRET_KIND_COUNT : 1);
 	plan.records = xcalloc(most + 1, sizeof(*plan.records));
+	if (order->state != NULL)
+		order->state->execution = run->execution.id;
 	err = plan_decide(&plan, error);
 	if (err == ERR_OK && run->kind != ROTATION_REHEARSE)
 		err = plan_write(&plan, error);

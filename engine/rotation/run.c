@@ -14,6 +14,7 @@
 #define BY_CANARY "canary"
 #define BY_LIMIT  "stop_after"
 #define BY_CANCEL "cancelled"
+#define BY_WINDOW "window"
 
 /* ── Words ── */
 
@@ -118,6 +119,14 @@ enum err rotation_cancel(struct rotation *rotation, const struct id *execution, 
 		    error, ERR_NOT_FOUND, "execution %s is not running", id_text(execution, id));
 	run_stop(run, BY_CANCEL);
 	return ERR_OK;
+}
+
+void run_stop_by_window(struct rotation *rotation, const struct id *execution)
+{
+	struct run *run = run_find(rotation, execution);
+
+	if (run != NULL && run->open > 0) /* else its end is being written */
+		run_stop(run, BY_WINDOW);
 }
 
 /* ── What went wrong ── */

@@ -41,6 +41,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_BAD] = "bad",
     [TABLE_PAST] = "past",
     [TABLE_FAILING] = "failing",
+    [TABLE_TASK] = "task",
 };
 
 const char *table_name(enum table table)

@@ -37,8 +37,9 @@ enum table {
 	TABLE_BAD,     /* execution id, status, record id, of those that ended not well: nothing */
 	TABLE_PAST,    /* account's key, stream, record id, of those that ended: nothing */
 	TABLE_FAILING, /* id of the record by which its account fails: nothing */
+	TABLE_TASK,    /* task: how far its schedule was followed, and who paused it */
 };
-#define TABLE_COUNT_ALL (TABLE_FAILING + 1)
+#define TABLE_COUNT_ALL (TABLE_TASK + 1)
 #define STORE_SCHEMA	4
 
 const char *table_name(enum table);

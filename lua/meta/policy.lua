@@ -220,6 +220,29 @@ function specified(name) end
 ---@return source
 function ssh_key(fields) end
 
+---When a task is run by itself, by the wall clock of its zone. In an hour that is repeated when
+---summer time ends the clock stands still, so that what is due in it is run once; what falls into
+---an hour that is left out is run where the clock jumps.
+---@class schedule
+
+---As crontab(5) has it: minute, hour, day of the month, month, day of the week, with lists,
+---ranges, steps and the names of months and days; or `@hourly`, `@daily`, `@weekly`, `@monthly`,
+---`@yearly`. Where neither day begins with `*`, one of the two is enough.
+---@param fields string
+---@return schedule
+function cron(fields) end
+
+---Each time that so much has passed, from `"1m"` to `"3660d"`, counted from 1970-01-01 00:00 UTC:
+---so a restart moves nothing.
+---@param time duration
+---@return schedule
+function every(time) end
+
+---Once, at a date and time such as `"2027-01-01 03:00"`.
+---@param time string
+---@return schedule
+function at(time) end
+
 ---What a `where` function is given. A copy: changing it changes nothing.
 ---@class selected_asset
 ---@field name string
@@ -297,7 +320,23 @@ function ssh_key(fields) end
 ---How large its share is while other runs are at work too: `"high"` has four times that of
 ---`"normal"`, `"low"` a fourth. None waits for another to end. Default `"normal"`.
 ---@field priority? priority
----Default true.
+---When it is run by itself; default: only by hand. A run that is due while the task still runs
+---waits for it to end. A run by hand heeds neither schedule nor window.
+---@field schedule? schedule
+---The zone of schedule and window, such as `"Europe/Berlin"`; default: the machine's.
+---@field zone? string
+---Times of day such as `"22:00-04:00"`, between which it is run: what is due outside is begun when
+---it opens, once, and what was not begun when it closes is skipped: window. Default: always.
+---@field window? string
+---Up to so much later it is begun, `"1s"` to `"1d"`: for each time another part of it, and the same
+---one whenever it is asked for. Default: none.
+---@field jitter? duration
+---What was missed, because the machine was off or its clock was set, is run once as soon as can be,
+---if that is not longer ago, `"1m"` to `"366d"`; false = not at all. Default `"1d"`.
+---@field catch_up? duration|false
+---A secret that is older is overdue: `check` and `task show` say how many are.
+---@field max_age? duration
+---Default true. What was due while it was false is not made up for.
 ---@field active? boolean
 ---@field comment? string
 

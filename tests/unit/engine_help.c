@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 /* ── The clock ───────────────────────────────────────────────────────────────────────────── */
@@ -196,12 +198,29 @@ static void say(struct engine *engine, const char *fmt, ...)
 	va_end(args);
 }
 
+static void note_began(struct engine *engine, const struct execution *execution)
+{
+	struct began *began = &engine->began[engine->began_count];
+
+	if (strcmp(execution->trigger, "schedule") != 0)
+		return;
+	assert_true(engine->began_count++ < BEGAN_MAX);
+	snprintf(began->task, sizeof(began->task), "%s", execution->task);
+	began->wall_ms = engine_wall_ms(engine);
+}
+
+uint64_t engine_wall_ms(struct engine *engine)
+{
+	return clock_wall_ms(&engine->clock.clock);
+}
+
 static void heard(void *arg, const struct rotation_event *event)
 {
 	struct engine *engine = arg;
 
 	switch (event->kind) {
 	case ROTATION_STARTED:
+		note_began(engine, event->execution);
 		say(engine, "%s started: %s\n", event->execution->task, event->execution->trigger);
 		break;
 	case ROTATION_RECORD_ENDED: engine->ended[event->record->status]++; break;
@@ -252,13 +271,8 @@ static struct vault_config vault_config(struct engine *engine)
 	};
 }
 
-static void engine_open(struct engine *engine)
+static void rotate(struct engine *engine)
 {
-	struct vault_config config = vault_config(engine);
-	struct error error = {.text = ""};
-
-	if (vault_open(&engine->vault, &config, &error) != ERR_OK)
-		fail_msg("%s", error.text);
 	engine->rotation = rotation_new(&(struct rotation_config){
 	    .policy = {.policy = engine->fixture.policy,
 		.secure_mode = policy_settings(engine->fixture.policy)->secure_mode},
@@ -268,11 +282,22 @@ static void engine_open(struct engine *engine)
 	    .event = heard,
 	    .arg = engine,
 	});
+}
+
+static void engine_open(struct engine *engine)
+{
+	struct vault_config config = vault_config(engine);
+	struct error error = {.text = ""};
+
+	if (vault_open(&engine->vault, &config, &error) != ERR_OK)
+		fail_msg("%s", error.text);
+	rotate(engine);
 	assert_int_equal(rotation_recover(engine->rotation, &error), ERR_OK);
 }
 
 static void engine_shut(struct engine *engine)
 {
+	scheduler_free(engine->scheduler);
 	rotation_free(engine->rotation);
 	vault_close(engine->vault);
 }
@@ -283,6 +308,7 @@ void engine_init(struct engine *engine, const char *policy)
 	struct error error = {.text = ""};
 
 	memset(engine, 0, sizeof(*engine));
+	log_init(STDERR_FILENO, LOG_LEVEL_ERROR);
 	engine->clock.clock.ops = &hand_ops;
 	engine->clock.now_ms = 1000;
 	engine->clock.wall_ms = 1800000000000;
@@ -312,10 +338,37 @@ void engine_clear(struct engine *engine)
 	fixture_clear(&engine->fixture);
 }
 
-void engine_restart(struct engine *engine)
+void engine_schedule(struct engine *engine)
 {
+	engine->scheduler = scheduler_new(engine->rotation);
+	engine_wait(engine, 0);
+}
+
+void engine_restart(struct engine *engine, uint64_t off_ms)
+{
+	bool scheduled = engine->scheduler != NULL;
+
 	engine_shut(engine);
+	engine->scheduler = NULL;
+	engine->clock.now_ms += off_ms;
 	engine_open(engine);
+	if (scheduled)
+		engine_schedule(engine);
+}
+
+void engine_reload(struct engine *engine, const char *policy)
+{
+	struct policy *before = engine->fixture.policy;
+
+	engine_finish(engine);
+	fixture_write(&engine->fixture, "lockstep.lua", policy);
+	engine->fixture.policy = NULL; /* it is in use */
+	fixture_load_good(&engine->fixture);
+	rotation_reload(engine->rotation,
+	    &(struct rotation_policy){.policy = engine->fixture.policy, .secure_mode = true});
+	scheduler_reload(engine->scheduler);
+	assert_false(rotation_uses(engine->rotation, before));
+	policy_free(before);
 }
 
 struct id engine_run(struct engine *engine, const char *name, const char *trigger)

@@ -11,6 +11,7 @@
 #include "rotation.h"
 
 #define STARTS_MAX 4096
+#define BEGAN_MAX  4096
 #define SAID_MAX   8192
 
 struct hand_timer {
@@ -33,6 +34,12 @@ struct start {
 	uint32_t open; /* how many were, with it */
 };
 
+/* An execution that its schedule began. */
+struct began {
+	char task[TASK_NAME_SIZE];
+	uint64_t wall_ms;
+};
+
 struct engine {
 	struct fixture fixture;
 	struct hand_clock clock;
@@ -40,10 +47,13 @@ struct engine {
 	char vault_dir[160], key_path[160];
 	struct vault *vault;
 	struct rotation *rotation;
-	uint64_t job_ms; /* how long each job takes */
+	struct scheduler *scheduler; /* NULL = schedules are not followed */
+	uint64_t job_ms;	     /* how long each job takes */
 	struct start starts[STARTS_MAX];
 	size_t start_count;
 	LIST_HEAD(, hand_session) sessions;
+	struct began began[BEGAN_MAX];
+	size_t began_count;
 	char said[SAID_MAX]; /* a line an event but for those of records */
 	size_t ended[STATUS_COUNT];
 };
@@ -56,8 +66,14 @@ struct engine {
 void engine_init(struct engine *, const char *policy);
 void engine_clear(struct engine *);
 
-/* As when it was killed, and began again. */
-void engine_restart(struct engine *);
+/* As when it was killed, and began again `off_ms` later. */
+void engine_restart(struct engine *, uint64_t off_ms);
+
+/* Follows schedules from now on. */
+void engine_schedule(struct engine *);
+/* Another policy is loaded. */
+void engine_reload(struct engine *, const char *policy);
+uint64_t engine_wall_ms(struct engine *);
 
 /* The id of the execution that it starts, by the task's name. */
 struct id engine_run(struct engine *, const char *task, const char *trigger);

@@ -515,7 +515,7 @@ static void an_earlier_doubt_outlives_a_cancel(void **state)
 	engine_run(&engine, "t", "manual");
 	engine_wait(&engine, 100);
 	assert_int_equal(engine.ended[STATUS_UNVERIFIED], 1);
-	engine_restart(&engine);
+	engine_restart(&engine, 0);
 	id = engine_run(&engine, "t", "manual");
 	engine_wait(&engine, 100);
 	assert_int_equal(rotation_cancel(engine.rotation, &id, &error), ERR_OK);
