@@ -15,10 +15,19 @@ const struct command check_commands[] = {
     {0},
 };
 
+static const char *next_words(const json_t *task)
+{
+	if (!json_is_true(json_object_get(task, "active")))
+		return "not active";
+	if (text_of(task, "schedule")[0] != '\0' && text_of(task, "next")[0] == '\0')
+		return "never again";
+	return text_of(task, "next_local");
+}
+
 static void print_tasks(const json_t *tasks)
 {
 	static const char *const titles[] = {
-	    "task", "accounts", "assets", "secret", "proof", "", NULL};
+	    "task", "accounts", "assets", "secret", "proof", "next", NULL};
 	struct sheet *sheet = sheet_new(titles);
 	const json_t *task;
 	size_t i;
@@ -27,15 +36,14 @@ static void print_tasks(const json_t *tasks)
 	{
 		char accounts[FORMAT_SIZE], assets[FORMAT_SIZE];
 
-		sheet_add(
-		    sheet, (const char *const[]){
-			       text_of(task, "name"),
-			       format_count(accounts, (uint64_t)number_of(task, "accounts")),
-			       format_count(assets, (uint64_t)number_of(task, "assets")),
-			       text_of(task, "secret"),
-			       text_of(task, "verify"),
-			       json_is_true(json_object_get(task, "active")) ? "" : "not active",
-			   });
+		sheet_add(sheet, (const char *const[]){
+				     text_of(task, "name"),
+				     format_count(accounts, (uint64_t)number_of(task, "accounts")),
+				     format_count(assets, (uint64_t)number_of(task, "assets")),
+				     text_of(task, "secret"),
+				     text_of(task, "verify"),
+				     next_words(task),
+				 });
 	}
 	if (i > 0)
 		sheet_print(sheet, stdout, terminal_width(STDOUT_FILENO));

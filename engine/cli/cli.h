@@ -43,6 +43,7 @@ extern const struct command asset_commands[];
 extern const struct command account_commands[];
 extern const struct command run_commands[];
 extern const struct command overview_commands[];
+extern const struct command task_commands[];
 extern const struct command execution_commands[];
 extern const struct command record_commands[];
 extern const struct command secret_commands[];

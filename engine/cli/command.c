@@ -23,6 +23,7 @@ const struct command *const command_tables[] = {
     init_commands,
     check_commands,
     run_commands,
+    task_commands,
     asset_commands,
     account_commands,
     overview_commands,

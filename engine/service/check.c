@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "service/account_rows.h"
 #include "service/shape.h"
+#include "service/task.h"
 
 struct lacking {
 	size_t unmanaged;
@@ -33,7 +34,9 @@ static json_t *entropy_of(const struct task *task)
 
 static enum service_end check_task(struct request *request, const struct task *task, json_t *tasks)
 {
+	uint64_t now_ms = clock_wall_ms(loop_clock(request->service->loop));
 	struct selection selection;
+	json_t *shape;
 	json_int_t accounts, assets;
 	char secret[256], verify[32];
 	enum err err = policy_select(request->policy, task, &selection, request->error);
@@ -45,11 +48,12 @@ static enum service_end check_task(struct request *request, const struct task *t
 	selection_clear(&selection);
 	task_describe_secret(task, secret, sizeof(secret));
 	task_describe_verify(task, verify, sizeof(verify));
-	json_array_append_new(tasks,
-	    json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:s, s:b, s:o}", "name",
-		json_text(task->name), "kind", task_kind_name(task->kind), "accounts", accounts,
-		"assets", assets, "secret", json_text(secret), "entropy_bits", entropy_of(task),
-		"verify", verify, "active", task->active, "comment", shape_word(task->comment)));
+	shape = json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:s, s:b, s:o}", "name",
+	    json_text(task->name), "kind", task_kind_name(task->kind), "accounts", accounts,
+	    "assets", assets, "secret", json_text(secret), "entropy_bits", entropy_of(task),
+	    "verify", verify, "active", task->active, "comment", shape_word(task->comment));
+	task_shape_next(shape, task, now_ms);
+	json_array_append_new(tasks, shape);
 	return SERVICE_OK;
 }
 
@@ -175,6 +179,33 @@ static void warn_specified(const struct policy *policy, struct vault_txn *txn, j
 	}
 }
 
+static void warn_overdue_of(
+    struct request *request, const struct task *task, struct vault_txn *txn, json_t *warnings)
+{
+	uint64_t now_ms = clock_wall_ms(loop_clock(request->service->loop));
+	struct selection selection;
+	char text[512];
+	size_t overdue;
+
+	if (task->max_age_ms == 0 ||
+	    policy_select(request->policy, task, &selection, request->error) != ERR_OK)
+		return;
+	overdue = task_overdue(txn, task, &selection, now_ms);
+	selection_clear(&selection);
+	if (overdue == 0)
+		return;
+	snprintf(text, sizeof(text),
+	    "task \"%s\": %zu account%s a secret that is older than its max_age: lockstep run %s",
+	    task->name, overdue, overdue == 1 ? " has" : "s have", task->name);
+	warn(warnings, text);
+}
+
+static void warn_overdue(struct request *request, struct vault_txn *txn, json_t *warnings)
+{
+	for (size_t i = 0; i < policy_task_count(request->policy); i++)
+		warn_overdue_of(request, policy_task(request->policy, i), txn, warnings);
+}
+
 /* The number of accounts without a secret; null when the vault cannot be read now. */
 static json_t *check_vault(struct request *request, json_t *warnings)
 {
@@ -195,6 +226,7 @@ static json_t *check_vault(struct request *request, json_t *warnings)
 	for (size_t i = 0; i < policy_asset_count(policy); i++)
 		lacking_asset(&lacking, txn, policy_asset(policy, i));
 	warn_specified(policy, txn, warnings);
+	warn_overdue(&quiet, txn, warnings);
 	warn_renamed(&lacking, policy, txn, warnings);
 	vault_read_end(txn);
 	warn_lacking(&lacking, warnings);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/engine.h"
+#include "service/run.h"
 #include "service/server.h"
 #include "service/systemd.h"
 
@@ -174,6 +175,7 @@ static void take(struct service *service, struct snapshot *snapshot, json_t **re
 					       .snapshot = snapshot->number,
 					       .secure_mode = service->secure_mode,
 					   });
+	scheduler_reload(service->scheduler);
 	snapshot_use(service, snapshot);
 	*result = json_pack("{s:b, s:I, s:I, s:[], s:o}", "ok", 1, "assets", assets, "tasks", tasks,
 	    "errors", "warnings", warnings);
@@ -297,6 +299,30 @@ void daemon_ended_execution(struct daemon *daemon)
 		settle_in(daemon, SETTLE_MIN_MS);
 }
 
+static void log_end(const struct execution *execution)
+{
+	static const enum status told[] = {
+	    STATUS_SUCCESS, STATUS_FAILED, STATUS_UNVERIFIED, STATUS_SKIPPED};
+	char id[ID_TEXT_SIZE], counts[4][24];
+
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+		snprintf(counts[i], sizeof(counts[i]), "%llu",
+		    (unsigned long long)execution->counts.by_status[told[i]]);
+	log_event(LOG_LEVEL_INFO, "execution", "id", id_text(&execution->id, id), "task",
+	    execution->task, "by", execution->trigger, "success", counts[0], "failed", counts[1],
+	    "unverified", counts[2], "skipped", counts[3], "stopped", execution->stopped, NULL);
+}
+
+void daemon_unwatched(struct daemon *daemon, const struct rotation_event *event)
+{
+	if (event->kind == ROTATION_RECORD_ENDED)
+		run_log_record(event->record);
+	if (event->kind != ROTATION_ENDED)
+		return;
+	log_end(event->execution);
+	daemon_ended_execution(daemon);
+}
+
 static void on_watchdog(void *arg)
 {
 	struct daemon *daemon = arg;
@@ -339,6 +365,7 @@ static enum service_end open_all(struct daemon *daemon, json_t **result, struct 
 	    server_open(&service->server, service, path, error) != ERR_OK)
 		return SERVICE_NO_ENGINE;
 	service->recovered = true;
+	service->scheduler = scheduler_new(service->rotation);
 	return SERVICE_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "service.h"
 
 struct daemon;
+struct rotation_event;
 struct service;
 
 /* Rotation cannot go on: the engine ends, and whoever restarts it recovers. */
@@ -20,6 +21,9 @@ void daemon_broken(struct daemon *, const struct error *);
 
 /* An execution has ended, perhaps in doubt: doubts are tried again soon. */
 void daemon_ended_execution(struct daemon *);
+
+/* Of an execution that no request watches: its schedule began it. */
+void daemon_unwatched(struct daemon *, const struct rotation_event *);
 
 /* Loads the policy anew. Where it is bad the old one stays, and `*result` has its errors. */
 enum service_end daemon_reload(struct daemon *, json_t **result, struct error *error);

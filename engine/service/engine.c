@@ -195,6 +195,8 @@ static void rotation_said(void *arg, const struct rotation_event *event)
 		watch = watch_of(service, &event->execution->id);
 		if (watch != NULL)
 			watch->event(watch->arg, event);
+		else if (service->daemon != NULL)
+			daemon_unwatched(service->daemon, event);
 		return;
 	}
 	LIST_FOREACH (watch, &service->watches, entry)
@@ -296,10 +298,12 @@ enum service_end engine_open(struct request *request, enum needs needs)
 void engine_rest(struct service *service)
 {
 	server_close(service->server);
+	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
 	wires_stop(service->wires);
 	vault_close(service->vault);
 	service->server = NULL;
+	service->scheduler = NULL;
 	service->rotation = NULL;
 	service->wires = NULL;
 	service->vault = NULL;

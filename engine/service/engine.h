@@ -71,8 +71,9 @@ struct service {
 	struct wires *wires;
 	struct rotation *rotation;
 	struct server *server;
-	struct daemon *daemon; /* NULL in a command's own engine */
-	bool secure_mode;      /* of this engine: on stays on */
+	struct daemon *daemon;	     /* NULL in a command's own engine */
+	struct scheduler *scheduler; /* the daemon's; NULL = schedules are not followed */
+	bool secure_mode;	     /* of this engine: on stays on */
 	bool recovered;
 	bool interrupted;
 	LIST_HEAD(, watch) watches;
@@ -166,6 +167,11 @@ enum service_end account_import(struct request *);
 enum service_end account_add(struct request *);
 enum service_end account_verify(struct request *);
 enum service_end account_restore(struct request *);
+enum service_end task_list(struct request *);
+enum service_end task_show(struct request *);
+enum service_end task_next_request(struct request *);
+enum service_end task_pause(struct request *);
+enum service_end task_resume(struct request *);
 enum service_end run_task(struct request *);
 enum service_end overview_show(struct request *);
 enum service_end execution_list(struct request *);

@@ -30,7 +30,7 @@ struct running {
 
 /* ── Progress ────────────────────────────────────────────────────────────────────────────── */
 
-static void log_record(const struct record *record)
+void run_log_record(const struct record *record)
 {
 	char id[ID_TEXT_SIZE];
 
@@ -42,7 +42,7 @@ static void log_record(const struct record *record)
 static void tell_record(
     struct running *running, const char *word, const struct rotation_event *event)
 {
-	log_record(event->record);
+	run_log_record(event->record);
 	request_tell(running->request,
 	    json_pack("{s:s, s:o}", "event", word, "record", shape_record(event->record, NULL)));
 }

@@ -363,6 +363,8 @@ def test_every_key_is_documented():
         "run": ("run", "rotate"),
         "account verify": ("account", "verify", "web1", "app"),
         "secret list": ("secret", "list"),
+        "task list": ("task", "list"),
+        "task show": ("task", "show", "rotate"),
     }
     for title, command in shapes.items():
         missing = keys_of(ops.json(*command)) - documented(title)
