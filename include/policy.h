@@ -140,8 +140,8 @@ struct ssh_key {
 
 /* What a task does to its accounts: it sets a new secret, or only sees whether the current one
  * works. */
-enum task_kind { TASK_ROTATE, TASK_VERIFY };
-const char *task_kind_name(enum task_kind); /* "rotate", "verify" */
+enum task_kind { TASK_CHANGE, TASK_VERIFY };
+const char *task_kind_name(enum task_kind); /* "change", "verify" */
 
 enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH };
 const char *priority_name(enum priority); /* "low", "normal", "high" */
@@ -188,7 +188,7 @@ struct task {
 	const char *name;
 	enum task_kind kind;
 	enum priority priority;
-	/* TASK_ROTATE: */
+	/* TASK_CHANGE: */
 	enum secret_source source;
 	const struct rule *rule; /* SOURCE_RANDOM; else NULL. NULL too where none is set */
 	const char *specified;	 /* SOURCE_SPECIFIED: the name in the vault; else NULL */

@@ -223,7 +223,7 @@ static void changes_add(
     struct changes *changes, const struct task_entry *task, const struct selection *selection)
 {
 	if (task->task.schedule.kind == SCHEDULE_NONE || !task->task.active ||
-	    task->task.kind != TASK_ROTATE || selection->count == 0)
+	    task->task.kind != TASK_CHANGE || selection->count == 0)
 		return;
 	changes->room = changes->count + selection->count;
 	changes->items = xrealloc(changes->items, changes->room * sizeof(*changes->items));

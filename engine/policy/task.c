@@ -135,7 +135,7 @@ static void stop_after_read(struct reader *reader, const struct field_path *path
 	portion_read(reader, path, &((struct task_decl *)out)->entry.task.limits.stop_after);
 }
 
-static const char *const kind_words[] = {[TASK_ROTATE] = "rotate", [TASK_VERIFY] = "verify", NULL};
+static const char *const kind_words[] = {[TASK_CHANGE] = "change", [TASK_VERIFY] = "verify", NULL};
 
 static const char *const priority_words[] = {
     [PRIORITY_LOW] = "low", [PRIORITY_NORMAL] = "normal", [PRIORITY_HIGH] = "high", NULL};

@@ -289,7 +289,7 @@ function at(time) end
 
 ---@alias proof "login"|"su"|"hash"
 
----@alias kind "rotate"|"verify"
+---@alias kind "change"|"verify"
 
 ---@alias priority "low"|"normal"|"high"
 
@@ -297,7 +297,7 @@ function at(time) end
 ---`"verify"` only sees whether the current secrets still work, each that is held of an account. It
 ---sets nothing, takes no `secret` and no `params`, and looks at privileged accounts too. A match is
 ---a success, a mismatch failed; for all else the record is unverified, and its reason says what was
----found. Default `"rotate"`.
+---found. Default `"change"`.
 ---@field kind? kind
 ---Of those that the assets declare; `"*"` = all.
 ---@field accounts pattern|pattern[]

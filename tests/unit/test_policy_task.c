@@ -89,7 +89,7 @@ static void kinds_have_defaults(void **state)
 	(void)state;
 	fixture_init(&fixture, NULL);
 	task = load_task(&fixture, "");
-	assert_int_equal(task->kind, TASK_ROTATE);
+	assert_int_equal(task->kind, TASK_CHANGE);
 	assert_int_equal(task->priority, PRIORITY_NORMAL);
 	assert_int_equal(task->limits.in_flight, 0);
 	assert_int_equal(task->limits.canary.count + task->limits.canary.per_10000, 0);
