@@ -12,6 +12,7 @@ enum { KEY_LIMIT = 0x1000, KEY_ASSET };
 static int list_run(struct cli *);
 static int show_run(struct cli *);
 static int log_run(struct cli *);
+static int cancel_run(struct cli *);
 
 static const struct argp_option list_options[] = {
     {"limit", KEY_LIMIT, "N", 0, "only the N newest", 0},
@@ -30,6 +31,7 @@ const struct command execution_commands[] = {
     {"execution show", "ID", "show one execution", NULL, 1, 1, show_run},
     {"execution log", "ID", "show step by step what was done, as far as it is kept", log_options, 1,
 	1, log_run},
+    {"execution cancel", "ID", "begin nothing more of one that is running", NULL, 1, 1, cancel_run},
     {0},
 };
 
@@ -164,6 +166,24 @@ static int show_run(struct cli *cli)
 		status = cli_print_json(result, status);
 	else if (status == SERVICE_OK)
 		print_execution(result);
+	json_decref(result);
+	return status;
+}
+
+/* ── cancel ──────────────────────────────────────────────────────────────────────────────── */
+
+static int cancel_run(struct cli *cli)
+{
+	json_t *params = json_object(), *result;
+	int status;
+
+	json_object_set_new(params, "execution", json_text(cli->args[0]));
+	status = cli_call(cli, "execution.cancel", params, &result);
+	if (status == SERVICE_OK && cli->json)
+		status = cli_print_json(result, status);
+	else if (status == SERVICE_OK)
+		printf("execution %s: nothing more of it is begun, and what is in flight ends\n",
+		    text_of(result, "short"));
 	json_decref(result);
 	return status;
 }

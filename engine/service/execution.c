@@ -51,3 +51,35 @@ enum service_end execution_show(struct request *request)
 	vault_read_end(txn);
 	return err == ERR_OK ? SERVICE_OK : SERVICE_USAGE;
 }
+
+/* Carried out by whichever engine has it: a command finds that one by its socket. */
+enum service_end execution_cancel(struct request *request)
+{
+	const char *text = param_need(request, "execution");
+	struct rotation *rotation = request->service->rotation;
+	struct vault_txn *txn = text == NULL ? NULL : request_read(request);
+	struct execution execution;
+	struct error none;
+	enum err err;
+
+	if (text == NULL)
+		return SERVICE_USAGE;
+	if (txn == NULL)
+		return SERVICE_NO_ENGINE;
+	err = execution_find(txn, text, &execution, request->error);
+	if (err == ERR_OK)
+		request->result = shape_execution(&execution, txn);
+	vault_read_end(txn);
+	if (err != ERR_OK)
+		return SERVICE_USAGE;
+	if (rotation != NULL && rotation_cancel(rotation, &execution.id, &none) == ERR_OK) {
+		json_object_set_new(request->result, "stopped", json_string("cancelled"));
+		return SERVICE_OK;
+	}
+	json_decref(request->result);
+	request->result = NULL;
+	return request_fail(request, SERVICE_USAGE,
+	    "execution %s is not running, so there is nothing to cancel: lockstep execution show "
+	    "%s",
+	    text, text);
+}

@@ -40,6 +40,7 @@ static const struct method {
     {"execution.list", execution_list, NEEDS_VAULT},
     {"execution.show", execution_show, NEEDS_VAULT},
     {"execution.log", execution_log, NEEDS_VAULT},
+    {"execution.cancel", execution_cancel, NEEDS_VAULT},
     {"record.list", record_list, NEEDS_VAULT},
     {"record.show", record_show, NEEDS_VAULT},
     {"record.ignore", record_ignore_request, NEEDS_VAULT},

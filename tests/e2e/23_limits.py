@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Canaries, stop_after and tasks that only verify, on real assets."""
 
-from harness import PASSWORD, Fleet, Ops, main
+import json
+
+from harness import PASSWORD, Fleet, Ops, main, wait_for
 
 # None of the dead ones is reached: nothing listens there.
 DEAD = [(f"dead{n}", "127.0.0.1", n, "ops", "sudo", "app") for n in range(1, 7)]
@@ -11,6 +13,7 @@ task "careful" { accounts = { "app", "deploy", "svc" }, assets = "asset*",
 task "doomed" { accounts = "app", assets = "dead*", limits = { canary = 2, retries = 0 } }
 task "limited" { accounts = "app", assets = { "asset*", "dead*" },
 	limits = { stop_after = 2, in_flight = 1, retries = 0 } }
+task "slow" { accounts = "app", assets = "asset*", limits = { in_flight = 1, per_second = 1 } }
 task "heartbeat" { kind = "verify", accounts = "*", assets = "asset*" }
 """
 
@@ -74,6 +77,26 @@ def test_a_run_stops_and_can_be_taken_up_again():
     if skipped:
         ops.json("record", "retry", *[r["id"] for r in skipped])
     ops.check_all_open()
+
+
+# ── Cancelling ──
+
+
+def test_a_run_is_cancelled_from_elsewhere():
+    run = ops.start("run", "slow", "--json")
+    first = wait_for(lambda: [e for e in ops.json("execution", "list") if e["task"] == "slow"])[0]
+    done = ops.run("execution", "cancel", first["short"], expect=0)
+    assert "nothing more of it is begun" in done.stdout, done.stdout
+    out, said = run.communicate(timeout=60)
+    assert run.returncode == 1, said
+    told = json.loads(out)
+    assert told["stopped"] == "cancelled" and told["failed"] == told["unverified"] == 0, told
+    reasons = [r["reason"] for r in ops.records(first["id"]) if r["status"] == "skipped"]
+    assert reasons == ["cancelled"] * told["skipped"] and reasons, reasons
+    assert ops.json("execution", "show", first["id"])["stopped"] == "cancelled"
+    ops.check_all_open()
+    done = ops.run("execution", "cancel", first["id"], expect=2)
+    assert "is not running" in done.stderr, done.stderr
 
 
 # ── Verify ──
