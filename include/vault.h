@@ -170,6 +170,12 @@ enum err account_get_in_doubt(
 void account_each(struct vault_txn *, const char *asset,
     bool (*fn)(void *arg, const struct account *), void *arg);
 
+/* The same of all assets, from behind the rows of one account on, or from the first where `asset`
+ * is
+ * "". */
+void account_each_after(struct vault_txn *, const char *asset, const char *name,
+    bool (*fn)(void *arg, const struct account *), void *arg);
+
 /* Calls for each row with a pending version: what must be settled. */
 void account_each_in_doubt(
     struct vault_txn *, bool (*fn)(void *arg, const struct account *), void *arg);
@@ -389,9 +395,10 @@ void record_each(struct vault_txn *, const struct id *execution, const struct id
 void execution_each_open(
     struct vault_txn *, bool (*fn)(void *arg, const struct execution *), void *arg);
 
-/* Records of one execution with one status, in order of id: nothing else is looked at. */
+/* Records of one execution with one status, in order of id, from behind `after` (none = from the
+ * first): nothing else is looked at. */
 void record_each_with(struct vault_txn *, const struct id *execution, enum status,
-    bool (*fn)(void *arg, const struct record *), void *arg);
+    const struct id *after, bool (*fn)(void *arg, const struct record *), void *arg);
 
 /*
  * An account fails where the last record of a change of it failed or is in doubt, or that of a look

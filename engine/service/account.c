@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "service/names.h"
+#include "service/page.h"
 #include "service/shape.h"
 
 /* ── Rows ────────────────────────────────────────────────────────────────────────────────── */
@@ -63,7 +64,13 @@ struct listing {
 	bool any_state;
 	bool orphaned;
 	uint64_t before_ms; /* only secrets that were set before it; wall, 0 = any */
+	struct page page;
+	char at[PAGE_AT_SIZE]; /* what was looked at last, where the page ends with it */
 };
+
+/* Where a page ends: with an asset of the policy, or with an account that it declares no more. */
+#define AT_ASSET   'a'
+#define AT_ACCOUNT 'u'
 
 static bool listing_read(struct listing *listing)
 {
@@ -103,22 +110,30 @@ static bool listing_takes(
 	       (!listing->orphaned || !declared) && (listing->before_ms == 0 || old);
 }
 
-static void listing_add(struct listing *listing, const struct account *account, bool declared)
+/* False when the page is full. */
+static bool listing_add(struct listing *listing, const struct account *account, bool declared)
 {
-	if (listing_takes(listing, account, declared))
+	bool listed = listing_takes(listing, account, declared);
+
+	if (listed)
 		json_array_append_new(
 		    listing->request->result, shape_account(account, listing->txn, declared));
+	return page_take(&listing->page, listed);
 }
 
-static void list_declared(struct listing *listing, const struct asset *asset)
+/* An asset's accounts stay on one page, which may be a little longer for it. */
+static bool list_declared(struct listing *listing, const struct asset *asset)
 {
+	bool room = true;
+
 	for (size_t i = 0; i < asset->account_count; i++) {
 		struct account_rows rows;
 
 		account_rows_read(&rows, listing->txn, asset->name, asset->accounts[i]);
 		for (size_t k = 0; k < rows.count; k++)
-			listing_add(listing, &rows.items[k], true);
+			room = listing_add(listing, &rows.items[k], true) && room;
 	}
+	return room;
 }
 
 /* What is kept is shown, also when the policy declares it no more. */
@@ -127,21 +142,57 @@ static bool list_undeclared(void *arg, const struct account *account)
 	struct listing *listing = arg;
 	const struct asset *asset = policy_asset_find(listing->request->policy, account->asset);
 
-	if (asset == NULL || !asset_has_account(asset, account->name))
-		listing_add(listing, account, false);
+	snprintf(listing->at, sizeof(listing->at), "%c%s\n%s", AT_ACCOUNT, account->asset,
+	    account->name);
+	if (asset != NULL && asset_has_account(asset, account->name))
+		return page_take(&listing->page, false);
+	return listing_add(listing, account, false);
+}
+
+static bool list_undeclared_here(void *arg, const struct account *account)
+{
+	(void)list_undeclared(arg, account);
+	return true;
+}
+
+/* True when all of them were looked at. */
+static bool list_assets(struct listing *listing, const struct asset_list *assets, bool all)
+{
+	const char *after = listing->page.after;
+	size_t i = 0;
+
+	while (after[0] == AT_ASSET && i < assets->count &&
+	       strcmp(assets->items[i]->name, after + 1) <= 0)
+		i++;
+	for (; i < assets->count; i++) {
+		const char *name = assets->items[i]->name;
+		bool room = list_declared(listing, assets->items[i]);
+
+		if (!all)
+			account_each(listing->txn, name, list_undeclared_here, listing);
+		snprintf(listing->at, sizeof(listing->at), "%c%s", AT_ASSET, name);
+		if (!room)
+			return false;
+	}
 	return true;
 }
 
 static void list_accounts(struct listing *listing, const struct asset_list *assets, bool all)
 {
-	for (size_t i = 0; i < assets->count; i++) {
-		list_declared(listing, assets->items[i]);
-		if (!all)
-			account_each(
-			    listing->txn, assets->items[i]->name, list_undeclared, listing);
+	const char *after = listing->page.after, *name = "";
+	char asset[ASSET_NAME_SIZE] = "";
+
+	if (after[0] != AT_ACCOUNT && !list_assets(listing, assets, all))
+		return;
+	if (!all)
+		return;
+	if (after[0] == AT_ACCOUNT) {
+		snprintf(asset, sizeof(asset), "%s", after + 1);
+		asset[strcspn(asset, "\n")] = '\0';
+		name = after + 1 + strlen(asset);
+		name += *name == '\n';
 	}
-	if (all)
-		account_each(listing->txn, NULL, list_undeclared, listing);
+	account_each_after(listing->txn, asset, name, list_undeclared, listing);
 }
 
 enum service_end account_list(struct request *request)
@@ -151,7 +202,8 @@ enum service_end account_list(struct request *request)
 	struct asset_list assets;
 	enum service_end end;
 
-	if (!listing_read(&listing) || !assets_meant(request, &assets))
+	if (!listing_read(&listing) || !page_read(request, UINT64_MAX, &listing.page) ||
+	    !assets_meant(request, &assets))
 		return SERVICE_USAGE;
 	end = engine_open(request, NEEDS_VAULT);
 	listing.txn = end == SERVICE_OK ? request_read(request) : NULL;
@@ -159,6 +211,7 @@ enum service_end account_list(struct request *request)
 		request->result = json_array();
 		list_accounts(&listing, &assets, all);
 		vault_read_end(listing.txn);
+		page_end(request, &listing.page, listing.at);
 	} else {
 		end = SERVICE_NO_ENGINE;
 	}

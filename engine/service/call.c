@@ -6,8 +6,9 @@
 #include "service.h"
 
 #include <poll.h>
-#include <string.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "service/client.h"
 #include "service/engine.h"
 #include "service/server.h"
@@ -21,6 +22,7 @@ struct call {
 	enum service_end end;
 	json_t **result;
 	struct error *error;
+	char *next; /* where a list goes on */
 	bool ended;
 	bool told; /* that others are waited for */
 };
@@ -35,14 +37,48 @@ static void call_progress(void *arg, const json_t *event)
 		call->service->progress(call->service->arg, event);
 }
 
-static void call_done(void *arg, enum service_end end, json_t *result, const struct error *error)
+/* A page more of a list, or all that there is. */
+static void call_take(struct call *call, json_t *result)
+{
+	if (*call->result == NULL) {
+		*call->result = result; /* transferred */
+		return;
+	}
+	json_array_extend(*call->result, result);
+	json_decref(result);
+}
+
+static void call_drop(struct call *call)
+{
+	json_decref(*call->result);
+	*call->result = NULL;
+	free(call->next);
+	call->next = NULL;
+}
+
+static void call_done(
+    void *arg, enum service_end end, json_t *result, const char *next, const struct error *error)
 {
 	struct call *call = arg;
 
+	if (end != SERVICE_OK && end != SERVICE_SOME)
+		call_drop(call);
+	call_take(call, result);
+	free(call->next);
+	call->next = next == NULL ? NULL : xstrdup(next);
 	call->end = end;
-	*call->result = result; /* transferred */
 	*call->error = *error;
 	call->ended = true;
+}
+
+/* The parameters of the next page. */
+static json_t *call_page(const struct call *call, const json_t *params)
+{
+	json_t *page = json_copy((json_t *)(uintptr_t)params);
+
+	if (call->next != NULL)
+		json_object_set_new(page, "after", json_string(call->next));
+	return page;
 }
 
 /* Our own is done, and others whose requests this engine took up are not. */
@@ -84,11 +120,12 @@ static enum service_end call_here(struct call *call, const char *method, const j
 	struct listener listener = {
 	    .progress = call_progress, .done = call_done, .arg = call, .uid = call->service->uid};
 
-	call->ended = false;
-	(void)request_begin(
-	    call->service, method, json_incref((json_t *)(uintptr_t)params), &listener);
-	while (!call_is_over(call))
-		loop_run(call->service->loop);
+	do {
+		call->ended = false;
+		(void)request_begin(call->service, method, call_page(call, params), &listener);
+		while (!call_is_over(call))
+			loop_run(call->service->loop);
+	} while (call->next != NULL);
 	engine_rest(call->service);
 	return call->end;
 }
@@ -101,12 +138,28 @@ static bool call_there(struct call *call, const char *method, const json_t *para
 	struct client_call asked = {
 	    .dir = service->dir,
 	    .method = method,
-	    .params = params,
 	    .progress = service->progress,
 	    .arg = service->arg,
 	};
+	struct error error = {.code = ERR_OK};
+	enum client_end told;
 
-	return client_call(&asked, &call->end, call->result, call->error) == CLIENT_ANSWERED;
+	do {
+		json_t *page = call_page(call, params), *result;
+		enum service_end end;
+		char *next;
+
+		asked.params = page;
+		told = client_call(&asked, &end, &result, &next, &error);
+		json_decref(page);
+		if (told != CLIENT_ANSWERED) {
+			call_drop(call);
+			return false;
+		}
+		call_done(call, end, result, next, &error);
+		free(next);
+	} while (call->next != NULL);
+	return true;
 }
 
 enum service_end service_call(struct service *service, const char *method, const json_t *params,
@@ -117,14 +170,14 @@ enum service_end service_call(struct service *service, const char *method, const
 	uint64_t until_ms = clock_mono_ms(clock) + WAIT_MS;
 	int pause_ms = PAUSE_MIN_MS;
 
+	*result = NULL;
 	for (;;) {
 		if (!service_is_of_files(method) && call_there(&call, method, params))
 			return call.end;
 		if (call_here(&call, method, params) != SERVICE_NO_ENGINE ||
 		    error->code != ERR_BUSY || clock_mono_ms(clock) >= until_ms)
 			return call.end;
-		json_decref(*result);
-		*result = NULL;
+		call_drop(&call);
 		(void)poll(NULL, 0, pause_ms);
 		pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
 	}

@@ -285,12 +285,14 @@ static enum err err_named(const char *name)
 }
 
 static enum service_end take_end(
-    const struct exchange *exchange, json_t **result, struct error *error)
+    const struct exchange *exchange, json_t **result, char **next, struct error *error)
 {
 	json_int_t end = json_integer_value(json_object_get(exchange->end, "exit"));
 	const char *text = json_string_value(json_object_get(exchange->end, "error"));
+	const char *goes_on = json_string_value(json_object_get(exchange->end, "next"));
 	json_t *given = json_object_get(exchange->end, "result");
 
+	*next = goes_on == NULL ? NULL : xstrdup(goes_on);
 	*result = json_is_null(given) ? NULL : json_incref(given);
 	if (end == SERVICE_OK || end == SERVICE_SOME)
 		return (enum service_end)end;
@@ -327,8 +329,8 @@ static void say_lost(const struct exchange *exchange, CURLcode code, struct erro
 				       : curl_easy_strerror(code));
 }
 
-static enum client_end exchange_run(
-    struct exchange *exchange, enum service_end *end, json_t **result, struct error *error)
+static enum client_end exchange_run(struct exchange *exchange, enum service_end *end,
+    json_t **result, char **next, struct error *error)
 {
 	CURLcode code;
 
@@ -341,7 +343,7 @@ static enum client_end exchange_run(
 	if (code == CURLE_OK && exchange->end != NULL && !exchange->broken) {
 		if (is_told_to_ask_again(exchange))
 			return CLIENT_AGAIN;
-		*end = take_end(exchange, result, error);
+		*end = take_end(exchange, result, next, error);
 		return CLIENT_ANSWERED;
 	}
 	*end = SERVICE_NO_ENGINE;
@@ -349,16 +351,17 @@ static enum client_end exchange_run(
 	return CLIENT_ANSWERED;
 }
 
-enum client_end client_call(
-    const struct client_call *call, enum service_end *end, json_t **result, struct error *error)
+enum client_end client_call(const struct client_call *call, enum service_end *end, json_t **result,
+    char **next, struct error *error)
 {
 	enum client_end told = CLIENT_ANSWERED;
 	struct exchange exchange;
 
 	*result = NULL;
+	*next = NULL;
 	*end = SERVICE_USAGE;
 	if (exchange_init(&exchange, call, error))
-		told = exchange_run(&exchange, end, result, error);
+		told = exchange_run(&exchange, end, result, next, error);
 	exchange_clear(&exchange);
 	return told;
 }

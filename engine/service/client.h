@@ -25,7 +25,8 @@ struct client_call {
 	void *arg;
 };
 
-enum client_end client_call(
-    const struct client_call *, enum service_end *end, json_t **result, struct error *error);
+/* `*next`, to be freed, is where a list goes on; NULL = that was all. */
+enum client_end client_call(const struct client_call *, enum service_end *end, json_t **result,
+    char **next, struct error *error);
 
 #endif

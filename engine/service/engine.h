@@ -24,8 +24,9 @@
 struct listener {
 	void (*progress)(void *arg, const json_t *event); /* borrowed for the call; may be NULL */
 	/* `result` (NULL unless OK, SOME, or there is more to say of what is wrong) is handed over.
-	 */
-	void (*done)(void *arg, enum service_end, json_t *result, const struct error *);
+	 * `next`: where a list goes on; NULL = this was all of it. */
+	void (*done)(
+	    void *arg, enum service_end, json_t *result, const char *next, const struct error *);
 	void *arg;
 	uid_t uid; /* the user */
 };
@@ -88,6 +89,7 @@ struct request {
 	struct snapshot *snapshot;   /* once one is loaded: the one that the request began with */
 	const struct policy *policy; /* its */
 	json_t *result;		     /* what the handler leaves */
+	char *next;		     /* where a list goes on (page.c) */
 	struct error *error;
 	struct error own_error;
 	struct listener listener; /* nothing where nobody listens any more */

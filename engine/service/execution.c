@@ -2,12 +2,14 @@
 #include "service/engine.h"
 
 #include "service/names.h"
+#include "service/page.h"
 #include "service/shape.h"
 
 struct listing {
 	struct vault_txn *txn;
 	json_t *array;
-	uint64_t limit;
+	struct page page;
+	struct id last;
 };
 
 static bool listing_add(void *arg, const struct execution *execution)
@@ -15,22 +17,29 @@ static bool listing_add(void *arg, const struct execution *execution)
 	struct listing *listing = arg;
 
 	json_array_append_new(listing->array, shape_execution(execution, listing->txn));
-	return json_array_size(listing->array) < listing->limit;
+	listing->last = execution->id;
+	return page_take(&listing->page, true);
 }
 
 enum service_end execution_list(struct request *request)
 {
 	struct listing listing = {.array = NULL};
-	const struct id newest = {{0}};
+	char at[ID_TEXT_SIZE];
+	struct id before;
 
-	if (!param_count(request, "limit", UINT64_MAX, &listing.limit))
+	if (!page_read(request, UINT64_MAX, &listing.page))
+		return SERVICE_USAGE;
+	if (listing.page.after[0] != '\0' &&
+	    !page_read_id(request, listing.page.after, &listing.last))
 		return SERVICE_USAGE;
 	listing.txn = request_read(request);
 	if (listing.txn == NULL)
 		return SERVICE_NO_ENGINE;
 	request->result = listing.array = json_array();
-	execution_each(listing.txn, &newest, listing_add, &listing);
+	before = listing.last;
+	execution_each(listing.txn, &before, listing_add, &listing);
 	vault_read_end(listing.txn);
+	page_end(request, &listing.page, id_text(&listing.last, at));
 	return SERVICE_OK;
 }
 

@@ -138,7 +138,7 @@ static bool reason_is(const struct record *record, const char *reason)
 	return strcmp(record->reason, reason) == 0 || strcmp(record->error_code, reason) == 0;
 }
 
-static bool filter_takes(const struct record_filter *filter, const struct record *record)
+bool filter_takes(const struct record_filter *filter, const struct record *record)
 {
 	if (filter->status >= 0 && (int)record->status != filter->status)
 		return false;
@@ -158,8 +158,9 @@ static bool filter_takes(const struct record_filter *filter, const struct record
 struct walk {
 	struct vault_txn *txn;
 	const struct record_filter *filter;
-	bool (*fn)(void *arg, const struct record *);
+	filter_walk_fn fn;
 	void *arg;
+	struct id execution;
 	bool stopped;
 };
 
@@ -167,43 +168,71 @@ static bool walk_record(void *arg, const struct record *record)
 {
 	struct walk *walk = arg;
 
-	if (filter_takes(walk->filter, record))
-		walk->stopped = !walk->fn(walk->arg, record);
+	walk->stopped = !walk->fn(walk->arg, &walk->execution, record);
 	return !walk->stopped;
 }
 
-/* Of one status nothing else is looked at. */
-static void walk_records(struct walk *walk, const struct id *execution)
+/* Of what went wrong the vault has an index: nothing else is looked at. */
+static void walk_records(struct walk *walk, const struct id *execution, const struct id *after)
 {
-	const struct id first = {{0}};
+	int status = walk->filter->status;
 
-	if (walk->filter->status >= 0)
+	walk->execution = *execution;
+	if (status == STATUS_FAILED || status == STATUS_UNVERIFIED)
 		record_each_with(
-		    walk->txn, execution, (enum status)walk->filter->status, walk_record, walk);
+		    walk->txn, execution, (enum status)status, after, walk_record, walk);
 	else
-		record_each(walk->txn, execution, &first, walk_record, walk);
+		record_each(walk->txn, execution, after, walk_record, walk);
+	walk->stopped = walk->stopped || !walk->fn(walk->arg, execution, NULL);
 }
 
 static bool walk_execution(void *arg, const struct execution *execution)
 {
 	struct walk *walk = arg;
 	const struct record_filter *filter = walk->filter;
+	const struct id first = {{0}};
 
 	if (execution->started_ms < filter->since_ms)
 		return false;
 	if (filter->task == NULL || text_glob(filter->task, execution->task))
-		walk_records(walk, &execution->id);
+		walk_records(walk, &execution->id, &first);
+	else
+		walk->stopped = !walk->fn(walk->arg, &execution->id, NULL);
 	return !walk->stopped;
+}
+
+void filter_walk(struct vault_txn *txn, const struct record_filter *filter,
+    const struct record_place *from, filter_walk_fn fn, void *arg)
+{
+	struct walk walk = {.txn = txn, .filter = filter, .fn = fn, .arg = arg};
+	bool inside = !id_is_none(&from->record), one = !id_is_none(&filter->execution);
+	const struct id *execution = one ? &filter->execution : &from->execution;
+
+	if (inside || (one && id_is_none(&from->execution)))
+		walk_records(&walk, execution, &from->record);
+	if (!one && !walk.stopped)
+		execution_each(txn, &from->execution, walk_execution, &walk);
+}
+
+struct each {
+	const struct record_filter *filter;
+	bool (*fn)(void *arg, const struct record *);
+	void *arg;
+};
+
+static bool each_record(void *arg, const struct id *execution, const struct record *record)
+{
+	const struct each *each = arg;
+
+	(void)execution;
+	return record == NULL || !filter_takes(each->filter, record) || each->fn(each->arg, record);
 }
 
 void filter_each(struct vault_txn *txn, const struct record_filter *filter,
     bool (*fn)(void *arg, const struct record *), void *arg)
 {
-	struct walk walk = {.txn = txn, .filter = filter, .fn = fn, .arg = arg};
-	const struct id first = {{0}};
+	struct each each = {.filter = filter, .fn = fn, .arg = arg};
+	const struct record_place first = {.execution = {{0}}};
 
-	if (id_is_none(&filter->execution))
-		execution_each(txn, &first, walk_execution, &walk);
-	else
-		walk_records(&walk, &filter->execution);
+	filter_walk(txn, filter, &first, each_record, &each);
 }

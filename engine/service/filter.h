@@ -29,6 +29,22 @@ enum service_end filter_read(struct request *, struct vault_txn *, struct record
 /* True when any but "execution" and "ignored", which widens, is given. */
 bool filter_is_given(const struct request *);
 
+/* Whether a record of an execution that is meant is meant itself. */
+bool filter_takes(const struct record_filter *, const struct record *);
+
+/* Behind this record, or where it is none, behind all of the execution's; both none = the first. */
+struct record_place {
+	struct id execution, record;
+};
+
+/*
+ * Calls for each record, meant or not, of the executions that are meant, the newest first, and
+ * behind the last one of any execution with NULL. False from fn stops.
+ */
+typedef bool (*filter_walk_fn)(void *arg, const struct id *execution, const struct record *record);
+void filter_walk(struct vault_txn *, const struct record_filter *, const struct record_place *from,
+    filter_walk_fn fn, void *arg);
+
 /* Calls for each record that is meant, those of the newest execution first. False from fn stops. */
 void filter_each(struct vault_txn *, const struct record_filter *,
     bool (*fn)(void *arg, const struct record *), void *arg);

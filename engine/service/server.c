@@ -25,6 +25,7 @@
 #define STALL_MS    30000		 /* an answer of which nothing is taken */
 #define ALIVE_MS    10000		 /* a stream says that it is still there */
 #define LINGER_MS   2000		 /* from the answer's last byte to the client's end */
+#define MORE_SIZE   1024		 /* of lines in an answer's head */
 #define VIEW_MAX    (16UL * 1024 * 1024) /* of events that a client is behind */
 #define READ_BYTES  (64UL * 1024)
 
@@ -170,35 +171,39 @@ static void stream_head(struct conn *conn)
 	conn->streaming = true;
 }
 
-static void answer_stream(
-    struct conn *conn, enum service_end end, json_t *result, const struct error *error)
+static void answer_stream(struct conn *conn, enum service_end end, json_t *result, const char *next,
+    const struct error *error)
 {
 	json_t *json;
 	json_int_t exit_status = end;
 
 	stream_head(conn);
 	if (is_good(end))
-		json = json_pack("{s:s, s:I, s:o}", "event", "end", "exit", exit_status, "result",
+		json = json_pack("{s:I, s:o}", "exit", exit_status, "result",
 		    result == NULL ? json_null() : result);
 	else
 		json = shape_failure(end, result, error);
-	if (!is_good(end))
-		json_object_set_new(json, "event", json_string("end"));
+	json_object_set_new(json, "event", json_string("end"));
+	if (next != NULL)
+		json_object_set_new(json, "next", json_string(next));
 	add_json(output_of(conn), json);
 	json_decref(json);
 	conn_answered(conn);
 }
 
-static void conn_done(void *arg, enum service_end end, json_t *result, const struct error *error)
+static void conn_done(
+    void *arg, enum service_end end, json_t *result, const char *next, const struct error *error)
 {
 	struct conn *conn = arg;
-	char more[64];
+	char more[MORE_SIZE];
 
 	conn->request = NULL;
 	if (conn->head.streams) {
-		answer_stream(conn, end, result, error);
+		answer_stream(conn, end, result, next, error);
 	} else if (is_good(end)) {
-		snprintf(more, sizeof(more), "Lockstep-Exit: %d\r\n", end);
+		snprintf(more, sizeof(more), "Lockstep-Exit: %d\r\n%s%s%s", end,
+		    next != NULL ? "Lockstep-Next: " : "", next != NULL ? next : "",
+		    next != NULL ? "\r\n" : "");
 		answer_json(
 		    conn, HTTP_OK, more, result == NULL ? json_null() : result /* transferred */);
 	} else {

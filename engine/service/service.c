@@ -114,12 +114,14 @@ void request_end(struct request *request, enum service_end end)
 	struct listener listener = request->listener;
 	struct error error = request->own_error;
 	json_t *result = json_incref(request->result);
+	char *next = request->next;
 
 	request_free(request);
 	if (listener.done != NULL)
-		listener.done(listener.arg, end, result, &error);
+		listener.done(listener.arg, end, result, next, &error);
 	else
 		json_decref(result);
+	free(next);
 }
 
 void request_forget(struct request *request)

@@ -136,6 +136,22 @@ enum err account_get_in_doubt(
 	return err;
 }
 
+void account_each_after(struct vault_txn *txn, const char *asset, const char *name,
+    bool (*fn)(void *arg, const struct account *), void *arg)
+{
+	struct key key = {.len = 0};
+	struct account account;
+	struct bytes row;
+
+	if (names_fit(asset, name))
+		key = key_of_account(asset, name, UINT8_MAX);
+	else
+		key_add(&key, "", 1);
+	while (store_step(txn, TABLE_ACCOUNT, STEP_UP, &key, &row) == ERR_OK)
+		if (account_parse(txn, &row, &account) != ERR_OK || !fn(arg, &account))
+			return;
+}
+
 void account_each(struct vault_txn *txn, const char *asset,
     bool (*fn)(void *arg, const struct account *), void *arg)
 {

@@ -98,11 +98,10 @@ static bool sift(void *arg, const struct record *record)
 }
 
 void record_each_with(struct vault_txn *txn, const struct id *execution, enum status status,
-    bool (*fn)(void *arg, const struct record *), void *arg)
+    const struct id *after, bool (*fn)(void *arg, const struct record *), void *arg)
 {
 	struct sifting sifting = {status, fn, arg};
 	struct key prefix = bad_prefix(execution, status), key = prefix;
-	const struct id first = {{0}};
 	struct counts counts;
 	struct record record;
 	struct bytes row;
@@ -110,9 +109,11 @@ void record_each_with(struct vault_txn *txn, const struct id *execution, enum st
 	if (count_get(txn, execution, &counts) != ERR_OK || counts.by_status[status] == 0)
 		return;
 	if (!status_is_bad(status)) {
-		record_each(txn, execution, &first, sift, &sifting);
+		record_each(txn, execution, after, sift, &sifting);
 		return;
 	}
+	if (!id_is_none(after))
+		key_add(&key, after->bytes, ID_SIZE);
 	while (store_step(txn, TABLE_BAD, STEP_UP, &key, &row) == ERR_OK &&
 	       key_begins(&key, &prefix)) {
 		if (indexed_get(txn, &key, &record) != ERR_OK || !fn(arg, &record))

@@ -350,7 +350,7 @@ static size_t with_status(
 	struct vault_txn *txn = vault_read(vault);
 	struct seen seen = {.count = 0};
 
-	record_each_with(txn, &execution->id, status, see, &seen);
+	record_each_with(txn, &execution->id, status, &(struct id){{0}}, see, &seen);
 	vault_read_end(txn);
 	return seen.count;
 }
