@@ -300,6 +300,7 @@ void engine_rest(struct service *service)
 	server_close(service->server);
 	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
+	requests_drop(service);
 	wires_stop(service->wires);
 	vault_close(service->vault);
 	service->server = NULL;

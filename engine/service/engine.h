@@ -93,6 +93,9 @@ struct request {
 	struct error *error;
 	struct error own_error;
 	struct listener listener; /* nothing where nobody listens any more */
+	/* Of one that ends later: frees what it has when the engine ends before it. */
+	void (*drop)(void *arg);
+	void *drop_arg;
 };
 
 /* A handler's answer where the request goes on: request_end is called for it, later, from the loop.
@@ -108,6 +111,8 @@ struct request *request_begin(
 void request_end(struct request *, enum service_end);
 /* Nobody listens any more; what it began goes on. */
 void request_forget(struct request *);
+/* The engine has ended: they are over, unanswered. */
+void requests_drop(struct service *);
 
 /* What service_call waits for may have come. */
 void service_look(struct service *);

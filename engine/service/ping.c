@@ -85,8 +85,10 @@ static void ping_one(struct ping *ping)
 
 /* ── The end ─────────────────────────────────────────────────────────────────────────────── */
 
-static void ping_free(struct ping *ping)
+static void ping_free(void *arg)
 {
+	struct ping *ping = arg;
+
 	timer_stop(&ping->turn);
 	watch_remove(&ping->watch);
 	for (size_t i = 0; i < ping->assets.count; i++)
@@ -163,6 +165,8 @@ enum service_end asset_ping(struct request *request)
 	    .watch = {.event = ping_event, .arg = ping},
 	    .turn = {.fn = ping_turn, .arg = ping},
 	};
+	request->drop = ping_free;
+	request->drop_arg = ping;
 	watch_add(request->service, &ping->watch);
 	timer_start(loop_clock(request->service->loop), &ping->turn, 0);
 	return SERVICE_LATER;

@@ -200,8 +200,10 @@ static enum service_end running_foresight(struct running *running)
 	return running->trouble ? SERVICE_SOME : SERVICE_OK;
 }
 
-static void running_free(struct running *running)
+static void running_free(void *arg)
 {
+	struct running *running = arg;
+
 	timer_stop(&running->tick);
 	watch_remove(&running->watch);
 	json_decref(running->foreseen);
@@ -301,6 +303,8 @@ enum service_end run_order(struct request *request, const struct rotation_order 
 		running_free(running);
 		return SERVICE_NO_ENGINE;
 	}
+	request->drop = running_free;
+	request->drop_arg = running;
 	timer_start(loop_clock(request->service->loop), &running->tick, TICK_MS);
 	return SERVICE_LATER;
 }

@@ -248,7 +248,8 @@ static void conn_begin(struct conn *conn)
 		return;
 	}
 	conn_enter(conn, PHASE_WORKING);
-	log_event(LOG_LEVEL_DEBUG, "request", "method", method, NULL);
+	snprintf(why, sizeof(why), "%u", conn->uid);
+	log_event(LOG_LEVEL_DEBUG, "request", "method", method, "uid", why, NULL);
 	conn->request = request_begin(conn->server->service, method, params, &listener);
 }
 

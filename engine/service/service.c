@@ -148,6 +148,18 @@ bool service_is_shared(const struct service *service)
 	return first != NULL && TAILQ_NEXT(first, entry) != NULL;
 }
 
+void requests_drop(struct service *service)
+{
+	struct request *request;
+
+	while ((request = TAILQ_FIRST(&service->requests)) != NULL) {
+		if (request->drop != NULL)
+			request->drop(request->drop_arg);
+		free(request->next);
+		request_free(request);
+	}
+}
+
 static enum service_end request_handle(struct request *request, const char *name)
 {
 	const struct method *method = method_find(name);

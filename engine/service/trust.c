@@ -39,6 +39,8 @@ static enum service_end offer_look(
 		return end;
 	offer = xcalloc(1, sizeof(*offer));
 	*offer = (struct offer){.request = request, .asset = asset, .then = then};
+	request->drop = free;
+	request->drop_arg = offer;
 	rotation_look(request->service->rotation, asset, LOOK_KEY, offer_done, offer);
 	return SERVICE_LATER;
 }

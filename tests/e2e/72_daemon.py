@@ -363,6 +363,20 @@ def test_killed_it_is_started_again_and_settles():
     ops.check_all_open(("app",), (1,))
 
 
+def test_an_interrupted_command_only_looks_away():
+    with Daemon():
+        run = begin("slow")
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=10)
+        assert run.returncode == -signal.SIGINT and "goes on in the engine" in err, err
+        told = newest("slow")
+        assert told["ended"] is None and told["counts"]["planned"] > 0, told
+        told = wait_for(
+            lambda: (lambda e: e if e["ended"] else None)(newest("slow")), seconds=4 * LASTS
+        )
+        assert told["counts"]["failed"] == 2, told
+
+
 def test_the_log_is_reopened():
     log = os.path.join(WORK, "own.log")
     with Daemon("--log", log, "--log-level", "debug") as daemon:
@@ -371,7 +385,7 @@ def test_the_log_is_reopened():
         wait_for(lambda: os.path.exists(log))
         ops.run("execution", "list", expect=0)
         with open(log) as file:
-            wait_for(lambda: "event=request" in file.read())
+            wait_for(lambda: f"method=execution.list uid={os.getuid()}" in file.read())
     with open(log + ".1") as file:
         assert "event=ready" in file.read()
 
