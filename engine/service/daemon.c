@@ -222,8 +222,10 @@ static void reload_note(
 	daemon->reload = json_copy(result);
 	json_object_set_new(daemon->reload, "at", json_time(now_ms));
 	json_object_set_new(daemon->reload, "error", ok ? json_null() : json_string(error->text));
-	log_event(ok ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, ok ? "reloaded" : "reload_refused",
-	    "error", ok ? NULL : error->text, NULL);
+	if (ok)
+		log_event(LOG_LEVEL_INFO, "reloaded", "policy", daemon->service->dir, NULL);
+	else
+		log_event(LOG_LEVEL_ERROR, "reload_refused", "error", error->text, NULL);
 	log_problems(LOG_LEVEL_ERROR, "policy_error", json_object_get(result, "errors"));
 	log_problems(LOG_LEVEL_WARN, "policy_warning", json_object_get(result, "warnings"));
 }
