@@ -95,8 +95,11 @@ void settle_neither(struct life *life)
 	life->write.retire = true;
 	life->write.end = VERSION_NO_VERDICT;
 	life_error(life, "uncertain", "mismatch",
-	    "neither the new nor the old secret opens the account that this asset is entered "
-	    "with; both are kept");
+	    life->account.current != 0
+		? "neither the new nor the old secret opens the account that this asset is "
+		  "entered with; both are kept"
+		: "the new secret does not open the account that this asset is entered with, and "
+		  "no old one is known; it is kept");
 	life_end(life, STATUS_UNVERIFIED, "neither_opens");
 }
 

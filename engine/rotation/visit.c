@@ -248,15 +248,16 @@ static enum err visit_secrets_open(
     struct visit *visit, struct visit_secrets *secrets, struct error *error)
 {
 	struct vault_txn *txn = vault_read(visit->site->rotation->config.vault);
+	uint32_t elevates = visit_version(visit, &visit->password);
 	enum err err;
 
 	if (txn == NULL)
 		return error_set(error, ERR_IO, "a secret cannot be read");
 	err = version_open(txn, &visit->admin, visit_version(visit, &visit->admin), &secrets->login,
 	    &secrets->passphrase, error);
-	if (err == ERR_OK && visit->password.current != 0)
-		err = version_open(txn, &visit->password, visit_version(visit, &visit->password),
-		    &secrets->password, NULL, error);
+	if (err == ERR_OK && elevates != 0)
+		err =
+		    version_open(txn, &visit->password, elevates, &secrets->password, NULL, error);
 	vault_read_end(txn);
 	return err;
 }
@@ -337,7 +338,7 @@ static void visit_password(
 	const char *name = asset->become == BECOME_SU ? "root" : asset->admin;
 
 	if (account_get(txn, asset->name, name, SECRET_PASSWORD, password) != ERR_OK)
-		password->current = 0;
+		*password = (struct account){.current = 0};
 }
 
 const char *visit_lack(struct vault_txn *txn, const struct asset *asset)

@@ -56,6 +56,11 @@ static uint32_t version_of(struct vault_txn *txn, const struct sim_account *at, 
 	return kept.number;
 }
 
+bool check_is_kept(struct vault_txn *txn, const struct sim_account *at)
+{
+	return version_of(txn, at, at->live) != 0;
+}
+
 /* Of what someone else set, or was cut, or stood there before the vault knew it, nothing was
  * promised. */
 static bool is_ours(const struct sim_account *account)

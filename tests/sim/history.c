@@ -88,13 +88,17 @@ static bool is_shut(struct sim *sim, const struct sim_account *at)
 {
 	struct vault_txn *txn = vault_read(sim->vault);
 	struct account account;
-	bool known = account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK;
-	bool meddled = at->dirty || at->mistold;
-	bool shut = known && account.current != 0 && account.pending == 0 &&
-		    (account.mismatch || (meddled && !check_opens_with_current(txn, at)));
+	bool meddled = at->dirty || at->mistold, kept = check_is_kept(txn, at), shut;
 
+	if (account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) != ERR_OK)
+		account = (struct account){.current = 0};
+	if (account.current == 0) /* nobody ever knew it, which shuts what asks for it */
+		shut = ground_is_keyed(at->at, at->name) && sim->asks;
+	else
+		shut = account.mismatch || (meddled && !check_opens_with_current(txn, at));
+	shut = shut && account.pending == 0;
 	vault_read_end(txn);
-	if (shut && !meddled && strcmp(at->live, "cut") != 0)
+	if (shut && !meddled && kept)
 		sim_violation(
 		    sim, "given up, though a kept secret opens it", "%s %s", at->asset, at->name);
 	return shut;

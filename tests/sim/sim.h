@@ -353,6 +353,7 @@ struct sim {
 	struct choices choices;
 	bool calm;    /* no faults any more */
 	bool looks;   /* nothing that is in work may send */
+	bool asks;    /* sudo asks for a password where an asset is entered by a key */
 	bool dead;    /* the core is: what it does until it is taken down is not let out */
 	bool broke;   /* it said that it must end */
 	bool drained; /* it was asked to end */
@@ -576,6 +577,8 @@ void check_all(struct sim *);
 /* NULL where nothing is in doubt and each current secret opens; else what is not so. */
 const char *check_unsettled(struct sim *);
 bool check_opens_with_current(struct vault_txn *, const struct sim_account *);
+/* A version of it holds what opens it now. */
+bool check_is_kept(struct vault_txn *, const struct sim_account *);
 
 /* ── Others ── */
 

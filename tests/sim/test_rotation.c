@@ -202,6 +202,18 @@ static const struct scenario scenarios[] = {
 	.task = "entry_keys",
 	.events = {{"the link lost after the send", "ops", 0}},
     },
+    {
+	.what = "a password that was never tried is given up",
+	.asset = "keyed",
+	.task = "entries",
+	.events = {{"the link lost after the send", "ops", 0}, {"sudo is told to ask", "keyed", 1}},
+    },
+    {
+	.what = "a key in doubt needs a password that may not be told for its sake",
+	.asset = "keyed",
+	.task = "entry_keys",
+	.events = {{"the link lost after the send", "ops", 0}, {"sudo is told to ask", "keyed", 1}},
+    },
 };
 
 static void run_scenario(const struct scenario *scenario)

@@ -76,19 +76,28 @@ static void job_open(struct sim_session *session, struct wire_result *result)
 /* Whose password is asked for; NULL = nobody's. */
 static struct sim_account *admin_asked(struct sim_session *session)
 {
+	struct sim *sim = session->sim;
+
 	if (session->becoming == WIRE_BECOME_SU)
-		return world_account(session->sim, session->asset, "root");
-	if (session->becoming != WIRE_BECOME_SUDO ||
-	    ground_is_keyed(session->account->at, session->name))
+		return world_account(sim, session->asset, "root");
+	if (session->becoming != WIRE_BECOME_SUDO)
 		return NULL;
-	return session->account;
+	if (!ground_is_keyed(session->account->at, session->name))
+		return session->account;
+	if (!sim->asks && sim_event(sim, "sudo is told to ask", session->asset, 60))
+		sim->asks = true;
+	return sim->asks ? session->account : NULL;
 }
 
 static void admin_become(struct sim_session *session, struct wire_result *result)
 {
 	struct sim_account *asked = admin_asked(session);
 
-	if (asked != NULL && !world_login(session->sim, asked, session->become)) {
+	if (asked == NULL)
+		return;
+	if (session->become[0] == '\0') {
+		result->fault = FAULT_BECOME_PASSWORD; /* none is given, and none is refused */
+	} else if (!world_login(session->sim, asked, session->become)) {
 		result->fault = FAULT_BECOME_PASSWORD;
 		result->failed_attempts = 1;
 	}

@@ -27,7 +27,7 @@ asset "targeted" {
 	address = "192.0.2.4", platform = "linux", admin = "ops", become = "sudo",
 	accounts = { "app" },
 }
--- Entered by a key; sudo asks for no password.
+-- Entered by a key; sudo asks for no password until someone has it ask.
 asset "keyed" {
 	address = "192.0.2.20", platform = "linux", admin = "ops", become = "sudo",
 	accounts = { "app" }, lockout = { limit = 2 },
