@@ -11,8 +11,8 @@
 
 /*
  * In `next`, %A is the asset, %U the account, %T the command that tells its secret, %S how to see
- * that the asset answers, and %R the command that retries the record; of one in doubt, that it will
- * be settled.
+ * that the asset answers, %E how to set an earlier secret again where there may be one, and %R the
+ * command that retries the record; of one in doubt, that it will be settled.
  */
 static const struct advice {
 	const char *code; /* an error's, or a reason */
@@ -80,7 +80,7 @@ static const struct advice {
     {"old_unknown", "the asset refused the new secret, and no old one is known",
 	"tell its secret: %T, then %R"},
     {"mismatch", "no secret that is kept opens it: someone else changed it",
-	"tell its secret: %T; or rotate it: a task sets a new one"},
+	"tell its secret: %T; %Eor rotate it: a task sets a new one"},
     {"accepted_does_not_open", "the asset said yes, and neither secret opens it",
 	"tell its secret: %T"},
     {"refused_neither_opens", "the asset said no, and neither secret opens it",
@@ -208,6 +208,16 @@ static void tell_text(char *out, size_t size, const json_t *record)
 		    text_of(record, "account"));
 }
 
+static void earlier_text(char *out, size_t size, const json_t *record)
+{
+	out[0] = '\0';
+	if (json_integer_value(json_object_get(record, "old_version")) > 1)
+		snprintf(out, size,
+		    "set an earlier one again: lockstep account restore %s %s --version N (account "
+		    "show tells which are kept); ",
+		    text_of(record, "asset"), text_of(record, "account"));
+}
+
 /* A record that is not kept has no id: then its task is run. */
 static void retry_text(char *out, size_t size, const json_t *record)
 {
@@ -235,6 +245,7 @@ static void command_text(char *out, size_t size, char letter, const json_t *reco
 	case 'U': snprintf(out, size, "%s", text_of(record, "account")); break;
 	case 'T': tell_text(out, size, record); break;
 	case 'S': see_text(out, size, record); break;
+	case 'E': earlier_text(out, size, record); break;
 	default: retry_text(out, size, record); break;
 	}
 }

@@ -226,6 +226,21 @@ static void test_every_word_has_advice(void **state)
 	globfree(&found);
 }
 
+/* Where one is kept: a number above one is not the first. */
+static void test_an_earlier_secret_is_named(void **state)
+{
+	json_t *about = record("failed", "mismatch", "mismatch", "");
+	char next[512];
+
+	(void)state;
+	json_object_set_new(about, "old_version", json_integer(1));
+	assert_null(strstr(advice_next(next, sizeof(next), about), "restore"));
+	json_object_set_new(about, "old_version", json_integer(3));
+	assert_non_null(strstr(advice_next(next, sizeof(next), about),
+	    "lockstep account restore web1 app --version N"));
+	json_decref(about);
+}
+
 static void test_advice_is_whole(void **state)
 {
 	json_t *about = record("failed", "", "rule", "");
@@ -257,6 +272,7 @@ int main(void)
 	    cmocka_unit_test(test_unknown_words_stay),
 	    cmocka_unit_test(test_long_names_are_cut),
 	    cmocka_unit_test(test_every_word_has_advice),
+	    cmocka_unit_test(test_an_earlier_secret_is_named),
 	    cmocka_unit_test(test_advice_is_whole),
 	};
 
