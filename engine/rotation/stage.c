@@ -47,11 +47,25 @@ static enum err stage_specified(struct life *life, struct error *error)
 	return error_set(error, err, "secret \"%s\": %s", name, why.text);
 }
 
+/* An older release kept the passphrase of a key beside it: what is staged now has none. */
+static enum err stage_unsealed(
+    struct life *life, const struct secret *passphrase, struct error *error)
+{
+	struct secret *sealed = life->write.fresh;
+	enum err err;
+
+	life->write.fresh = NULL;
+	err = ssh_key_unseal(sealed, passphrase, &life->write.fresh, error);
+	secret_free(sealed);
+	return err;
+}
+
 /* An earlier version's secret: it becomes a version of its own, seen to work like any other. */
 static enum err stage_earlier(struct life *life, struct error *error)
 {
 	uint32_t version = life->run->restore;
 	struct vault_txn *txn = vault_read(life->site->rotation->config.vault);
+	struct secret *passphrase = NULL;
 	struct account account;
 	enum err err;
 
@@ -60,10 +74,13 @@ static enum err stage_earlier(struct life *life, struct error *error)
 	err = account_get(
 	    txn, life->site->asset->name, life_account(life), life_kind(life), &account);
 	if (err == ERR_OK)
-		err = version_open(txn, &account, version, &life->write.fresh, NULL, error);
+		err = version_open(txn, &account, version, &life->write.fresh, &passphrase, error);
 	else
 		(void)error_set(error, err, "version %u is not kept any more", version);
 	vault_read_end(txn);
+	if (err == ERR_OK && passphrase != NULL)
+		err = stage_unsealed(life, passphrase, error);
+	secret_free(passphrase);
 	return err;
 }
 

@@ -115,6 +115,30 @@ bool ground_has_key(const struct asset *asset, const char *account)
 	return strcmp(account, "app") == 0 || ground_is_keyed(asset, account);
 }
 
+/* As an older release kept it, with its passphrase beside it. */
+static enum err tell_sealed_key(
+    struct vault_txn *txn, const struct asset *asset, const char *name, struct error *error)
+{
+	static const char pem[] =
+	    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+	    "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABCHravYPs\n"
+	    "d4+2YkVt+7xlrpAAAAAQAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIC3n6WUbkdJD2ug1\n"
+	    "XiHHp9HMaQp3chMMCul+/XWuqZI6AAAAkMrDwP63Cqmn3OhOmbkcMYkuMmB+vSFVsWXNsz\n"
+	    "NCxgNodb3WORMHWrNgWmJR1UcKXHPAtwxwbQgH88r2U3/cNaJLWfcz8HDu1ydjLggcugVe\n"
+	    "YdI0by/7MEC1rtKbwrV52oXF0CkZ1rszbvSHEqOyrX7kc7RLrSrf3GVhGhATZRn39/YRAD\n"
+	    "yM8HkD/9ZvwSCRmw==\n"
+	    "-----END OPENSSH PRIVATE KEY-----\n";
+	struct secret *key = secret_from(pem, strlen(pem));
+	struct secret *passphrase = secret_from("sealed", strlen("sealed"));
+	struct account account;
+	enum err err =
+	    account_tell(txn, asset->name, name, SECRET_KEY, key, passphrase, &account, error);
+
+	secret_free(key);
+	secret_free(passphrase);
+	return err;
+}
+
 /* A key that is ours already, so that the first rotation has one to replace. */
 static enum err tell_key(struct vault_txn *txn, const struct asset *asset, const char *name,
     char line[SIM_SECRET_SIZE], struct error *error)
@@ -161,6 +185,8 @@ static enum err tell_asset(struct vault_txn *txn, const struct asset *asset,
 
 		if (ground_has_password(asset, name))
 			err = tell_password(txn, asset, name, error);
+		if (err == ERR_OK && ground_is_keyed(asset, name))
+			err = tell_sealed_key(txn, asset, name, error);
 		if (err == ERR_OK && ground_has_key(asset, name))
 			err = tell_key(txn, asset, name, lines[i], error);
 	}

@@ -16,6 +16,11 @@ bool keys_is_line(const char *secret)
 	return strncmp(secret, "ssh-", 4) == 0;
 }
 
+bool keys_is_sealed(const struct secret *key)
+{
+	return strstr(secret_data(key), "CmFlczI1Ni1jdHI") != NULL; /* "aes256-ctr" */
+}
+
 void keys_line_of(const struct secret *key, char out[SIM_SECRET_SIZE])
 {
 	char line[SSH_KEY_LINE_SIZE];

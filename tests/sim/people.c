@@ -50,14 +50,16 @@ static void people_restore(struct sim *sim)
 	struct rotation_order order = {
 	    .kind = ROTATION_CHANGE, .items = &item, .count = 1, .trigger = "restore"};
 	struct vault_txn *txn = vault_read(sim->vault);
+	bool key = sim_amount(sim, 2) == 0;
 	struct account account = {.previous = 0};
 
-	if (account_get(txn, at->asset, at->name, SECRET_PASSWORD, &account) == ERR_OK)
+	if (account_get(txn, at->asset, at->name, key ? SECRET_KEY : SECRET_PASSWORD, &account) ==
+	    ERR_OK)
 		order.restore = account.previous;
 	vault_read_end(txn);
 	if (order.restore == 0)
 		return;
-	order.task = policy_task_find(sim->ground->policy, "login");
+	order.task = policy_task_find(sim->ground->policy, key ? "keys" : "login");
 	sim_seen(sim, "an earlier version ordered");
 	people_order(sim, &order);
 }

@@ -444,6 +444,9 @@ const char *rules_opened_by(struct sim *, const struct sim_account *);
 
 /* True for the line of a key, false for a password. */
 bool keys_is_line(const char *secret);
+/* A private key that cannot be used without its passphrase; and what stands for such a one. */
+bool keys_is_sealed(const struct secret *);
+#define KEYS_SEALED "ssh-sealed"
 /* The public line of a private key, without a mark. */
 void keys_line_of(const struct secret *key, char out[SIM_SECRET_SIZE]);
 void keys_begin(struct sim_account *, const char *ours);

@@ -184,7 +184,7 @@ static void test_replay_is_exact(void **state)
 /* ── What was wrong once ── */
 
 #define SCENARIO_EVENTS 4
-#define SCENARIO_SEEDS	40 /* for all else: what comes first, what a cut send does */
+#define SCENARIO_SEEDS	100 /* for all else: what comes first, what a cut send does */
 
 struct scenario {
 	const char *what;
@@ -213,6 +213,12 @@ static const struct scenario scenarios[] = {
 	.asset = "keyed",
 	.task = "entry_keys",
 	.events = {{"the link lost after the send", "ops", 0}, {"sudo is told to ask", "keyed", 1}},
+    },
+    {
+	.what = "a sealed key is restored without its passphrase",
+	.asset = "keyed",
+	.task = "keys",
+	.events = {{"someone else orders", "", 3}},
     },
 };
 

@@ -17,6 +17,9 @@ static void copy_job_secret(char *out, const struct wire_job *job)
 {
 	if (job->ssh_key != NULL && job->ssh_key->line != NULL)
 		snprintf(out, SIM_SECRET_SIZE, "%.*s", SIM_SECRET_SIZE - 1, job->ssh_key->line);
+	else if (job->secret_is_key && job->secret != NULL && job->passphrase == NULL &&
+		 keys_is_sealed(job->secret))
+		snprintf(out, SIM_SECRET_SIZE, KEYS_SEALED);
 	else if (job->secret_is_key && job->secret != NULL)
 		keys_line_of(job->secret, out);
 	else
@@ -220,6 +223,10 @@ static void job_prove_key(struct sim_session *session, struct wire_result *resul
 {
 	struct sim_account *account = session->account;
 
+	if (strcmp(session->secret, KEYS_SEALED) == 0) {
+		result->fault = FAULT_KEY;
+		return;
+	}
 	if (keys_open(account, session->secret)) {
 		result->verdict = VERDICT_MATCH;
 		snprintf(account->seen, sizeof(account->seen), "%s", session->secret);
