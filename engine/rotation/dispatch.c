@@ -138,7 +138,8 @@ static void dispatch_turn(void *arg)
 
 	while (rotation->paused == 0 && !rotation->broken &&
 	       (site = turns_pick(rotation, &wait_ms)) != NULL) {
-		if (!gate_admit(site))
+		/* Someone looks at it: the end of that wakes it. */
+		if (site->visit != NULL || !gate_admit(site))
 			continue;
 		rotation->visits++;
 		turns_enter(site);
