@@ -34,8 +34,7 @@ struct keep {
 
 TAILQ_HEAD(line, site);
 
-/* The sites that wait for their turn, and how many are being visited: of one run, or those with
- * nothing but doubts of none (turns.c). */
+/* Sites that wait for their turn, and how many are visited: of one run, or of none (turns.c). */
 struct turns {
 	struct line line;
 	uint32_t visits;
@@ -92,6 +91,7 @@ struct rotation {
 	uint64_t pass;			   /* of whoever had the last turn */
 	struct line urgent;		   /* gateways that others wait for: beside the window */
 	struct timer turn;		   /* dispatch */
+	LIST_HEAD(, look_at) looks;
 	LIST_HEAD(, refusal) refusals;
 	size_t refusal_count;
 	uint32_t visits; /* in work */
@@ -190,8 +190,7 @@ struct life {
 	bool reported;	     /* ROTATION_RECORD_ENDED was said */
 	bool refused;	     /* the last change was refused */
 	bool end_seen;	     /* and its end was seen: nothing of it can arrive any more */
-	bool answered_early; /* its answer is no end (answers_early): it is, when its deadline has
-				passed */
+	bool answered_early; /* its answer is an end only when its deadline has passed */
 	bool new_closed;     /* its end was seen, and the new secret not to open since */
 
 	uint32_t booked;     /* attempts booked and not made */
@@ -215,6 +214,7 @@ uint64_t rotation_wall(const struct rotation *);
 void rotation_tell(
     struct rotation *, enum rotation_event_kind, const struct execution *, const struct record *);
 void rotation_break(struct rotation *, const struct error *);
+void looks_clear(struct rotation *); /* look.c: those under way are dropped, untold */
 
 /* ── snapshot.c ── */
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 struct look_at {
+	LIST_ENTRY(look_at) entry;
 	struct rotation *rotation;
 	struct visit *visit;
 	const struct asset *asset;
@@ -16,6 +17,25 @@ struct look_at {
 	const char *reason;
 };
 
+static void look_free(struct look_at *look)
+{
+	LIST_REMOVE(look, entry);
+	timer_stop(&look->timer);
+	visit_free(look->visit);
+	free(look);
+}
+
+void looks_clear(struct rotation *rotation)
+{
+	struct look_at *look;
+
+	while ((look = LIST_FIRST(&rotation->looks)) != NULL) {
+		if (look->visit->site->visit == look->visit)
+			look->visit->site->visit = NULL;
+		look_free(look);
+	}
+}
+
 static void look_end(struct look_at *look, const struct wire_result *result, const char *reason)
 {
 	struct look_result answer = {
@@ -25,6 +45,8 @@ static void look_end(struct look_at *look, const struct wire_result *result, con
 	    .elapsed_ms = rotation_now(look->rotation) - look->started_ms,
 	};
 	struct site *site = look->visit->site;
+	look_done_fn done = look->done;
+	void *arg = look->arg;
 
 	if (site->visit == look->visit) {
 		site->visit = NULL;
@@ -32,9 +54,8 @@ static void look_end(struct look_at *look, const struct wire_result *result, con
 		site_wake(site);
 		dispatch_soon(look->rotation);
 	}
-	visit_free(look->visit);
-	look->done(look->arg, &answer);
-	free(look);
+	look_free(look);
+	done(arg, &answer);
 }
 
 static void look_ready(void *arg)
@@ -95,6 +116,7 @@ void rotation_look(struct rotation *rotation, const struct asset *asset, enum lo
 	    .arg = arg,
 	    .started_ms = rotation_now(rotation),
 	};
+	LIST_INSERT_HEAD(&rotation->looks, look, entry);
 	if (what == LOOK_KEY) {
 		gate_enter(&look->visit->pass, site, look_entered, look);
 	} else if (site->visit != NULL || site->line != NULL) {

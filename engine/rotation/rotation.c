@@ -53,6 +53,7 @@ struct rotation *rotation_new(const struct rotation_config *config)
 	rotation->settings = policy_settings(config->policy.policy);
 	rotation->started_ms = rotation_now(rotation);
 	LIST_INIT(&rotation->runs);
+	LIST_INIT(&rotation->looks);
 	LIST_INIT(&rotation->refusals);
 	turns_init(&rotation->doubts, rotation);
 	TAILQ_INIT(&rotation->urgent);
@@ -66,6 +67,7 @@ void rotation_free(struct rotation *rotation)
 
 	if (rotation == NULL)
 		return;
+	looks_clear(rotation);
 	dispatch_clear(rotation);
 	while ((run = LIST_FIRST(&rotation->runs)) != NULL) {
 		LIST_REMOVE(run, entry);
