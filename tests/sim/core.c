@@ -38,6 +38,7 @@ static void core_open(struct sim *sim)
 
 	sim->dead = false;
 	sim->broke = sim->drained = false;
+	sim->looking = 0;
 	if (sim->clock.now_ms < sim->wires_until_ms)
 		sim_violation(sim, "an engine starts beside an older one's wires", "-");
 	if (vault_open(&sim->vault, &config, &error) != ERR_OK) {

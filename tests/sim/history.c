@@ -19,7 +19,7 @@
 static void history_steps(struct sim *sim)
 {
 	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
-		if (rotation_idle(sim->rotation)) {
+		if (rotation_idle(sim->rotation) && sim->looking == 0) {
 			check_idle(sim);
 			if (sim->drained)
 				core_kill(sim, "drained");

@@ -44,22 +44,21 @@ void people_order_task(struct sim *sim, const char *name, enum rotation_kind kin
 /* The previous version of an account is set again. */
 static void people_restore(struct sim *sim)
 {
+	enum secret_kind kind = sim_amount(sim, 4) == 0 ? SECRET_KEY : SECRET_PASSWORD;
 	const struct sim_account *at =
 	    &sim->accounts[sim_amount(sim, (uint32_t)sim->account_count)];
 	struct selected item = {.asset = at->at, .account = at->name};
 	struct rotation_order order = {
 	    .kind = ROTATION_CHANGE, .items = &item, .count = 1, .trigger = "restore"};
 	struct vault_txn *txn = vault_read(sim->vault);
-	bool key = sim_amount(sim, 2) == 0;
 	struct account account = {.previous = 0};
 
-	if (account_get(txn, at->asset, at->name, key ? SECRET_KEY : SECRET_PASSWORD, &account) ==
-	    ERR_OK)
+	if (account_get(txn, at->asset, at->name, kind, &account) == ERR_OK)
 		order.restore = account.previous;
 	vault_read_end(txn);
 	if (order.restore == 0)
 		return;
-	order.task = policy_task_find(sim->ground->policy, key ? "keys" : "login");
+	order.task = policy_task_find(sim->ground->policy, kind == SECRET_KEY ? "keys" : "login");
 	sim_seen(sim, "an earlier version ordered");
 	people_order(sim, &order);
 }
@@ -77,6 +76,29 @@ static void people_order_beside(struct sim *sim)
 	case 2: people_restore(sim); break;
 	default: people_order_task(sim, task, ROTATION_CHANGE); break;
 	}
+}
+
+/* ── Looking ── */
+
+static void people_told(void *arg, const struct look_result *result)
+{
+	struct sim *sim = arg;
+
+	sim->looking--;
+	if (sim->dead)
+		return;
+	sim_trace(sim, "LOOKED at %s: %s %s", result->asset->name, fault_name(result->wire.fault),
+	    result->reason != NULL ? result->reason : "");
+	sim_seen(sim, result->reason != NULL ? "a ping not tried" : "a ping answered");
+}
+
+static void people_ping(struct sim *sim)
+{
+	const struct sim_asset *asset = &sim->assets[sim_amount(sim, (uint32_t)sim->asset_count)];
+	enum look what = sim_amount(sim, 3) == 0 ? LOOK_KEY : LOOK_PING;
+
+	sim->looking++;
+	rotation_look(sim->rotation, asset->at, what, people_told, sim);
 }
 
 /* ── Stopping ── */
@@ -175,6 +197,8 @@ void people_meddle(struct sim *sim)
 {
 	if (!sim->drained && sim_event(sim, "someone else orders", "", 1))
 		people_order_beside(sim);
+	else if (sim_event(sim, "someone pings", "", 1))
+		people_ping(sim);
 	else if (sim_rarely(sim, "someone cancels", "", 500))
 		people_cancel(sim);
 	else if (!sim->drained && sim_rarely(sim, "the engine asked to end", "", 500))

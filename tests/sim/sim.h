@@ -388,6 +388,7 @@ struct sim {
 	uint64_t moments;	/* counted where it matters what came first */
 	bool pruned;		/* versions were deleted, or may be lost */
 	uint64_t told;
+	uint32_t looking; /* looks under way */
 	struct cover *cover;
 	bool trace;
 	const char *violation; /* the first one; NULL = none */
@@ -594,7 +595,6 @@ void meddle_end(struct sim *);
 void people_order_task(struct sim *, const char *task, enum rotation_kind);
 /* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
 void people_mend(struct sim *, struct sim_account *);
-/* Other orders, and what is told meanwhile. */
-void people_meddle(struct sim *);
+void people_meddle(struct sim *); /* other orders, and what is told meanwhile */
 
 #endif

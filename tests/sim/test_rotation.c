@@ -94,6 +94,8 @@ static void test_histories(void **state)
 	assert_seen("canaries let the rest go on");
 	assert_seen("a run stopped");
 	assert_seen("a run cancelled");
+	assert_seen("a ping answered");
+	assert_seen("a ping not tried");
 	assert_event("the engine asked to end");
 	assert_event("someone else orders");
 	assert_event("the clock set forward");
