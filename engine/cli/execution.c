@@ -1,18 +1,22 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "cli/format.h"
 #include "cli/list.h"
+#include "cli/report.h"
 
-enum { KEY_LIMIT = 0x1000, KEY_ASSET };
+enum { KEY_LIMIT = 0x1000, KEY_ASSET, KEY_HTML, KEY_OUTPUT };
 
 static int list_run(struct cli *);
 static int show_run(struct cli *);
 static int log_run(struct cli *);
 static int cancel_run(struct cli *);
+static int report_run(struct cli *);
 
 static const struct argp_option list_options[] = {
     {"limit", KEY_LIMIT, "N", 0, "only the N newest", 0},
@@ -26,12 +30,20 @@ static const struct argp_option log_options[] = {
     {0},
 };
 
+static const struct argp_option report_options[] = {
+    {"html", KEY_HTML, NULL, 0, "as a page of HTML that needs nothing else", 0},
+    {"output", KEY_OUTPUT, "FILE", 0, "write it there, whole or not at all", 0},
+    {0},
+};
+
 const struct command execution_commands[] = {
     {"execution list", "", "show what was run, newest first", list_options, 0, 0, list_run},
     {"execution show", "ID", "show one execution", NULL, 1, 1, show_run},
     {"execution log", "ID", "show step by step what was done, as far as it is kept", log_options, 1,
 	1, log_run},
     {"execution cancel", "ID", "begin nothing more of one that is running", NULL, 1, 1, cancel_run},
+    {"execution report", "ID", "tell what came of one, why, and what to do", report_options, 1, 1,
+	report_run},
     {0},
 };
 
@@ -276,6 +288,57 @@ static int log_run(struct cli *cli)
 	else
 		status = list_print(cli, status, json_object_get(result, "steps"), log_columns,
 		    "it had nothing to do");
+	json_decref(result);
+	return status;
+}
+
+/* ── report ──────────────────────────────────────────────────────────────────────────────── */
+
+static void report_print(const struct cli *cli, FILE *out, const json_t *report)
+{
+	if (cli_flag(cli, "html"))
+		report_html(out, report);
+	else
+		report_text(out, report);
+}
+
+static int report_file(const struct cli *cli, const char *path, const json_t *report)
+{
+	char *text = NULL;
+	size_t len = 0;
+	struct error error;
+	FILE *out = open_memstream(&text, &len);
+	enum err err = ERR_FULL;
+
+	if (out == NULL)
+		abort(); /* as any small allocation that fails */
+	report_print(cli, out, report);
+	if (fclose(out) == 0)
+		err = file_write(path, text, len, 0644, true, &error);
+	free(text);
+	if (err == ERR_OK)
+		return SERVICE_OK;
+	return cli_usage("--output: %s: give a file that can be written", error.text);
+}
+
+static int report_run(struct cli *cli)
+{
+	json_t *params, *result;
+	const char *path = cli_option(cli, "output");
+	int status;
+
+	if (cli->json && (path != NULL || cli_flag(cli, "html")))
+		return cli_usage(
+		    "--json prints the report as JSON: give neither --html nor --output");
+	params = json_object();
+	json_object_set_new(params, "execution", json_text(cli->args[0]));
+	status = cli_call(cli, "execution.report", params, &result);
+	if (status == SERVICE_OK && cli->json)
+		status = cli_print_json(result, status);
+	else if (status == SERVICE_OK && path != NULL)
+		status = report_file(cli, path, result);
+	else if (status == SERVICE_OK)
+		report_print(cli, stdout, result);
 	json_decref(result);
 	return status;
 }

@@ -185,6 +185,7 @@ enum service_end execution_list(struct request *);
 enum service_end execution_show(struct request *);
 enum service_end execution_log(struct request *);
 enum service_end execution_cancel(struct request *);
+enum service_end execution_report(struct request *);
 enum service_end record_list(struct request *);
 enum service_end record_show(struct request *);
 enum service_end record_ignore_request(struct request *);

@@ -41,6 +41,7 @@ static const struct method {
     {"execution.show", execution_show, NEEDS_VAULT},
     {"execution.log", execution_log, NEEDS_VAULT},
     {"execution.cancel", execution_cancel, NEEDS_VAULT},
+    {"execution.report", execution_report, NEEDS_VAULT},
     {"record.list", record_list, NEEDS_VAULT},
     {"record.show", record_show, NEEDS_VAULT},
     {"record.ignore", record_ignore_request, NEEDS_VAULT},

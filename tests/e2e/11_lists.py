@@ -3,6 +3,7 @@
 pages, tables and CSV, logs and histories, and trying again what a filter chooses."""
 
 import csv
+import html.parser
 import io
 import os
 import pty
@@ -217,6 +218,68 @@ def test_overview_for_people():
     assert re.search(r"  █+▓+\r", seen) and "\x1b[" not in seen, seen
 
 
+# ── Reports ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Page(html.parser.HTMLParser):
+    """The elements of a page and the text of its cells; fails for what does not nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(text)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, (tag, self.open)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_report():
+    told = ops.json("execution", "report", first["short"])
+    assert told["execution"]["id"] == first["id"], told
+    assert told["causes"] == [{"status": "failed", "cause": "connect", "count": 2}], told
+    assert told["problems"]["total"] == 2, told
+    failed = ops.json("record", "list", "--execution", first["id"], "--status", "failed")
+    assert told["problems"]["records"] == failed, told
+    text = ops.run("execution", "report", first["id"], expect=0).stdout
+    assert "accounts   6\n  success    4\n  failed     2\n" in text, text
+    assert "  failed     connect: 2\n" in text and "  failed  app of web3\n" in text, text
+    assert "→ lockstep asset ping web3; when it answers, lockstep record retry " in text, text
+
+
+def test_report_as_a_page():
+    out = os.path.join(WORK, "report.html")
+    with open(out, "w") as file:
+        file.write("what was there before")
+    ops.run("execution", "report", first["id"], "--html", "--output", out, expect=0)
+    with open(out) as file:
+        text = file.read()
+    assert text == ops.run("execution", "report", first["id"], "--html", expect=0).stdout
+    page = Page(text)
+    bars = [attrs for tag, attrs in page.tags if tag == "rect"]
+    assert [float(b["width"]) for b in bars] == [480.0, 240.0], bars
+    for word in ("rotate", first["id"], "web3", "app", "deploy", "lockstep asset ping web3"):
+        assert word in page.text, (word, page.text)
+    # Nothing is loaded, and nothing may be.
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "img", "iframe", "a"})
+    assert not any(k in ("src", "href") for _, attrs in page.tags for k in attrs), text
+    assert "default-src 'none'" in text and "http" not in text.replace("http-equiv", ""), text
+    where = os.path.join(WORK, "no", "such", "place")
+    done = ops.run("execution", "report", first["id"], "--output", where, expect=2)
+    assert where in done.stderr, done
+    done = ops.run("execution", "report", first["id"], "--json", "--html", expect=2)
+    assert "neither --html nor --output" in done.stderr, done
+
+
 # ── Ignoring ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -358,6 +421,7 @@ def test_every_key_is_documented():
         "execution list": ("execution", "list"),
         "execution show": ("execution", "show", first["id"]),
         "execution log": ("execution", "log", first["id"]),
+        "execution report": ("execution", "report", first["id"]),
         "record list": ("record", "list"),
         "record show": ("record", "show", record),
         "run": ("run", "rotate"),

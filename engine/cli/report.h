@@ -1,0 +1,17 @@
+/*
+ * A report of an execution, for people who were not there: as text, or as a page of HTML that needs
+ * nothing else.
+ */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+void report_text(FILE *, const json_t *report);
+
+/* Everything in it is escaped; it loads nothing, and forbids a browser to. */
+void report_html(FILE *, const json_t *report);
+
+#endif
