@@ -408,6 +408,24 @@ void record_each_with(struct vault_txn *, const struct id *execution, enum statu
 void failing_each(struct vault_txn *, const struct id *before,
     bool (*fn)(void *arg, const struct record *), void *arg);
 
+/* ── Retention ───────────────────────────────────────────────────────────────────────────── */
+
+/* How far old rows were taken away: zero but for `before_ms` at the beginning. */
+struct removal {
+	uint64_t before_ms;	      /* wall: what ended before it is old */
+	bool more;		      /* there is something left to look at */
+	struct id execution, record;  /* looked at last */
+	uint32_t records, executions; /* taken away */
+};
+
+/*
+ * Takes away some hundreds of old records, and executions of which none is left, the oldest first;
+ * to be called, each time in a commit of its own, until there is no more. What has not ended, what
+ * its account is in doubt by, and the last record of an account (of a change, of a look, of a skip)
+ * stays.
+ */
+enum err vault_remove_old(struct vault_txn *, struct removal *) MUST_CHECK;
+
 /* ── Counters ────────────────────────────────────────────────────────────────────────────── */
 
 /*

@@ -17,6 +17,7 @@
 #include "policy.h"
 #include "rotation.h"
 #include "service.h"
+#include "service/retain.h"
 #include "vault.h"
 #include "wire.h"
 
@@ -71,6 +72,7 @@ struct service {
 	struct vault *vault;
 	struct wires *wires;
 	struct rotation *rotation;
+	struct retaining retaining;
 	struct server *server;
 	struct daemon *daemon;	     /* NULL in a command's own engine */
 	struct scheduler *scheduler; /* the daemon's; NULL = schedules are not followed */

@@ -211,19 +211,29 @@ static void running_free(void *arg)
 	free(running);
 }
 
-static void running_end(struct running *running)
+static void running_finish(void *arg)
 {
+	struct running *running = arg;
 	struct request *request = running->request;
-	struct daemon *daemon = request->service->daemon;
 	enum service_end end = SERVICE_NO_ENGINE;
 
-	if (daemon != NULL)
-		daemon_ended_execution(daemon);
 	if (!running->broken)
 		end = running->foreseen != NULL ? running_foresight(running)
 						: running_result(running);
 	running_free(running);
 	request_end(request, end);
+}
+
+/* What is too old by now goes first. Of a rehearsal nothing was kept that could make room. */
+static void running_end(struct running *running)
+{
+	struct service *service = running->request->service;
+
+	if (service->daemon != NULL)
+		daemon_ended_execution(service->daemon);
+	if (running->broken || running->foreseen != NULL ||
+	    !retain_begin(service, running_finish, running))
+		running_finish(running);
 }
 
 /* The last one sees the doubts of earlier executions settled too, as far as they can be now. */

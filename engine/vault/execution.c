@@ -2,6 +2,7 @@
 
 #include "vault/count.h"
 #include "vault/find.h"
+#include "vault/record.h"
 #include "vault/row.h"
 
 /* One that was interrupted is over, though nobody knows when it ended. */
@@ -57,6 +58,18 @@ enum err execution_put(struct vault_txn *txn, const struct execution *execution)
 	if (err == ERR_OK)
 		err = execution_write(txn, execution);
 	return err == ERR_OK ? count_execution(txn, is_new ? NULL : &was, &is) : err;
+}
+
+enum err execution_drop(struct vault_txn *txn, const struct execution *execution)
+{
+	struct key key = key_of_id(&execution->id);
+	enum err err = store_del(txn, TABLE_EXECUTION, &key);
+
+	if (err == ERR_OK)
+		err = store_del(txn, TABLE_OPEN, &key);
+	if (err == ERR_OK)
+		err = store_del(txn, TABLE_COUNT, &key);
+	return err == ERR_OK ? count_execution(txn, execution, NULL) : err;
 }
 
 enum err execution_get(struct vault_txn *txn, const struct id *id, struct execution *execution)

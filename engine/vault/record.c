@@ -223,6 +223,26 @@ enum err record_enter(struct vault_txn *txn, const struct record *record)
 	return err == ERR_OK ? failing_move(txn, &failing_was, &failing_is) : err;
 }
 
+enum err record_drop(struct vault_txn *txn, const struct record *record)
+{
+	struct key key = key_of_id(&record->id);
+	struct key member = key_of_ids(&record->execution, &record->id);
+	struct id failing_was, failing_is;
+	enum err err = failing_of(txn, record, &failing_was);
+
+	if (err == ERR_OK)
+		err = count_record(txn, record, NULL);
+	if (err == ERR_OK)
+		err = index_record(txn, record, NULL);
+	if (err == ERR_OK)
+		err = store_del(txn, TABLE_RECORD, &key);
+	if (err == ERR_OK)
+		err = store_del(txn, TABLE_MEMBER, &member);
+	if (err == ERR_OK)
+		err = failing_of(txn, record, &failing_is);
+	return err == ERR_OK ? failing_move(txn, &failing_was, &failing_is) : err;
+}
+
 enum err record_find(
     struct vault_txn *txn, const char *text, struct record *record, struct error *error)
 {

@@ -14,7 +14,9 @@
 ---@alias pattern string
 
 ---@class retention
----How long records are kept; default `"400d"`.
+---How long records are kept, and executions with them, from `"1d"`; default `"400d"`. What is
+---older is taken away when a run has ended, but for what has not ended or is in doubt, and the
+---last record of each account.
 ---@field records? duration
 ---How many earlier versions of a secret are kept, from 2 to 1000; default 10.
 ---@field versions? integer

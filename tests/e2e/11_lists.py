@@ -381,6 +381,25 @@ def test_retry_leaves_out_what_the_task_does_not_select_any_more():
     assert PASSWORD not in done.stdout + done.stderr
 
 
+# ── Retention ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_retention():
+    other = Ops(fleet, name="old", rows=rows(None), settings='retention = { records = "30d" }')
+    other.tell_all(("ops", "app"))
+    fill = os.path.join(os.environ["BUILD"], "tests/bench/history")
+    subprocess.run([fill, other.dir, "10", "500", "10", "300"], check=True)
+    assert len(other.json("execution", "list")) == 10
+    told = other.json("run", "rotate")
+    # Only the last record of each account is left of what is older.
+    executions = other.json("execution", "list")
+    assert [e["total"] for e in executions] == [told["total"], 10], executions
+    left = names(other.json("record", "list", "--execution", executions[1]["id"]))
+    assert left == sorted((f"host{n}", a) for n in range(5) for a in ("app", "deploy")), left
+    kept = other.json("overview", "--days", "30")
+    assert sum(day["success"] for day in kept["records"]) == told["success"], kept
+
+
 # ── The reference ─────────────────────────────────────────────────────────────────────────────
 
 
