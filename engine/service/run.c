@@ -25,6 +25,7 @@ struct running {
 	bool trouble;	  /* among them */
 	struct timer tick;
 	bool ended;
+	bool ending; /* what is old is being taken away: running_finish comes from there */
 	bool broken;
 };
 
@@ -100,7 +101,8 @@ static void running_broken(struct running *running, const struct error *error)
 	    "the vault failed, so the engine ended: %s\nwhat may be in doubt is kept; the next run "
 	    "settles it",
 	    error->text);
-	timer_start(loop_clock(service->loop), &running->tick, 0);
+	if (!running->ending)
+		timer_start(loop_clock(service->loop), &running->tick, 0);
 }
 
 static void running_event(void *arg, const struct rotation_event *event)
@@ -231,8 +233,9 @@ static void running_end(struct running *running)
 
 	if (service->daemon != NULL)
 		daemon_ended_execution(service->daemon);
-	if (running->broken || running->foreseen != NULL ||
-	    !retain_begin(service, running_finish, running))
+	running->ending = !running->broken && running->foreseen == NULL &&
+			  retain_begin(service, running_finish, running);
+	if (!running->ending)
 		running_finish(running);
 }
 
