@@ -90,6 +90,38 @@ static void meddle_machine(struct sim *sim)
 		sim->clock.wall_ms -= sim_amount(sim, BACK_MS);
 }
 
+/* ── What is kept ── */
+
+struct removing {
+	struct removal now, next;
+};
+
+static enum err remove_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct removing *removing = arg;
+	enum err err;
+
+	removing->next = removing->now;
+	err = vault_remove_old(txn, &removing->next);
+	return err == ERR_OK ? err : error_set(error, err, "old records cannot be taken away");
+}
+
+/* As if all that has ended were old: what may be needed stays all the same. */
+static void meddle_records(struct sim *sim)
+{
+	struct removing removing = {.next = {.before_ms = UINT64_MAX}};
+	struct error error = {.text = ""};
+	enum err err;
+
+	sim_seen(sim, "old records taken away");
+	do {
+		removing.now = removing.next;
+		err = vault_write(sim->vault, remove_apply, &removing, &error);
+	} while (err == ERR_OK && !sim->dead && !sim->broke && removing.next.more);
+	if (err != ERR_OK && !sim->dead && !sim->broke)
+		core_failed(sim, "old records cannot be taken away", &error);
+}
+
 void meddle(struct sim *sim)
 {
 	core_point(sim, "between steps");
@@ -101,6 +133,10 @@ void meddle(struct sim *sim)
 		meddle_by_hand(sim, true);
 	meddle_asset(sim);
 	meddle_machine(sim);
+	if (sim_rarely(sim, "old records taken away", "", 2000))
+		meddle_records(sim);
+	if (sim->dead || sim->broke)
+		return;
 	people_meddle(sim);
 }
 
