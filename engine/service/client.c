@@ -37,6 +37,19 @@ struct exchange {
 
 /* ── Finding it ──────────────────────────────────────────────────────────────────────────── */
 
+/* So that an engine of another vault, which someone lets listen at the same path, refuses. */
+static void say_which_vault(struct exchange *exchange)
+{
+	char mark[VAULT_MARK_SIZE], *field;
+
+	if (!vault_mark(exchange->settings->vault, mark))
+		return;
+	field = xasprintf("%s: %s", HTTP_VAULT, mark);
+	exchange->headers = curl_slist_append(exchange->headers, field);
+	curl_easy_setopt(exchange->curl, CURLOPT_HTTPHEADER, exchange->headers);
+	free(field);
+}
+
 static bool find(struct exchange *exchange)
 {
 	const struct policy_config config = {.dir = exchange->call->dir};
@@ -50,6 +63,7 @@ static bool find(struct exchange *exchange)
 	exchange->settings = policy_settings(exchange->policy);
 	found = unix_path(exchange->settings->socket, path, &exchange->dir_fd);
 	curl_easy_setopt(exchange->curl, CURLOPT_UNIX_SOCKET_PATH, path);
+	say_which_vault(exchange);
 	return found;
 }
 

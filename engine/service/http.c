@@ -96,6 +96,15 @@ static int read_length(
 	return HTTP_OK;
 }
 
+static int read_vault(struct http_head *head, const struct span *value, const char **why)
+{
+	if (value->len >= sizeof(head->vault))
+		return refuse(HTTP_BAD, HTTP_VAULT " is too long", why);
+	memcpy(head->vault, value->at, value->len);
+	head->vault[value->len] = '\0';
+	return HTTP_OK;
+}
+
 static int read_field(
     struct http_head *head, const struct span *line, bool *given, const char **why)
 {
@@ -110,6 +119,8 @@ static int read_field(
 	span_trim(&value);
 	if (span_is(&name, "Content-Length"))
 		return read_length(head, &value, given, why);
+	if (span_is(&name, HTTP_VAULT))
+		return read_vault(head, &value, why);
 	if (span_is(&name, "Transfer-Encoding"))
 		return refuse(501, "Transfer-Encoding is not taken: give Content-Length", why);
 	if (span_is(&name, "Expect") && !span_is(&value, "100-continue"))
@@ -183,6 +194,7 @@ static const char *status_word(int status)
 	case HTTP_NOT_FOUND: return "Not Found";
 	case HTTP_TIMEOUT: return "Request Timeout";
 	case HTTP_TOO_LARGE: return "Content Too Large";
+	case HTTP_MISDIRECTED: return "Misdirected Request";
 	case HTTP_UNAVAILABLE: return "Service Unavailable";
 	default: return "Refused";
 	}

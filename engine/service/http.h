@@ -22,10 +22,15 @@ struct evbuffer;
 #define HTTP_NOT_FOUND	 404
 #define HTTP_TIMEOUT	 408
 #define HTTP_TOO_LARGE	 413
+#define HTTP_MISDIRECTED 421
 #define HTTP_UNAVAILABLE 503
 
 /* In the "code" of an answer: nothing was begun, and asking again may find another engine. */
 #define HTTP_CODE_AGAIN "again"
+
+/* The field by which a client says whose engine it means: without it, whoever listens is meant. */
+#define HTTP_VAULT	"Lockstep-Vault"
+#define HTTP_VAULT_SIZE 48
 
 struct http_head {
 	char path[HTTP_PATH_SIZE];
@@ -33,6 +38,7 @@ struct http_head {
 	size_t body_len;
 	bool streams; /* asks for a line of JSON an event */
 	bool expects; /* sends its body only when it was told to go on */
+	char vault[HTTP_VAULT_SIZE];
 };
 
 /*

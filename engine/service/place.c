@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -47,6 +49,18 @@ char *platforms_dir(void)
 char *wordlists_dir(void)
 {
 	return policies_dir("wordlists");
+}
+
+bool vault_mark(const char *dir, char out[VAULT_MARK_SIZE])
+{
+	struct stat st;
+
+	out[0] = '\0';
+	if (stat(dir, &st) != 0)
+		return false;
+	snprintf(out, VAULT_MARK_SIZE, "%llx:%llx", (unsigned long long)st.st_dev,
+	    (unsigned long long)st.st_ino);
+	return true;
 }
 
 enum err drop_to_owner(const char *dir, struct error *error)

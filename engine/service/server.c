@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "service/engine.h"
 #include "service/http.h"
+#include "service/place.h"
 #include "service/unix.h"
 
 #define CONNS_MAX   64
@@ -60,6 +61,7 @@ struct conn {
 struct server {
 	struct service *service;
 	char *path;
+	char vault[VAULT_MARK_SIZE];
 	struct evconnlistener *listener;
 	TAILQ_HEAD(, conn) conns;
 	size_t count;
@@ -129,7 +131,8 @@ static void answer_json(struct conn *conn, int status, const char *more, json_t 
 static void answer_refusal(
     struct conn *conn, int status, const char *more, const char *code, const char *why)
 {
-	bool not_now = status == HTTP_UNAVAILABLE || status == HTTP_FORBIDDEN;
+	bool not_now =
+	    status == HTTP_UNAVAILABLE || status == HTTP_FORBIDDEN || status == HTTP_MISDIRECTED;
 	json_int_t exit_status = not_now ? SERVICE_NO_ENGINE : SERVICE_USAGE;
 
 	answer_json(conn, status, more,
@@ -265,6 +268,16 @@ static bool path_is_good(struct conn *conn)
 	return false;
 }
 
+/* Two policies may name one socket: a secret must never go to the other one's vault. */
+static bool vault_is_ours(struct conn *conn)
+{
+	if (conn->head.vault[0] == '\0' || strcmp(conn->head.vault, conn->server->vault) == 0)
+		return true;
+	answer_refusal(conn, HTTP_MISDIRECTED, "", HTTP_CODE_AGAIN,
+	    "the engine that listens here holds another vault");
+	return false;
+}
+
 static bool conn_read_head(struct conn *conn)
 {
 	const char *why = "";
@@ -275,7 +288,7 @@ static bool conn_read_head(struct conn *conn)
 	status = http_head_read(&conn->head, (const char *)conn->in.data, conn->in.len, &why);
 	if (status != 0 && status != HTTP_OK)
 		conn_refuse(conn, status, why);
-	return status == HTTP_OK && path_is_good(conn);
+	return status == HTTP_OK && vault_is_ours(conn) && path_is_good(conn);
 }
 
 static void conn_go_on(struct conn *conn)
@@ -469,6 +482,7 @@ enum err server_open(
 	server = xcalloc(1, sizeof(*server));
 	server->service = service;
 	server->path = xstrdup(path);
+	(void)vault_mark(policy_settings(service->snapshot->policy)->vault, server->vault);
 	TAILQ_INIT(&server->conns);
 	server->listener = evconnlistener_new(loop_base(service->loop), server_accept, server,
 	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);

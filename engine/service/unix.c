@@ -31,7 +31,27 @@ bool unix_path(const char *path, char out[UNIX_PATH_SIZE], int *dir_fd)
 	return len < UNIX_PATH_SIZE;
 }
 
-static enum err remove_stale(const char *path, struct error *error)
+static int unix_socket(const char *address, struct sockaddr_un *out)
+{
+	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(out->sun_path, sizeof(out->sun_path), "%s", address);
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/* Only a refusal says that the process which made it is gone. */
+static bool is_served(const char *address)
+{
+	struct sockaddr_un to;
+	int fd = unix_socket(address, &to);
+	bool served = fd >= 0 && (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 ||
+				     (errno != ECONNREFUSED && errno != ENOENT));
+
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
+static enum err remove_stale(const char *path, const char *address, struct error *error)
 {
 	struct stat st;
 
@@ -39,6 +59,11 @@ static enum err remove_stale(const char *path, struct error *error)
 		return ERR_OK;
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(error, ERR_EXISTS, "%s is there and is no socket", path);
+	if (is_served(address))
+		return error_set(error, ERR_EXISTS,
+		    "someone listens at socket %s already: give each vault a socket of its own in "
+		    "settings { socket = }",
+		    path);
 	if (unlink(path) == 0 || errno == ENOENT)
 		return ERR_OK;
 	return error_set(error, ERR_IO, "socket %s cannot be replaced: %s", path, strerror(errno));
@@ -46,14 +71,13 @@ static enum err remove_stale(const char *path, struct error *error)
 
 static int listen_at(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address;
+	int fd = unix_socket(path, &address);
 	mode_t before;
 	int rc;
 
 	if (fd < 0)
 		return -1;
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	before = umask(0177);
 	rc = bind(fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(before);
@@ -68,16 +92,13 @@ static int listen_at(const char *path)
 enum err unix_listen(const char *path, int *fd, struct error *error)
 {
 	char address[UNIX_PATH_SIZE];
-	enum err err = remove_stale(path, error);
 	int dir_fd = -1;
+	bool fits = unix_path(path, address, &dir_fd);
+	enum err err = fits ? remove_stale(path, address, error) : ERR_OK;
 
-	*fd = -1;
-	if (err != ERR_OK)
-		return err;
 	errno = ENAMETOOLONG;
-	if (unix_path(path, address, &dir_fd))
-		*fd = listen_at(address);
-	if (*fd < 0)
+	*fd = err == ERR_OK && fits ? listen_at(address) : -1;
+	if (err == ERR_OK && *fd < 0)
 		err =
 		    error_set(error, ERR_IO, "socket %s cannot be made: %s", path, strerror(errno));
 	if (dir_fd >= 0)

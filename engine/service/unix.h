@@ -7,8 +7,8 @@
 
 #include "base/err.h"
 
-/* Listens at `path`, for its owner alone; replaces a socket that is there. ERR_IO, ERR_EXISTS (by
- * something that is no socket). */
+/* Listens at `path`, for its owner alone; replaces a socket that nobody listens at. ERR_IO,
+ * ERR_EXISTS (somebody does, or it is no socket). */
 enum err unix_listen(const char *path, int *fd, struct error *error) MUST_CHECK;
 
 /*

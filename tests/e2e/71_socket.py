@@ -285,6 +285,20 @@ def test_an_impostor_gets_nothing():
     os.chmod(place, 0o755)
 
 
+def test_two_vaults_at_one_socket():
+    """What is asked of one never reaches the other, and none takes the other's socket away."""
+    other = Ops(fleet, "other", settings=f'socket = "{PATH}",')
+    other.tell(("asset2", "app", "Other-Pass.2"))
+    run = start_slow()
+    assert other.reveal("asset2", "app")["secret"] == "Other-Pass.2"
+    assert other.json("execution", "list") == []
+    told = other.run("asset", "ping", "asset2")
+    assert "someone listens at socket" in told.stderr, told
+    assert ops.json("execution", "list")[0]["task"] == "slow"
+    assert run.poll() is None, "the run ended too early to show anything"
+    end_slow(run)
+
+
 def test_what_a_killed_engine_left_is_replaced():
     run = start_slow()
     run.kill()

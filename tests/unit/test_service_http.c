@@ -26,7 +26,7 @@ static void test_a_good_one(void **state)
 {
 	static const char text[] = "POST /v1/run HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n"
 				   "ACCEPT: text/html, application/x-ndjson\r\n"
-				   "expect:100-Continue\r\n\r\nbody";
+				   "Lockstep-Vault: fe01:2c\r\nexpect:100-Continue\r\n\r\nbody";
 
 	(void)state;
 	assert_int_equal(status_of(text), HTTP_OK);
@@ -34,9 +34,11 @@ static void test_a_good_one(void **state)
 	assert_int_equal(head.len, sizeof(text) - 1 - strlen("body"));
 	assert_int_equal(head.body_len, 12);
 	assert_true(head.streams && head.expects);
+	assert_string_equal(head.vault, "fe01:2c");
 	assert_int_equal(status_of("POST /v1/run HTTP/1.0\r\n\r\n"), HTTP_OK);
 	assert_int_equal(head.body_len, 0);
 	assert_false(head.streams || head.expects);
+	assert_string_equal(head.vault, "");
 }
 
 /* However it is cut, more is asked for until the empty line is there. */
