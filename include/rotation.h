@@ -140,6 +140,9 @@ enum err rotation_cancel(
  * left to the next time. */
 void rotation_drain(struct rotation *);
 
+/* False when it has ended, and when its engine was another one. */
+bool rotation_runs(struct rotation *, const struct id *execution);
+
 /* How many assets are being worked on. */
 uint32_t rotation_in_flight(const struct rotation *);
 

@@ -95,6 +95,8 @@ static const char *state_text(char out[LIST_TEXT_SIZE], const json_t *execution)
 	(void)out;
 	if (json_is_true(json_object_get(execution, "interrupted")))
 		return "interrupted";
+	if (text_of(execution, "ended")[0] == '\0')
+		return "running";
 	return text_of(execution, "stopped")[0] != '\0' ? "stopped" : "ended";
 }
 
@@ -142,6 +144,13 @@ static const char *stopped_words(const char *why)
 	return why;
 }
 
+static const char *end_words(const json_t *execution)
+{
+	if (json_is_true(json_object_get(execution, "interrupted")))
+		return "  (its engine was killed)";
+	return text_of(execution, "ended")[0] == '\0' ? "still running" : "";
+}
+
 static void print_execution(const json_t *execution)
 {
 	char text[FORMAT_SIZE];
@@ -152,8 +161,7 @@ static void print_execution(const json_t *execution)
 	printf("task         %s (%s)\n", text_of(execution, "task"), text_of(execution, "trigger"));
 	printf("started      %s\n", format_time(text, text_of(execution, "started")));
 	printf("ended        %s%s\n", format_time(text, text_of(execution, "ended")),
-	    json_is_true(json_object_get(execution, "interrupted")) ? "  (its engine was killed)"
-								    : "");
+	    end_words(execution));
 	if (text_of(execution, "stopped")[0] != '\0')
 		printf("stopped      %s\n", stopped_words(text_of(execution, "stopped")));
 	printf("accounts     %s\n", format_count(text, (uint64_t)number_of(execution, "total")));

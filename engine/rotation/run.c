@@ -109,6 +109,11 @@ static struct run *run_find(struct rotation *rotation, const struct id *executio
 	return NULL;
 }
 
+bool rotation_runs(struct rotation *rotation, const struct id *execution)
+{
+	return run_find(rotation, execution) != NULL;
+}
+
 enum err rotation_cancel(struct rotation *rotation, const struct id *execution, struct error *error)
 {
 	struct run *run = run_find(rotation, execution);

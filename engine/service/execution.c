@@ -6,6 +6,7 @@
 #include "service/shape.h"
 
 struct listing {
+	const struct service *service;
 	struct vault_txn *txn;
 	json_t *array;
 	struct page page;
@@ -16,14 +17,15 @@ static bool listing_add(void *arg, const struct execution *execution)
 {
 	struct listing *listing = arg;
 
-	json_array_append_new(listing->array, shape_execution(execution, listing->txn));
+	json_array_append_new(
+	    listing->array, shape_execution(execution, listing->txn, listing->service));
 	listing->last = execution->id;
 	return page_take(&listing->page, true);
 }
 
 enum service_end execution_list(struct request *request)
 {
-	struct listing listing = {.array = NULL};
+	struct listing listing = {.service = request->service};
 	char at[ID_TEXT_SIZE];
 	struct id before;
 
@@ -56,7 +58,7 @@ enum service_end execution_show(struct request *request)
 		return SERVICE_NO_ENGINE;
 	err = execution_find(txn, id, &execution, request->error);
 	if (err == ERR_OK)
-		request->result = shape_execution(&execution, txn);
+		request->result = shape_execution(&execution, txn, request->service);
 	vault_read_end(txn);
 	return err == ERR_OK ? SERVICE_OK : SERVICE_USAGE;
 }
@@ -77,7 +79,7 @@ enum service_end execution_cancel(struct request *request)
 		return SERVICE_NO_ENGINE;
 	err = execution_find(txn, text, &execution, request->error);
 	if (err == ERR_OK)
-		request->result = shape_execution(&execution, txn);
+		request->result = shape_execution(&execution, txn, request->service);
 	vault_read_end(txn);
 	if (err != ERR_OK)
 		return SERVICE_USAGE;

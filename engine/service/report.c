@@ -86,7 +86,8 @@ static json_t *shape_causes(struct reporting *reporting)
 	return array;
 }
 
-static json_t *report(const struct execution *execution, struct vault_txn *txn)
+static json_t *report(
+    const struct execution *execution, struct vault_txn *txn, const struct service *service)
 {
 	static const enum status bad[] = {STATUS_FAILED, STATUS_UNVERIFIED, STATUS_SKIPPED};
 	struct reporting reporting = {.txn = txn, .problems = json_array()};
@@ -94,9 +95,9 @@ static json_t *report(const struct execution *execution, struct vault_txn *txn)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		record_each_with(txn, &execution->id, bad[i], &none, report_record, &reporting);
-	return json_pack("{s:o, s:o, s:{s:I, s:o}}", "execution", shape_execution(execution, txn),
-	    "causes", shape_causes(&reporting), "problems", "total", reporting.problem_total,
-	    "records", reporting.problems);
+	return json_pack("{s:o, s:o, s:{s:I, s:o}}", "execution",
+	    shape_execution(execution, txn, service), "causes", shape_causes(&reporting),
+	    "problems", "total", reporting.problem_total, "records", reporting.problems);
 }
 
 enum service_end execution_report(struct request *request)
@@ -112,7 +113,7 @@ enum service_end execution_report(struct request *request)
 		return SERVICE_NO_ENGINE;
 	err = execution_find(txn, id, &execution, request->error);
 	if (err == ERR_OK)
-		request->result = report(&execution, txn);
+		request->result = report(&execution, txn, request->service);
 	vault_read_end(txn);
 	return err == ERR_OK ? SERVICE_OK : SERVICE_USAGE;
 }

@@ -168,7 +168,7 @@ static enum service_end running_result(struct running *running)
 		    "the execution is not in the vault any more: look at the vault's disk");
 	}
 	record_each(txn, &running->watch.execution, &first, note_trouble, &fine);
-	shape = shape_execution(&execution, txn);
+	shape = shape_execution(&execution, txn, request->service);
 	vault_read_end(txn);
 	for (int status = 0; status < STATUS_COUNT; status++)
 		counts[status] = (json_int_t)execution.counts.by_status[status];

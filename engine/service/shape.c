@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "service/engine.h"
 
 json_t *shape_word(const char *word)
 {
@@ -182,11 +183,16 @@ static json_t *shape_short(const struct id *id, size_t length)
 	return json_stringn(id_text(id, text), length < ID_TEXT_SIZE ? length : ID_TEXT_SIZE - 1);
 }
 
-/*
- * Whoever asks holds the vault alone, so an execution that has not ended in it is one whose engine
- * was killed.
- */
-json_t *shape_execution(const struct execution *execution, struct vault_txn *txn)
+/* Whoever holds the vault holds it alone: what has not ended and does not run here was killed. */
+static bool was_killed(const struct execution *execution, const struct service *service)
+{
+	if (execution->interrupted || execution->ended_ms != 0)
+		return execution->interrupted;
+	return service->rotation == NULL || !rotation_runs(service->rotation, &execution->id);
+}
+
+json_t *shape_execution(
+    const struct execution *execution, struct vault_txn *txn, const struct service *service)
 {
 	json_t *counts = json_object();
 	json_int_t total = 0;
@@ -203,7 +209,7 @@ json_t *shape_execution(const struct execution *execution, struct vault_txn *txn
 			: shape_short(&execution->id, execution_id_length(txn, &execution->id)),
 	    "task", json_text(execution->task), "trigger", json_text(execution->trigger), "started",
 	    json_time(execution->started_ms), "ended", json_time(execution->ended_ms),
-	    "interrupted", execution->interrupted || execution->ended_ms == 0, "stopped",
+	    "interrupted", was_killed(execution, service), "stopped",
 	    shape_word(execution->stopped), "total", total, "counts", counts);
 }
 

@@ -11,6 +11,8 @@
 #include "vault.h"
 #include "wire.h"
 
+struct service;
+
 /* A word, or null where there is none. */
 json_t *shape_word(const char *word);
 json_t *shape_problems(const struct problems *);
@@ -25,7 +27,7 @@ json_t *shape_asset(const struct asset *, struct vault_txn *);
 json_t *shape_account(const struct account *, struct vault_txn *, bool declared);
 json_t *shape_version(const struct account *, const struct version *);
 /* With `txn` also the id's first characters that no other's has; NULL where there is no reading. */
-json_t *shape_execution(const struct execution *, struct vault_txn *txn);
+json_t *shape_execution(const struct execution *, struct vault_txn *txn, const struct service *);
 json_t *shape_record(const struct record *, struct vault_txn *txn);
 
 /* "replaced" …; "" while it is in a stage. */

@@ -10,6 +10,7 @@
 #define EXECUTIONS_MAX 100
 
 struct open_executions {
+	const struct service *service;
 	struct vault_txn *txn;
 	json_t *array;
 };
@@ -18,7 +19,7 @@ static bool add_execution(void *arg, const struct execution *execution)
 {
 	struct open_executions *open = arg;
 
-	json_array_append_new(open->array, shape_execution(execution, open->txn));
+	json_array_append_new(open->array, shape_execution(execution, open->txn, open->service));
 	return json_array_size(open->array) < EXECUTIONS_MAX;
 }
 
@@ -29,9 +30,9 @@ static bool count_one(void *arg, const struct account *account)
 	return true;
 }
 
-static json_t *shape_kept(struct vault_txn *txn)
+static json_t *shape_kept(const struct service *service, struct vault_txn *txn)
 {
-	struct open_executions open = {.txn = txn, .array = json_array()};
+	struct open_executions open = {.service = service, .txn = txn, .array = json_array()};
 	json_int_t doubts = 0;
 
 	execution_each_open(txn, add_execution, &open);
@@ -74,7 +75,7 @@ enum service_end status_show(struct request *request)
 
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
-	request->result = shape_kept(txn);
+	request->result = shape_kept(request->service, txn);
 	vault_read_end(txn);
 	if (service->server == NULL)
 		return SERVICE_SOME;

@@ -151,8 +151,8 @@ enum service_end execution_log(struct request *request)
 		return SERVICE_USAGE;
 	}
 	record_each(txn, &execution.id, &first, steps_add_record, &steps);
-	request->result = json_pack("{s:o, s:o}", "execution", shape_execution(&execution, txn),
-	    "steps", steps_array(&steps));
+	request->result = json_pack("{s:o, s:o}", "execution",
+	    shape_execution(&execution, txn, request->service), "steps", steps_array(&steps));
 	vault_read_end(txn);
 	return SERVICE_OK;
 }

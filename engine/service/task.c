@@ -72,14 +72,15 @@ static json_t *shape_pause(const struct task_state *state, uint64_t now)
 }
 
 /* The execution that its schedule began last; null where there was none, or it is kept no more. */
-static json_t *shape_last(struct vault_txn *txn, const struct task_state *state)
+static json_t *shape_last(
+    const struct service *service, struct vault_txn *txn, const struct task_state *state)
 {
 	struct execution execution;
 
 	if (state == NULL || id_is_none(&state->execution) ||
 	    execution_get(txn, &state->execution, &execution) != ERR_OK)
 		return json_null();
-	return shape_execution(&execution, txn);
+	return shape_execution(&execution, txn, service);
 }
 
 static json_t *shape_task(struct request *request, struct vault_txn *txn, const struct task *task)
@@ -91,7 +92,7 @@ static json_t *shape_task(struct request *request, struct vault_txn *txn, const 
 	json_t *shape = json_pack("{s:o, s:s, s:b, s:o, s:o, s:o}", "name", json_text(task->name),
 	    "kind", task_kind_name(task->kind), "active", task->active, "schedule",
 	    shape_schedule(task), "paused", shape_pause(state, now), "last",
-	    shape_last(txn, state));
+	    shape_last(request->service, txn, state));
 
 	set_next(shape, task, state, now);
 	return shape;

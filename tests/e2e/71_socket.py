@@ -100,7 +100,11 @@ def test_every_command_beside_a_run():
     assert len(ops.json("asset", "list")) == 4
     assert ops.json("account", "show", "asset1", "app")["state"] == "current"
     running = [e for e in ops.json("execution", "list") if e["ended"] is None]
-    assert [e["task"] for e in running] == ["slow"], running
+    assert [(e["task"], e["interrupted"]) for e in running] == [("slow", False)], running
+    listed = ops.run("execution", "list", expect=0).stdout.splitlines()
+    assert "slow" in listed[1] and listed[1].endswith("running"), listed
+    shown = ops.run("execution", "show", running[0]["id"], expect=0).stdout
+    assert "ended        still running" in shown, shown
     ops.tell(("asset1", "svc", PASSWORD))
     ops.run("secret", "set", "token", stdin="s3cret\n", expect=0)
     assert ops.reveal("asset1", "app")["secret"] == PASSWORD
@@ -304,7 +308,7 @@ def test_what_a_killed_engine_left_is_replaced():
     run.kill()
     run.communicate()
     assert os.path.exists(PATH)
-    assert ops.run("execution", "list").returncode == 0
+    assert ops.json("execution", "list")[0]["interrupted"] is True
     told = ops.judged("run", "first", expect=0)
     assert told["success"] == 1
     assert not os.path.exists(PATH)
