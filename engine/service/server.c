@@ -29,6 +29,7 @@
 #define MORE_SIZE   1024		 /* of lines in an answer's head */
 #define VIEW_MAX    (16UL * 1024 * 1024) /* of events that a client is behind */
 #define READ_BYTES  (64UL * 1024)
+#define FULL_MS	    100 /* until it is looked again whether more can be taken */
 
 #define PREFIX	    "/v1/"
 #define TYPE_JSON   "application/json"
@@ -63,6 +64,7 @@ struct server {
 	char *path;
 	char vault[VAULT_MARK_SIZE];
 	struct evconnlistener *listener;
+	struct timer rest;
 	TAILQ_HEAD(, conn) conns;
 	size_t count;
 };
@@ -445,10 +447,6 @@ static void server_take(struct server *server, evutil_socket_t fd)
 	bool full = server->count >= CONNS_MAX;
 	struct conn *conn;
 
-	if (server->count >= CONNS_MAX + REFUSED_MAX) {
-		close(fd);
-		return;
-	}
 	conn = conn_new(server, fd);
 	if (conn == NULL || !peer_is_welcome(conn))
 		return;
@@ -458,13 +456,39 @@ static void server_take(struct server *server, evutil_socket_t fd)
 		conn_put_off(conn, "too many requests at once: ask again in a moment");
 }
 
+/* Whoever comes now waits in the kernel's queue: who is cut off would think that the engine died.
+ */
+static void server_rest(struct server *server)
+{
+	evconnlistener_disable(server->listener);
+	timer_start(loop_clock(server->service->loop), &server->rest, FULL_MS);
+}
+
+static void server_go_on(void *arg)
+{
+	const struct server *server = arg;
+
+	evconnlistener_enable(server->listener);
+}
+
+/* Most likely there are no more file descriptors. */
+static void server_cannot_accept(struct evconnlistener *listener, void *arg)
+{
+	(void)listener;
+	server_rest(arg);
+}
+
 static void server_accept(struct evconnlistener *listener, evutil_socket_t fd,
     struct sockaddr *address, int len, void *arg)
 {
+	struct server *server = arg;
+
 	(void)listener;
 	(void)address;
 	(void)len;
-	server_take(arg, fd);
+	server_take(server, fd);
+	if (server->count >= CONNS_MAX + REFUSED_MAX)
+		server_rest(server);
 }
 
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
@@ -481,6 +505,7 @@ enum err server_open(
 		return err;
 	server = xcalloc(1, sizeof(*server));
 	server->service = service;
+	server->rest = (struct timer){.fn = server_go_on, .arg = server};
 	server->path = xstrdup(path);
 	(void)vault_mark(policy_settings(service->snapshot->policy)->vault, server->vault);
 	TAILQ_INIT(&server->conns);
@@ -491,16 +516,19 @@ enum err server_open(
 		server_close(server);
 		return error_set(error, ERR_IO, "socket %s cannot be served", path);
 	}
+	evconnlistener_set_error_cb(server->listener, server_cannot_accept);
 	*out = server; /* transferred */
 	return ERR_OK;
 }
 
-/* Whoever connected before the socket was gone still gets an answer. */
+/* Whoever connected before the socket was gone still gets an answer. Who found it and has not yet
+ * connected is refused by the kernel from now on, as where nobody listens. */
 static void take_the_last(struct server *server, struct evconnlistener *listener)
 {
-	int fd;
+	int listening = evconnlistener_get_fd(listener), fd;
 
-	while ((fd = accept(evconnlistener_get_fd(listener), NULL, NULL)) >= 0) {
+	shutdown(listening, SHUT_RD);
+	while ((fd = accept(listening, NULL, NULL)) >= 0) {
 		evutil_make_socket_nonblocking(fd);
 		evutil_make_socket_closeonexec(fd);
 		server_take(server, fd);
@@ -514,6 +542,7 @@ void server_end(struct server *server)
 
 	if (listener == NULL)
 		return;
+	timer_stop(&server->rest);
 	unlink(server->path);
 	server->listener = NULL;
 	take_the_last(server, listener);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -243,6 +244,40 @@ def test_slow_clients_are_sent_away():
     assert answer.startswith(b"HTTP/1.1 408") and 19 < took < 25, (took, answer)
     for ping in pings:
         ping.communicate(timeout=60)
+
+
+def connect(count):
+    links = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+    for link in links:
+        link.setblocking(False)
+        try:
+            link.connect(PATH)
+        except BlockingIOError:
+            pass
+    return links
+
+
+def test_more_connections_than_are_taken():
+    """Who comes then is put off, and not cut off as if the engine had died."""
+    run = start_slow()
+    links = connect(200)
+    ops.run("execution", "list", expect=0)
+    for link in links:
+        link.close()
+    end_slow(run)
+
+
+def test_more_connections_than_files():
+    run = start_slow()
+    files = len(os.listdir(f"/proc/{run.pid}/fd"))
+    resource.prlimit(run.pid, resource.RLIMIT_NOFILE, (files + 4, files + 4))
+    links = connect(10)
+    time.sleep(1)
+    for link in links:
+        link.close()
+    ops.run("execution", "list", expect=0)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 1 and "accept" not in err, (run.returncode, err[:1000])
 
 
 def test_only_the_owner_and_root_are_let_in():
