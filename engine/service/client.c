@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -25,8 +26,11 @@ struct exchange {
 	const struct client_call *call;
 	struct policy *policy; /* its settings alone */
 	const struct settings *settings;
-	int dir_fd; /* of a long path */
-	int fd;	    /* libcurl's; it closes it */
+	int dir_fd;	  /* of a long path */
+	int fd;		  /* libcurl's; it closes it */
+	curl_off_t moved; /* bytes, both ways */
+	time_t moved_s;	  /* when; monotonic */
+	bool silent;
 	CURL *curl;
 	struct curl_slist *headers;
 	struct buf body, line;
@@ -154,14 +158,24 @@ static void on_signal(int signo)
 	interrupt = signo;
 }
 
-static int on_turn(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+/*
+ * At least once a second. libcurl's own measure is an average in whole bytes a second, to which a
+ * sign of life every ten seconds is nothing.
+ */
+static int on_turn(
+    void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
 {
-	(void)arg;
-	(void)a;
-	(void)b;
-	(void)c;
-	(void)d;
-	return interrupt != 0;
+	struct exchange *exchange = arg;
+	struct timespec now;
+
+	(void)down_all;
+	(void)up_all;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (exchange->moved_s == 0 || down + up != exchange->moved)
+		exchange->moved_s = now.tv_sec;
+	exchange->moved = down + up;
+	exchange->silent = now.tv_sec - exchange->moved_s >= SILENCE_S;
+	return interrupt != 0 || exchange->silent;
 }
 
 /* Only the view ends: says so, and lets the signal do what it does. */
@@ -275,12 +289,11 @@ static void exchange_prepare(struct exchange *exchange)
 	curl_easy_setopt(curl, CURLOPT_POST, 1L);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, exchange->body.data);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.len);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_turn);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
 	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, make_socket);
 	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, exchange);
 	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_connected);
@@ -339,6 +352,7 @@ static void say_lost(const struct exchange *exchange, CURLcode code, struct erro
 		    "the engine that this was asked of is gone (%s); what it began is in the "
 		    "vault: lockstep execution list",
 		    exchange->broken   ? "what it said is no answer"
+		    : exchange->silent ? "it has said nothing for a minute"
 		    : code == CURLE_OK ? "it ended before it had answered"
 				       : curl_easy_strerror(code));
 }

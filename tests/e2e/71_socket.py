@@ -19,6 +19,8 @@ fleet = ops = None
 mutes = []
 place = tempfile.mkdtemp(prefix="lockstep-socket.")
 PATH = os.path.join(place, "engine")
+QUIET = os.path.join(place, "quiet")
+quiet = None  # a command that waits for an engine which only shows that it is alive
 
 
 def never_answers():
@@ -34,8 +36,28 @@ def never_answers():
     return server
 
 
+def start_quiet():
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(QUIET)
+    server.listen()
+
+    def serve():
+        link, _ = server.accept()
+        link.recv(65536)
+        link.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        for _ in range(7):
+            time.sleep(10)
+            link.sendall(b"\n")
+        link.sendall(b'{"event": "end", "exit": 0, "result": []}\n')
+        link.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    waits = Ops(fleet, "quiet", settings=f'socket = "{QUIET}",')
+    return waits.start("execution", "list", "--json")
+
+
 def setup():
-    global fleet, ops
+    global fleet, ops, quiet
     os.chmod(place, 0o755)
     mutes.extend([never_answers(), never_answers()])
     fleet = Fleet("1-2")
@@ -58,6 +80,7 @@ def setup():
         'task "second" { accounts = { "app" }, assets = { "asset2" }, secret = random "plain" }\n',
     )
     ops.tell_all()
+    quiet = start_quiet()
 
 
 def start_slow():
@@ -347,6 +370,12 @@ def test_what_a_killed_engine_left_is_replaced():
     told = ops.judged("run", "first", expect=0)
     assert told["success"] == 1
     assert not os.path.exists(PATH)
+
+
+def test_a_quiet_engine_is_waited_for():
+    """For more than a minute, as long as there is a sign of life."""
+    out, err = quiet.communicate(timeout=100)
+    assert (quiet.returncode, out) == (0, "[]\n"), (quiet.returncode, out, err)
 
 
 main()
