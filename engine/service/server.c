@@ -12,6 +12,7 @@
 #include <event2/listener.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/engine.h"
@@ -138,7 +139,8 @@ static void answer_refusal(
 	json_int_t exit_status = not_now ? SERVICE_NO_ENGINE : SERVICE_USAGE;
 
 	answer_json(conn, status, more,
-	    json_pack("{s:I, s:s, s:s}", "exit", exit_status, "code", code, "error", why));
+	    json_pack(
+		"{s:I, s:s, s:o}", "exit", exit_status, "code", code, "error", json_text(why)));
 }
 
 /* What never came to be a request. */
@@ -230,25 +232,38 @@ static void conn_progress(void *arg, const json_t *event)
 
 /* ── Requests ────────────────────────────────────────────────────────────────────────────── */
 
+/* Says where it is no JSON, and not near what: that may be a secret. */
+static json_t *read_params(const struct conn *conn, char *why, size_t size)
+{
+	const char *body = (const char *)conn->in.data + conn->head.len;
+	json_error_t error = {.line = 0};
+	json_t *params;
+
+	if (conn->head.body_len == 0)
+		return json_object();
+	params = json_loadb(body, conn->head.body_len, 0, &error);
+	if (params == NULL)
+		snprintf(why, size, "the body is no JSON (line %d, column %d)", error.line,
+		    error.column);
+	else if (!json_is_object(params))
+		snprintf(why, size, "the body is no JSON object");
+	else
+		return params;
+	explicit_bzero(&error, sizeof(error));
+	json_decref(params);
+	return NULL;
+}
+
 static void conn_begin(struct conn *conn)
 {
 	const struct listener listener = {
 	    .progress = conn_progress, .done = conn_done, .arg = conn, .uid = conn->uid};
-	const char *body = (const char *)conn->in.data + conn->head.len;
 	const char *method = conn->head.path + strlen(PREFIX);
-	json_t *params;
-	json_error_t error;
-	char why[256];
+	char why[128];
+	json_t *params = read_params(conn, why, sizeof(why));
 
-	if (conn->head.body_len == 0)
-		params = json_object();
-	else
-		params = json_loadb(body, conn->head.body_len, 0, &error);
 	buf_clear(&conn->in);
-	if (!json_is_object(params)) {
-		snprintf(why, sizeof(why), "the body is no JSON object%s%s",
-		    params == NULL ? ": " : "", params == NULL ? error.text : "");
-		json_decref(params);
+	if (params == NULL) {
 		conn_refuse(conn, HTTP_BAD, why);
 		return;
 	}

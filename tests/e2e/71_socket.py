@@ -221,6 +221,12 @@ def test_what_it_does_not_take():
         assert ask(b"POST /v1/run HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]")[0] == 400
         assert ask(b"POST /v1/run HTTP/1.1\r\nContent-Length: 3\r\n\r\n{]}")[0] == 400
         assert ask(b"POST /v1/run HTTP/1.1\r\nContent-Length: 1\r\n\r\n{}")[0] == 400
+        status, _, body = ask(b"POST /v1/\xff HTTP/1.1\r\n\r\n")
+        assert status == 404 and "there is no" in json.loads(body)["error"], body
+        bad = b'{"secret": "S3cret-A" "S3cret-B"}'
+        head = f"POST /v1/secret.set HTTP/1.1\r\nContent-Length: {len(bad)}\r\n\r\n"
+        status, _, body = ask(head.encode() + bad)
+        assert status == 400 and "S3cret" not in body and "column" in body, body
         assert ask(b"POST /v1/run HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")[0] == 501
         assert ask(b"nonsense\r\n\r\n")[0] == 400
         assert ask(b"POST /v1/run HTTP/1.1\r\n" + b"A: b\r\n" * 4000)[0] == 431
