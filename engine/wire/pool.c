@@ -17,8 +17,11 @@
 
 #define PROCESSES_MAX 64
 
-/* A wire answers when a job's time is over; one that does not, this much later, hangs. */
-#define GRACE_MS 5000
+/*
+ * A wire answers when a job's time is over; one that does not hangs. It has the grace twice, as
+ * what stood still may be the core: then the answer came in time, and was not read yet.
+ */
+#define GRACE_MS 2500
 
 /* Before a dead wire is replaced: doubled each time, until one has lived long. */
 #define PAUSE_MIN_MS 100
@@ -76,6 +79,7 @@ struct session {
 	enum wire_job_kind kind;
 	uint32_t job;	   /* its number; 0 = none yet */
 	struct timer late; /* the wire should have answered */
+	bool overdue;	   /* … and was given the second grace */
 	struct timer fail; /* to answer for a dead wire */
 	bool sent;	   /* … that was handed a new secret */
 	bool attempt;	   /* … that was handed a login */
@@ -149,7 +153,12 @@ static void session_on_late(void *arg)
 {
 	struct session *session = arg;
 
-	process_kill(session->slot->process, "it left a job without an answer");
+	if (session->overdue) {
+		process_kill(session->slot->process, "it left a job without an answer");
+		return;
+	}
+	session->overdue = true;
+	timer_start(pool_clock(session->pool), &session->late, GRACE_MS);
 }
 
 /* Its wire is dead and was waited for: the job in work, and all later ones, fail. */
@@ -348,6 +357,7 @@ static void session_send(struct session *session, const struct wire_job *job)
 
 	if (timeout_ms > MESSAGE_TIMEOUT_MAX)
 		timeout_ms = MESSAGE_TIMEOUT_MAX;
+	session->overdue = false;
 	timer_start(pool_clock(session->pool), &session->late, timeout_ms + GRACE_MS);
 	/* While it is being ended the job is not sent; it is answered with the others. */
 	if (out == NULL)

@@ -84,6 +84,31 @@ static void test_hang(void **state)
 	wire_session_free(session);
 }
 
+/* A core that stood still, stopped by Ctrl-Z or by long work, blames no wire for it. */
+static void test_core_stands_still(void **state)
+{
+	struct core *core = *state;
+	struct wire_session *session;
+	struct answer answer = {.core = core};
+	struct wire_job job = {.kind = WIRE_CHANGE,
+	    .timeout_ms = 200,
+	    .platform = "linux",
+	    .account = "answer",
+	    .secret = core->secret};
+	unsigned left = 1;
+
+	answer.left = &left;
+	core_start(core, 1, -1);
+	change(core, "answer", &(struct answer){.count = 0});
+	session = session_new(core, "a");
+	wire_submit(session, &job, core_done, &answer);
+	usleep(6000 * 1000);
+	loop_run(core->loop);
+	assert_int_equal(answer.result.fault, FAULT_NONE);
+	assert_int_equal(answer.deaths, 0);
+	wire_session_free(session);
+}
+
 /* It has its socket, the lock and nothing else of ours. */
 static void test_inherits(void **state)
 {
@@ -171,6 +196,7 @@ static int run(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_wrong),
 	    TEST(test_hang),
+	    TEST(test_core_stands_still),
 	    TEST(test_inherits),
 	    TEST(test_core_dies),
 	    TEST(test_does_not_start),
