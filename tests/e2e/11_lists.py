@@ -385,7 +385,7 @@ def test_retry_leaves_out_what_the_task_does_not_select_any_more():
 
 
 def test_retention():
-    other = Ops(fleet, name="old", rows=rows(None), settings='retention = { records = "30d" }')
+    other = Ops(fleet, name="old", rows=rows(None), settings='retention = { records = "20d" }')
     other.tell_all(("ops", "app"))
     fill = os.path.join(os.environ["BUILD"], "tests/bench/history")
     subprocess.run([fill, other.dir, "10", "500", "10", "300"], check=True)
