@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Commands beside a running engine: through its socket, with its caps, and never in its way."""
+# time limit: 300
 
 import json
 import os

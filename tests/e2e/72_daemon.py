@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """lockstepd: its signals, its reloads, and what it does with doubts."""
+# time limit: 240
 
 import json
 import os

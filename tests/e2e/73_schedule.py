@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """lockstepd follows schedules: a run is begun when it is due, by the policy as it is then."""
+# time limit: 240
 
 import datetime
 import os
