@@ -86,21 +86,31 @@ static bool ended_count(void *arg, const struct version *version)
 	return true;
 }
 
-/* Why the version should still be there; NULL = it may be deleted. */
+static bool was_seen(
+    struct vault_txn *txn, const struct account *account, uint32_t number, uint32_t newer_than)
+{
+	struct version version;
+
+	return number > newer_than && version_get(txn, account, number, &version) == ERR_OK &&
+	       version.proof >= PROOF_LOGIN;
+}
+
+/*
+ * Why the version should still be there; NULL = it may be deleted. In the same commit someone may
+ * tell another: then what was seen to work is the previous one.
+ */
 static const char *drop_fault(
     const struct sim *sim, struct vault_txn *txn, const struct dropped *dropped)
 {
 	const char *asset = dropped->at->asset, *name = dropped->at->name;
 	struct account account;
-	struct version current;
 	struct ended ended = {.account = &account};
 
 	if (account_get_in_doubt(txn, asset, name, &account) == ERR_OK)
 		return "a version deleted while one is in doubt";
 	if (account_get(txn, asset, name, dropped->kind, &account) != ERR_OK ||
-	    account.current <= dropped->number ||
-	    version_get(txn, &account, account.current, &current) != ERR_OK ||
-	    current.proof < PROOF_LOGIN)
+	    (!was_seen(txn, &account, account.current, dropped->number) &&
+		!was_seen(txn, &account, account.previous, dropped->number)))
 		return "a version deleted, and no newer one seen to work";
 	version_each(txn, &account, ended_count, &ended);
 	return ended.count < sim->keep_versions ? "a version deleted that is to be kept" : NULL;

@@ -76,6 +76,16 @@ static void cover_record(struct sim *sim, const struct record *record, bool sett
 	seen_if(sim, strcmp(record->account, "db") == 0 && success, "by the next proof");
 }
 
+/* What was tried is the current one no more: someone told another meanwhile. */
+static bool told_since(struct vault_txn *txn, const struct record *record)
+{
+	struct account account;
+
+	return record->new_version == 0 &&
+	       account_get(txn, record->asset, record->account, record->kind, &account) == ERR_OK &&
+	       account.current != record->old_version;
+}
+
 /* What is verified is a mismatch only where it is. */
 static void check_mismatch(struct sim *sim, const struct record *record)
 {
@@ -84,6 +94,8 @@ static void check_mismatch(struct sim *sim, const struct record *record)
 
 	if (at->lied)
 		sim_seen(sim, "a mismatch that a wire speaks of");
+	else if (told_since(txn, record))
+		sim_seen(sim, "a mismatch of what was told anew");
 	else if (record->kind == SECRET_KEY ? keys_open_with_current(txn, at)
 					    : check_opens_with_current(txn, at))
 		sim_violation(sim, "a mismatch, and it opens", "%s %s", at->asset, at->name);
