@@ -67,6 +67,9 @@ static const struct advice {
 	"the change was accepted, its new secret does not open, and no attempt is left for the old "
 	"one",
 	"wait until the lockout's window has passed, then %R"},
+    {"refused_untried",
+	"the change was refused, and no attempt is left to see whether its new secret opens it",
+	"wait until the lockout's window has passed, then %R"},
     {"accepted_early",
 	"the asset said yes before the change was in effect, and its new secret does not open it "
 	"yet",

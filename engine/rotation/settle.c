@@ -188,28 +188,41 @@ void settle_changed(struct life *life)
 
 /* ── How far a turn came ── */
 
+/* Where a turn stood: the new secret does not open; or was not tried since its end was seen; or
+ * was answered early, which is no end. */
+enum stand { STAND_CLOSED, STAND_UNTRIED, STAND_EARLY };
+
 /*
  * Where nothing was sent since, a later turn goes on there: with one attempt a window each has its
  * own. And where an answer is no end, the change was answered in one turn, and is seen in another,
- * when its deadline has passed.
+ * when its deadline has passed. What was accepted and not tried since begins anew: it may open.
  */
 static const struct progress {
 	const char *word; /* the record's reason */
 	bool refused;	  /* else accepted */
-	bool closed;	  /* the new secret does not open; else it was answered early */
+	enum stand stand;
 } progresses[] = {
-    {"accepted_new_closed", false, true},
-    {"refused_new_closed", true, true},
-    {"accepted_early", false, false},
-    {"refused_early", true, false},
+    {"accepted_new_closed", false, STAND_CLOSED},
+    {"refused_new_closed", true, STAND_CLOSED},
+    {"refused_untried", true, STAND_UNTRIED},
+    {"accepted_early", false, STAND_EARLY},
+    {"refused_early", true, STAND_EARLY},
 };
 #define PROGRESSES (sizeof(progresses) / sizeof(progresses[0]))
+
+static bool stands(const struct life *life, enum stand stand)
+{
+	switch (stand) {
+	case STAND_CLOSED: return life->new_closed;
+	case STAND_UNTRIED: return life->end_seen && !life->new_closed;
+	default: return life->answered_early;
+	}
+}
 
 const char *settle_progress(const struct life *life)
 {
 	for (size_t i = 0; i < PROGRESSES; i++)
-		if (progresses[i].refused == life->refused &&
-		    (progresses[i].closed ? life->new_closed : life->answered_early))
+		if (progresses[i].refused == life->refused && stands(life, progresses[i].stand))
 			return progresses[i].word;
 	return NULL;
 }
@@ -222,8 +235,9 @@ static void settle_resume(struct life *life)
 		if (strcmp(subject->reason, progresses[i].word) != 0)
 			continue;
 		life->refused = progresses[i].refused;
-		life->new_closed = life->pending_tried = life->end_seen = progresses[i].closed;
-		life->answered_early = !progresses[i].closed;
+		life->new_closed = life->pending_tried = progresses[i].stand == STAND_CLOSED;
+		life->answered_early = progresses[i].stand == STAND_EARLY;
+		life->end_seen = !life->answered_early;
 	}
 	if (life->refused)
 		life_error(life, "permanent", fault_name(FAULT_REFUSED), "the asset refused it");
@@ -284,7 +298,7 @@ void settle_begin(struct life *life)
 		return;
 	}
 	settle_resume(life);
-	if (life->new_closed)
+	if (life->end_seen)
 		life_visit(life);
 	else if (life_is_privileged(life))
 		lifeline_settle(life);
@@ -296,6 +310,10 @@ void settle_with_visit(struct life *life)
 {
 	if (life->new_closed) {
 		settle_try_old(life);
+		return;
+	}
+	if (life->end_seen) {
+		settle_changed(life);
 		return;
 	}
 	if (!life->pending_tried) {

@@ -217,6 +217,13 @@ static const struct scenario scenarios[] = {
 	.events = {{"the link lost after the send", "ops", 0}, {"sudo is told to ask", "keyed", 1}},
     },
     {
+	.what = "one attempt a window is never left for what was refused",
+	.asset = "keyed",
+	.task = "entries",
+	.events = {{"old passwords are refused", "keyed", 0},
+	    {"the link lost after the send", "ops", 0}, {"the way in changed by hand", "", 40}},
+    },
+    {
 	.what = "a sealed key is restored without its passphrase",
 	.asset = "keyed",
 	.task = "keys",
