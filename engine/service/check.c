@@ -11,6 +11,7 @@
 
 struct lacking {
 	size_t unmanaged;
+	size_t rotated; /* of these, what a rotation may take over */
 	size_t admins;
 	const char *admin_of; /* the first such asset */
 	size_t bare;	      /* assets of which no secret is kept */
@@ -90,8 +91,14 @@ static void lacking_asset(struct lacking *lacking, struct vault_txn *txn, const 
 	account_each(txn, asset->name, note_any, &any);
 	lacking->bare += !any;
 	lacking->bare_one = any ? lacking->bare_one : asset->name;
-	for (size_t i = 0; i < asset->account_count; i++)
-		lacking->unmanaged += !account_is_managed(txn, asset->name, asset->accounts[i]);
+	for (size_t i = 0; i < asset->account_count; i++) {
+		const char *account = asset->accounts[i];
+
+		if (account_is_managed(txn, asset->name, account))
+			continue;
+		lacking->unmanaged++;
+		lacking->rotated += !asset_account_privileged(asset, account);
+	}
 	if (asset->admin == NULL || admin_opens(txn, asset))
 		return;
 	lacking->admins++;
@@ -108,13 +115,12 @@ static void warn_lacking(const struct lacking *lacking, json_t *warnings)
 {
 	char text[512];
 
-	if (lacking->unmanaged > 0) {
+	if (lacking->rotated > 0) {
 		snprintf(text, sizeof(text),
 		    "%zu account%s no known secret yet: %s first rotation takes %s over (lockstep "
 		    "account list --unmanaged)",
-		    lacking->unmanaged, lacking->unmanaged == 1 ? " has" : "s have",
-		    lacking->unmanaged == 1 ? "its" : "their",
-		    lacking->unmanaged == 1 ? "it" : "them");
+		    lacking->rotated, lacking->rotated == 1 ? " has" : "s have",
+		    lacking->rotated == 1 ? "its" : "their", lacking->rotated == 1 ? "it" : "them");
 		warn(warnings, text);
 	}
 	if (lacking->admins > 0) {

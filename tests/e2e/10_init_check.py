@@ -278,6 +278,18 @@ def test_bad_imports_write_nothing():
     assert set(states(ops).values()) == {"unmanaged"}, states(ops)
 
 
+def test_what_is_unknown_yet_is_told_apart():
+    """An account is taken over by its first rotation; one that assets are entered with is not."""
+    mine = fresh("unknown")
+    listed = [a for a in mine.json("account", "list") if a["state"] == "unmanaged"]
+    entered = [a for a in listed if a["account"] == "ops"]
+    told = mine.run("check", expect=0).stderr
+    assert entered and len(listed) > len(entered), listed
+    assert f"{len(listed) - len(entered)} accounts have no known secret yet" in told, told
+    assert f"{len(entered)} assets have an admin" in told, told
+    assert mine.json("check")["unmanaged"] == len(listed)
+
+
 def test_told_and_revealed():
     mine = fresh("told")
     secret = ' p,"\\ß'
