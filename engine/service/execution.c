@@ -45,44 +45,30 @@ enum service_end execution_list(struct request *request)
 	return SERVICE_OK;
 }
 
+static json_t *shape_alone(
+    struct request *request, const struct execution *execution, struct vault_txn *txn)
+{
+	return shape_execution(execution, txn, request->service);
+}
+
 enum service_end execution_show(struct request *request)
 {
-	const char *id = param_need(request, "execution");
-	struct vault_txn *txn = id == NULL ? NULL : request_read(request);
 	struct execution execution;
-	enum err err;
 
-	if (id == NULL)
-		return SERVICE_USAGE;
-	if (txn == NULL)
-		return SERVICE_NO_ENGINE;
-	err = execution_find(txn, id, &execution, request->error);
-	if (err == ERR_OK)
-		request->result = shape_execution(&execution, txn, request->service);
-	vault_read_end(txn);
-	return err == ERR_OK ? SERVICE_OK : SERVICE_USAGE;
+	return execution_meant(request, &execution, shape_alone);
 }
 
 /* Carried out by whichever engine has it: a command finds that one by its socket. */
 enum service_end execution_cancel(struct request *request)
 {
-	const char *text = param_need(request, "execution");
 	struct rotation *rotation = request->service->rotation;
-	struct vault_txn *txn = text == NULL ? NULL : request_read(request);
+	const char *text = param_text(request, "execution");
 	struct execution execution;
+	enum service_end end = execution_meant(request, &execution, shape_alone);
 	struct error none;
-	enum err err;
 
-	if (text == NULL)
-		return SERVICE_USAGE;
-	if (txn == NULL)
-		return SERVICE_NO_ENGINE;
-	err = execution_find(txn, text, &execution, request->error);
-	if (err == ERR_OK)
-		request->result = shape_execution(&execution, txn, request->service);
-	vault_read_end(txn);
-	if (err != ERR_OK)
-		return SERVICE_USAGE;
+	if (end != SERVICE_OK)
+		return end;
 	if (rotation != NULL && rotation_cancel(rotation, &execution.id, &none) == ERR_OK) {
 		json_object_set_new(request->result, "stopped", json_string("cancelled"));
 		return SERVICE_OK;

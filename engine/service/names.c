@@ -235,3 +235,23 @@ void asset_list_clear(struct asset_list *list)
 	free(list->items);
 	*list = (struct asset_list){.count = 0};
 }
+
+/* ── Executions ──────────────────────────────────────────────────────────────────────────── */
+
+enum service_end execution_meant(
+    struct request *request, struct execution *execution, execution_fn shape)
+{
+	const char *id = param_need(request, "execution");
+	struct vault_txn *txn = id == NULL ? NULL : request_read(request);
+	enum err err;
+
+	if (id == NULL)
+		return SERVICE_USAGE;
+	if (txn == NULL)
+		return SERVICE_NO_ENGINE;
+	err = execution_find(txn, id, execution, request->error);
+	if (err == ERR_OK)
+		request->result = shape(request, execution, txn);
+	vault_read_end(txn);
+	return err == ERR_OK ? SERVICE_OK : SERVICE_USAGE;
+}

@@ -1,4 +1,4 @@
-/* Names in requests: parameters, and which assets and accounts of the policy they mean. */
+/* Names in requests: parameters, and which assets, accounts and executions they mean. */
 #ifndef SERVICE_NAMES_H
 #define SERVICE_NAMES_H
 
@@ -36,5 +36,9 @@ struct asset_list {
 };
 bool assets_meant(struct request *, struct asset_list *);
 void asset_list_clear(struct asset_list *);
+
+/* What the request's result is to be, of the execution that its parameter "execution" means. */
+typedef json_t *(*execution_fn)(struct request *, const struct execution *, struct vault_txn *);
+enum service_end execution_meant(struct request *, struct execution *, execution_fn);
 
 #endif

@@ -87,7 +87,7 @@ static json_t *shape_causes(struct reporting *reporting)
 }
 
 static json_t *report(
-    const struct execution *execution, struct vault_txn *txn, const struct service *service)
+    struct request *request, const struct execution *execution, struct vault_txn *txn)
 {
 	static const enum status bad[] = {STATUS_FAILED, STATUS_UNVERIFIED, STATUS_SKIPPED};
 	struct reporting reporting = {.txn = txn, .problems = json_array()};
@@ -96,24 +96,13 @@ static json_t *report(
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		record_each_with(txn, &execution->id, bad[i], &none, report_record, &reporting);
 	return json_pack("{s:o, s:o, s:{s:I, s:o}}", "execution",
-	    shape_execution(execution, txn, service), "causes", shape_causes(&reporting),
+	    shape_execution(execution, txn, request->service), "causes", shape_causes(&reporting),
 	    "problems", "total", reporting.problem_total, "records", reporting.problems);
 }
 
 enum service_end execution_report(struct request *request)
 {
-	const char *id = param_need(request, "execution");
-	struct vault_txn *txn = id == NULL ? NULL : request_read(request);
 	struct execution execution;
-	enum err err;
 
-	if (id == NULL)
-		return SERVICE_USAGE;
-	if (txn == NULL)
-		return SERVICE_NO_ENGINE;
-	err = execution_find(txn, id, &execution, request->error);
-	if (err == ERR_OK)
-		request->result = report(&execution, txn, request->service);
-	vault_read_end(txn);
-	return err == ERR_OK ? SERVICE_OK : SERVICE_USAGE;
+	return execution_meant(request, &execution, report);
 }

@@ -134,25 +134,20 @@ static json_t *steps_array(struct steps *steps)
 	return array;
 }
 
-enum service_end execution_log(struct request *request)
+static json_t *shape_steps(
+    struct request *request, const struct execution *execution, struct vault_txn *txn)
 {
-	const char *id = param_need(request, "execution");
-	struct vault_txn *txn = id == NULL ? NULL : request_read(request);
 	struct steps steps = {.asset = param_text(request, "asset")};
 	const struct id first = {{0}};
+
+	record_each(txn, &execution->id, &first, steps_add_record, &steps);
+	return json_pack("{s:o, s:o}", "execution",
+	    shape_execution(execution, txn, request->service), "steps", steps_array(&steps));
+}
+
+enum service_end execution_log(struct request *request)
+{
 	struct execution execution;
 
-	if (id == NULL)
-		return SERVICE_USAGE;
-	if (txn == NULL)
-		return SERVICE_NO_ENGINE;
-	if (execution_find(txn, id, &execution, request->error) != ERR_OK) {
-		vault_read_end(txn);
-		return SERVICE_USAGE;
-	}
-	record_each(txn, &execution.id, &first, steps_add_record, &steps);
-	request->result = json_pack("{s:o, s:o}", "execution",
-	    shape_execution(&execution, txn, request->service), "steps", steps_array(&steps));
-	vault_read_end(txn);
-	return SERVICE_OK;
+	return execution_meant(request, &execution, shape_steps);
 }
