@@ -8,33 +8,19 @@ import resource
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 
-from harness import PASSWORD, Fleet, Ops, main, wait_for
+from harness import PASSWORD, Fleet, Ops, main, never_answers, short_dir, wait_for
 
 LASTS = 6  # seconds that a run lasts on an asset that never answers
 
 fleet = ops = None
 mutes = []
-place = tempfile.mkdtemp(prefix="lockstep-socket.")
+place = short_dir()
 PATH = os.path.join(place, "engine")
 QUIET = os.path.join(place, "quiet")
 quiet = None  # a command that waits for an engine which only shows that it is alive
-
-
-def never_answers():
-    """An asset that takes connections and says nothing."""
-    server = socket.create_server(("127.0.0.1", 0))
-    held = []
-
-    def take():
-        while True:
-            held.append(server.accept())
-
-    threading.Thread(target=take, daemon=True).start()
-    return server
 
 
 def start_quiet():
@@ -370,6 +356,8 @@ def test_two_vaults_at_one_socket():
 
 def test_what_a_killed_engine_left_is_replaced():
     run = start_slow()
+    # The socket is there before the run is planned.
+    wait_for(lambda: ops.json("execution", "list")[0]["ended"] is None)
     run.kill()
     run.communicate()
     assert os.path.exists(PATH)

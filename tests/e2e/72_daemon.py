@@ -8,11 +8,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-import threading
 import time
 
-from harness import LOCKSTEP, WORK, Fleet, Ops, main, wait_for
+from harness import LOCKSTEP, WORK, Fleet, Ops, main, never_answers, short_dir, wait_for
 
 LASTS = 5  # seconds that a run lasts on an asset that never answers
 BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
@@ -30,19 +28,7 @@ task "second" {{ accounts = {{ "app" }}, assets = {{ "asset2" }}, secret = rando
 
 fleet = ops = None
 mutes = []
-place = tempfile.mkdtemp(prefix="lockstep-socket.")
-
-
-def never_answers():
-    server = socket.create_server(("127.0.0.1", 0))
-    held = []
-
-    def take():
-        while True:
-            held.append(server.accept())
-
-    threading.Thread(target=take, daemon=True).start()
-    return server
+place = short_dir()
 
 
 def rows(count=2):

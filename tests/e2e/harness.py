@@ -5,6 +5,7 @@ A test is a script of functions that start with test_; main() runs them in order
 failed.
 """
 
+import atexit
 import base64
 import crypt
 import faulthandler
@@ -14,8 +15,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import traceback
 
@@ -431,6 +435,26 @@ def ssh_opens(address, port, user, password, command="echo in"):
     )
     os.close(reader)
     return done.returncode == 0 and "in" in done.stdout
+
+
+def short_dir():
+    """Its name leaves room for a socket's, which may have 107 bytes. It goes with the test."""
+    place = tempfile.mkdtemp(prefix="lockstep-socket.")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
+
+
+def never_answers():
+    """An asset that takes connections and says nothing."""
+    server = socket.create_server(("127.0.0.1", 0))
+    held = []
+
+    def take():
+        while True:
+            held.append(server.accept())
+
+    threading.Thread(target=take, daemon=True).start()
+    return server
 
 
 def fingerprint(blob):
