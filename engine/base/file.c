@@ -127,8 +127,23 @@ static bool take_name(const char *beside, const char *path, bool replace)
 	return link(beside, path) == 0 && unlink(beside) == 0;
 }
 
-enum err file_write(
-    const char *path, const void *bytes, size_t len, mode_t mode, int replace, struct error *error)
+/* Whose a new file is; `like` NULL = ours. */
+struct access {
+	mode_t mode;
+	const struct stat *like;
+};
+
+/* What another may not be given is left as it is: the owner is then us. */
+static bool give_access(int fd, const struct access *access)
+{
+	if (access->like != NULL && fchown(fd, access->like->st_uid, access->like->st_gid) != 0 &&
+	    fchown(fd, (uid_t)-1, access->like->st_gid) != 0 && errno != EPERM)
+		return false;
+	return fchmod(fd, access->mode) == 0;
+}
+
+static enum err write_with(const char *path, const void *bytes, size_t len,
+    const struct access *access, int replace, struct error *error)
 {
 	char *beside = xasprintf("%s.XXXXXX", path);
 	int fd = mkostemp(beside, O_CLOEXEC);
@@ -138,7 +153,7 @@ enum err file_write(
 		err = error_of_errno(error, "create a file beside", path);
 		goto out;
 	}
-	if (!write_all(fd, bytes, len) || fchmod(fd, mode) != 0 || fsync(fd) != 0 ||
+	if (!write_all(fd, bytes, len) || !give_access(fd, access) || fsync(fd) != 0 ||
 	    !take_name(beside, path, replace != 0)) {
 		err = error_of_errno(error, "write", path);
 		unlink(beside);
@@ -151,6 +166,39 @@ out:
 		close(fd);
 	free(beside);
 	return err;
+}
+
+enum err file_write(
+    const char *path, const void *bytes, size_t len, mode_t mode, int replace, struct error *error)
+{
+	return write_with(path, bytes, len, &(struct access){.mode = mode}, replace, error);
+}
+
+enum err file_write_like(const char *path, const char *like, const void *bytes, size_t len,
+    int replace, struct error *error)
+{
+	struct access access = {.mode = 0};
+	struct stat st;
+
+	if (lstat(like, &st) != 0)
+		return error_of_errno(error, "look at", like);
+	access.like = &st;
+	access.mode = (st.st_mode & 0444) | 0600;
+	return write_with(path, bytes, len, &access, replace, error);
+}
+
+enum err file_rename(const char *from, const char *to, struct error *error)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0)
+		return error_of_errno(error, "give another name to", from);
+	return sync_directory(to) ? ERR_OK : error_of_errno(error, "sync the directory of", to);
+}
+
+enum err file_remove(const char *path, struct error *error)
+{
+	if (unlink(path) != 0)
+		return error_of_errno(error, "remove", path);
+	return sync_directory(path) ? ERR_OK : error_of_errno(error, "sync the directory of", path);
 }
 
 static enum err check_stat(const char *path, const struct stat *st, struct error *error)
