@@ -37,10 +37,19 @@ struct problems {
 
 void problems_clear(struct problems *);
 
+/* A file as it would be: the policy is loaded as if it were so on disk already. */
+struct policy_draft {
+	const char *file; /* relative to the policy's directory: "tasks/weekly.lua" */
+	const char *text; /* NULL = there would be none */
+	size_t len;
+};
+
 struct policy_config {
 	const char *dir;	   /* holds lockstep.lua */
 	const char *platforms_dir; /* the shipped platforms */
 	const char *wordlists_dir; /* the shipped word lists; NULL = none */
+	const struct policy_draft *drafts;
+	size_t draft_count;
 };
 
 /*
@@ -347,5 +356,17 @@ void task_describe_time(const struct task *, uint64_t wall_ms, char *out, size_t
 
 /* "login, then su", or "false". */
 void task_describe_verify(const struct task *, char *out, size_t size);
+
+/* ── As text ─────────────────────────────────────────────────────────────────────────────── */
+
+/* Where a file's text says `task "name" { … }`, in bytes; ends are behind the last one. */
+struct task_span {
+	size_t begin, end;
+	size_t name_begin, name_end; /* with its quotes */
+	bool alone;		     /* beside it are only space and comments */
+};
+
+/* False where it is not written so, plainly: Lua that declares tasks in a loop, for one. */
+bool task_span_find(const char *text, size_t len, const char *name, struct task_span *);
 
 #endif

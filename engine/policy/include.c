@@ -29,6 +29,16 @@ bool path_trusted(
 	return err == ERR_OK;
 }
 
+/* ── Drafts ──────────────────────────────────────────────────────────────────────────────── */
+
+const struct policy_draft *draft_of(const struct loader *loader, const char *file)
+{
+	for (size_t i = 0; i < loader->config->draft_count; i++)
+		if (strcmp(loader->config->drafts[i].file, file) == 0)
+			return &loader->config->drafts[i];
+	return NULL;
+}
+
 /* ── Patterns ────────────────────────────────────────────────────────────────────────────── */
 
 struct walk {
@@ -54,11 +64,28 @@ static bool exists(const struct walk *walk, const char *file)
 	return found;
 }
 
+static bool would_be_gone(const struct walk *walk, const char *file)
+{
+	const struct policy_draft *draft = draft_of(walk->loader, file);
+
+	return draft != NULL && draft->text == NULL;
+}
+
+static bool step_is_good(const struct walk *walk, const char *path, const char *file)
+{
+	if (draft_of(walk->loader, file) == NULL)
+		return path_trusted(walk->loader, walk->statement, path, file);
+	if (would_be_gone(walk, file))
+		statement_problem(
+		    walk->loader->errors, walk->statement, NULL, NULL, "there is no %s", file);
+	return !would_be_gone(walk, file);
+}
+
 /* One component is settled: goes on below it, or hands the file over. */
 static bool walk_step(const struct walk *walk, const char *file, const char *rest)
 {
 	char *path = join(walk->loader->dir, file);
-	bool good = path_trusted(walk->loader, walk->statement, path, file);
+	bool good = step_is_good(walk, path, file);
 
 	if (good && rest[0])
 		good = walk_path(walk, file, rest);
@@ -73,6 +100,34 @@ static bool walk_step(const struct walk *walk, const char *file, const char *res
 static int visible(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.';
+}
+
+/* The file's name where it stands in the directory itself; else NULL. */
+static const char *name_in(const char *dir, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	size_t len = slash == NULL ? 0 : (size_t)(slash - file);
+
+	if (len != strlen(dir) || strncmp(file, dir, len) != 0)
+		return NULL;
+	return slash == NULL ? file : slash + 1;
+}
+
+/* The files that would stand beside those that a directory has. */
+static bool walk_drafts(const struct walk *walk, const char *dir, const char *pattern)
+{
+	const struct policy_config *config = walk->loader->config;
+	bool good = true;
+
+	for (size_t i = 0; i < config->draft_count; i++) {
+		const struct policy_draft *draft = &config->drafts[i];
+		const char *name = name_in(dir, draft->file);
+
+		if (draft->text != NULL && name != NULL && text_glob(pattern, name) &&
+		    !exists(walk, draft->file))
+			good = walk_step(walk, draft->file, "") && good;
+	}
+	return good;
 }
 
 static int byte_order(const struct dirent **left, const struct dirent **right)
@@ -100,14 +155,14 @@ static bool walk_glob(
 	for (int i = 0; i < count; i++) {
 		char *below = join(file, entries[i]->d_name);
 
-		if (text_glob(pattern, entries[i]->d_name) &&
+		if (text_glob(pattern, entries[i]->d_name) && !would_be_gone(walk, below) &&
 		    !(rest[0] && entries[i]->d_type == DT_REG))
 			good = walk_step(walk, below, rest) && good;
 		free(below);
 		free(entries[i]);
 	}
 	free(entries);
-	return good;
+	return (rest[0] || walk_drafts(walk, file, pattern)) && good;
 }
 
 static bool walk_path(const struct walk *walk, const char *file, const char *rest)

@@ -76,11 +76,19 @@ static enum err run_chunk(struct loader *loader, const struct source *source, st
 	return error->code;
 }
 
-static bool read_source(struct loader *loader, struct source *source)
+/* What the file has, or would have. */
+static bool read_text(struct loader *loader, struct source *source)
 {
+	const struct policy_draft *draft = source->shipped ? NULL : draft_of(loader, source->file);
 	struct error error;
 	struct stat status;
 
+	if (draft) {
+		if (!buf_add(&source->text, draft->text, draft->len))
+			problem_add(loader->errors, source->file, 0, "is longer than %d bytes",
+			    SOURCE_SIZE_MAX);
+		return !buf_failed(&source->text);
+	}
 	if (stat(source->path, &status) != 0 || !S_ISREG(status.st_mode)) {
 		problem_add(loader->errors, source->file, 0, "is not a file");
 		return false;
@@ -89,6 +97,13 @@ static bool read_source(struct loader *loader, struct source *source)
 		problem_add(loader->errors, source->file, 0, "%s", error.text);
 		return false;
 	}
+	return true;
+}
+
+static bool read_source(struct loader *loader, struct source *source)
+{
+	if (!read_text(loader, source))
+		return false;
 	loader->source_bytes += source->text.len;
 	if (loader->source_bytes > SOURCES_SIZE_MAX) {
 		problem_add(loader->errors, source->file, 0,

@@ -176,6 +176,9 @@ void inventory_read(struct loader *, const struct statement *, const char *patte
 void include_entry(struct loader *);
 void include_shipped(struct loader *);
 
+/* What a file would be, rather than what it is; NULL = it is as it is. */
+const struct policy_draft *draft_of(const struct loader *, const char *file);
+
 /* False (and reported) when the file or directory is not there, or others may change it. */
 bool path_trusted(struct loader *, const struct statement *, const char *path, const char *file);
 

@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "policy.h"
+
 /* ── Tokens ──────────────────────────────────────────────────────────────────────────────── */
 
 enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_STRING, TOKEN_OTHER };
@@ -17,12 +19,9 @@ struct scanner {
 	struct position position;
 };
 
-static void scanner_init(struct scanner *scanner, const struct source *source)
+static void scanner_init(struct scanner *scanner, const char *text, size_t len)
 {
-	const char *text = (const char *)source->text.data;
-
-	*scanner = (struct scanner){
-	    .at = text, .end = text + source->text.len, .line_start = text, .line = 1};
+	*scanner = (struct scanner){.at = text, .end = text + len, .line_start = text, .line = 1};
 }
 
 static void step(struct scanner *scanner)
@@ -245,13 +244,73 @@ bool source_find(const struct source *source, size_t line, const char *kind, con
 {
 	struct scanner scanner;
 
-	scanner_init(&scanner, source);
-	if (!source->text.data || !find_statement(&scanner, line, kind, name) ||
-	    !find_path(&scanner, path))
+	if (!source->text.data)
+		return false;
+	scanner_init(&scanner, (const char *)source->text.data, source->text.len);
+	if (!find_statement(&scanner, line, kind, name) || !find_path(&scanner, path))
 		return false;
 	*position = scanner.position;
 	return true;
 }
+
+/* ── A task as a whole ───────────────────────────────────────────────────────────────────── */
+
+/* Stands at `task`: goes behind its name, where that is the one. */
+static bool pass_name(
+    struct scanner *scanner, const char *text, const char *name, struct task_span *span)
+{
+	bool enclosed;
+
+	span->begin = (size_t)(scanner->text - text);
+	if (!next(scanner))
+		return false;
+	enclosed = token_is(scanner, TOKEN_OTHER, "(");
+	if (enclosed)
+		next(scanner);
+	if (!token_is(scanner, TOKEN_STRING, name))
+		return false;
+	span->name_begin = (size_t)(scanner->text - 1 - text);
+	span->name_end = (size_t)(scanner->at - text);
+	/* In brackets of another kind its ends lie elsewhere. */
+	if (!strchr("\"'", text[span->name_begin]))
+		return false;
+	return !enclosed || (next(scanner) && token_is(scanner, TOKEN_OTHER, ")"));
+}
+
+/* Behind the table that begins here. */
+static bool pass_table(struct scanner *scanner)
+{
+	int depth = 1;
+
+	if (!next(scanner) || !token_is(scanner, TOKEN_OTHER, "{"))
+		return false;
+	while (depth > 0 && next(scanner))
+		depth += nesting(scanner);
+	return depth == 0;
+}
+
+bool task_span_find(const char *text, size_t len, const char *name, struct task_span *span)
+{
+	struct scanner scanner;
+	size_t before = 0;
+
+	scanner_init(&scanner, text, len);
+	for (; next(&scanner); before++) {
+		struct scanner ahead = scanner;
+
+		if (!token_is(&scanner, TOKEN_NAME, "task") ||
+		    !pass_name(&ahead, text, name, span) || !pass_table(&ahead))
+			continue;
+		span->end = (size_t)(ahead.at - text);
+		while (next(&ahead) && token_is(&ahead, TOKEN_OTHER, ";"))
+			;
+		span->alone = before == 0 && ahead.kind == TOKEN_END;
+		return true;
+	}
+	return false;
+}
+
+/* ── Lines ───────────────────────────────────────────────────────────────────────────────── */
 
 const char *source_line(const struct source *source, size_t line, size_t *len)
 {

@@ -121,7 +121,8 @@ enum err fixture_load(struct fixture *fixture)
 {
 	const char *srcdir = getenv("srcdir");
 	char *wordlists = xasprintf("%s/policies/wordlists", srcdir ? srcdir : ".");
-	const struct policy_config config = {fixture->dir, fixture->platforms, wordlists};
+	const struct policy_config config = {
+	    .dir = fixture->dir, .platforms_dir = fixture->platforms, .wordlists_dir = wordlists};
 	enum err err;
 
 	unload(fixture);

@@ -352,6 +352,46 @@ static void phrases_are_even(void **state)
 	fixture_clear(&fixture);
 }
 
+/* What a program may change in a file, by where the statement stands. */
+static void spans_are_found(void **state)
+{
+	static const struct {
+		const char *text, *name;
+		const char *span; /* NULL = there is none */
+		bool alone;
+	} cases[] = {
+	    {"task \"a\" { x = 1 }\n", "a", "task \"a\" { x = 1 }", true},
+	    {"-- task \"a\" {}\n\ntask 'a' {\n\ty = { \"}\" },\n};\n--[[ end ]]", "a",
+		"task 'a' {\n\ty = { \"}\" },\n}", true},
+	    {"task(\"a\") { [[}]] }", "a", "task(\"a\") { [[}]] }", true},
+	    {"task \"b\" {}\ntask \"a\" {}", "a", "task \"a\" {}", false},
+	    {"task \"a\" {}\nlocal x", "a", "task \"a\" {}", false},
+	    {"local t = task\nt \"a\" {}", "a", NULL, false},
+	    {"task(\"a\" .. \"b\") {}", "ab", NULL, false},
+	    {"task [[a]] {}", "a", NULL, false},
+	    {"task \"a\" { x = 1", "a", NULL, false},
+	    {"task \"a\"", "a", NULL, false},
+	    {"", "a", NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *text = cases[i].text;
+		struct task_span span;
+		bool found = task_span_find(text, strlen(text), cases[i].name, &span);
+
+		assert_int_equal(found, cases[i].span != NULL);
+		if (!found)
+			continue;
+		assert_int_equal(span.end - span.begin, strlen(cases[i].span));
+		assert_memory_equal(text + span.begin, cases[i].span, span.end - span.begin);
+		assert_memory_equal(
+		    text + span.name_begin + 1, cases[i].name, strlen(cases[i].name));
+		assert_int_equal(span.name_end - span.name_begin, strlen(cases[i].name) + 2);
+		assert_int_equal(span.alone, cases[i].alone);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +405,7 @@ int main(void)
 	    cmocka_unit_test(eff_list_is_whole),
 	    cmocka_unit_test(phrases_are_joined),
 	    cmocka_unit_test(phrases_are_even),
+	    cmocka_unit_test(spans_are_found),
 	};
 	struct error error;
 	bool locked;
