@@ -476,6 +476,7 @@ struct task_state {
 /* ERR_NOT_FOUND when nothing is kept of it. */
 enum err task_state_get(struct vault_txn *, const char *task, struct task_state *) MUST_CHECK;
 enum err task_state_put(struct vault_txn *, const struct task_state *) MUST_CHECK;
+enum err task_state_drop(struct vault_txn *, const char *task) MUST_CHECK;
 /* In order of name. False from fn stops. */
 void task_state_each(
     struct vault_txn *, bool (*fn)(void *arg, const struct task_state *), void *arg);

@@ -23,7 +23,8 @@ struct cli {
 	bool verbose;
 	char **args; /* behind the command's words and options */
 	int arg_count;
-	json_t *options; /* the command's own that were given: name to text, or to true */
+	json_t *options; /* the command's own that were given: name to text, to true, or where one
+			    may be given several times, to an array of texts */
 	struct service *service;
 	struct progress *progress;
 };

@@ -155,6 +155,30 @@ struct parsing {
 	const struct command *command;
 };
 
+/* "ACCOUNT...": what may be given more than once is an array. */
+static bool option_repeats(const struct argp_option *option)
+{
+	size_t len = option->arg == NULL ? 0 : strlen(option->arg);
+
+	return len > 3 && strcmp(option->arg + len - 3, "...") == 0;
+}
+
+static void option_note(json_t *options, const struct argp_option *option, const char *arg)
+{
+	json_t *given = json_object_get(options, option->name);
+
+	if (!option_repeats(option)) {
+		json_object_set_new(
+		    options, option->name, arg == NULL ? json_true() : json_text(arg));
+		return;
+	}
+	if (given == NULL) {
+		given = json_array();
+		json_object_set_new(options, option->name, given);
+	}
+	json_array_append_new(given, json_text(arg));
+}
+
 static bool parse_own(struct parsing *parsing, int key, const char *arg)
 {
 	const struct argp_option *option = parsing->command->options;
@@ -162,8 +186,7 @@ static bool parse_own(struct parsing *parsing, int key, const char *arg)
 	for (; option != NULL && option->name != NULL; option++) {
 		if (option->key != key)
 			continue;
-		json_object_set_new(parsing->cli->options, option->name,
-		    arg == NULL ? json_true() : json_text(arg));
+		option_note(parsing->cli->options, option, arg);
 		return true;
 	}
 	return false;

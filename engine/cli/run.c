@@ -11,9 +11,7 @@
 
 enum { KEY_DRY_RUN = 0x1000 };
 
-static int run_run(struct cli *);
-
-static const struct argp_option run_options[] = {
+const struct argp_option run_options[] = {
     {"dry-run", KEY_DRY_RUN, NULL, 0, "change nothing: tell what would become of each account", 0},
     {0},
 };
@@ -84,7 +82,7 @@ int run_print(struct cli *cli, enum service_end end, const json_t *result)
 	return end;
 }
 
-static int run_run(struct cli *cli)
+int run_run(struct cli *cli)
 {
 	json_t *params = json_object(), *result;
 	enum service_end end;

@@ -4,6 +4,9 @@
 
 #include "cli/cli.h"
 
+extern const struct argp_option run_options[];
+int run_run(struct cli *);
+
 /* Prints the summary and what did not succeed; returns the exit status. */
 int run_print(struct cli *, enum service_end, const json_t *result);
 

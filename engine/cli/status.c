@@ -1,4 +1,4 @@
-#include "cli/cli.h"
+#include "cli/reload.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -111,9 +111,20 @@ static int status_run(struct cli *cli)
 
 /* ── reload ──────────────────────────────────────────────────────────────────────────────── */
 
-static int reload_run(struct cli *cli)
+void reload_print(const struct cli *cli, const json_t *result)
 {
 	char assets[FORMAT_SIZE];
+
+	printf("reloaded: assets %s, tasks %lld\n",
+	    format_count(assets, (uint64_t)number_of(result, "assets")),
+	    (long long)number_of(result, "tasks"));
+	fflush(stdout);
+	if (!cli->quiet)
+		cli_problems(json_object_get(result, "warnings"), "warning: ");
+}
+
+static int reload_run(struct cli *cli)
+{
 	json_t *result;
 	int end = cli_call(cli, "reload", json_object(), &result);
 
@@ -122,12 +133,7 @@ static int reload_run(struct cli *cli)
 	if (cli->json) {
 		end = cli_print_json(result, end);
 	} else {
-		printf("reloaded: assets %s, tasks %lld\n",
-		    format_count(assets, (uint64_t)number_of(result, "assets")),
-		    (long long)number_of(result, "tasks"));
-		fflush(stdout);
-		if (!cli->quiet)
-			cli_problems(json_object_get(result, "warnings"), "warning: ");
+		reload_print(cli, result);
 	}
 	json_decref(result);
 	return end;

@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "cli/format.h"
 #include "cli/list.h"
+#include "cli/run.h"
+#include "cli/task_file.h"
 
 enum { KEY_COUNT = 0x1000, KEY_FOR, KEY_WHY };
 
@@ -38,6 +40,18 @@ const struct command task_commands[] = {
     {"task pause", "TASK", "do not follow a task's schedule for a while", pause_options, 1, 1,
 	pause_run},
     {"task resume", "TASK", "follow a task's schedule again", NULL, 1, 1, resume_run},
+    {"task run", "TASK", "rotate the accounts of a task, as \"run\" does", run_options, 1, 1,
+	run_run},
+    {"task create", "NAME", "write a new task into the policy", task_create_options, 1, 1,
+	task_create_run},
+    {"task edit", "TASK", "change a task in $EDITOR, and check it", task_edit_options, 1, 1,
+	task_edit_run},
+    {"task copy", "TASK NAME", "write a task into the policy that is as another", task_copy_options,
+	2, 2, task_copy_run},
+    {"task rename", "OLD NEW", "give a task another name; what is kept of it follows",
+	task_rename_options, 2, 2, task_rename_run},
+    {"task delete", "TASK", "take a task out of the policy; its history stays", task_delete_options,
+	1, 1, task_delete_run},
     {0},
 };
 

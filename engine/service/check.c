@@ -33,7 +33,7 @@ static json_t *entropy_of(const struct task *task)
 	return task->rule == NULL ? json_null() : json_real(rule_entropy_bits(task->rule));
 }
 
-static enum service_end check_task(struct request *request, const struct task *task, json_t *tasks)
+json_t *task_shape_checked(struct request *request, const struct task *task)
 {
 	uint64_t now_ms = clock_wall_ms(loop_clock(request->service->loop));
 	struct selection selection;
@@ -43,7 +43,7 @@ static enum service_end check_task(struct request *request, const struct task *t
 	enum err err = policy_select(request->policy, task, &selection, request->error);
 
 	if (err != ERR_OK)
-		return SERVICE_USAGE;
+		return NULL;
 	accounts = (json_int_t)selection.count;
 	assets = (json_int_t)selection.asset_count;
 	selection_clear(&selection);
@@ -54,18 +54,21 @@ static enum service_end check_task(struct request *request, const struct task *t
 	    "assets", assets, "secret", json_text(secret), "entropy_bits", entropy_of(task),
 	    "verify", verify, "active", task->active, "comment", shape_word(task->comment));
 	task_shape_next(shape, task, now_ms);
-	json_array_append_new(tasks, shape);
-	return SERVICE_OK;
+	return shape;
 }
 
 static enum service_end check_tasks(struct request *request, json_t *tasks)
 {
 	const struct policy *policy = request->policy;
-	enum service_end end = SERVICE_OK;
 
-	for (size_t i = 0; end == SERVICE_OK && i < policy_task_count(policy); i++)
-		end = check_task(request, policy_task(policy, i), tasks);
-	return end;
+	for (size_t i = 0; i < policy_task_count(policy); i++) {
+		json_t *shape = task_shape_checked(request, policy_task(policy, i));
+
+		if (shape == NULL)
+			return SERVICE_USAGE;
+		json_array_append_new(tasks, shape);
+	}
+	return SERVICE_OK;
 }
 
 /* ── The vault ───────────────────────────────────────────────────────────────────────────── */

@@ -274,9 +274,9 @@ enum service_end engine_open(struct request *request, enum needs needs)
 	struct service *service = request->service;
 	enum service_end end = SERVICE_OK;
 
-	if (service->snapshot == NULL)
+	if (needs >= NEEDS_FILES && service->snapshot == NULL)
 		end = open_policy(request);
-	if (end == SERVICE_OK)
+	if (end == SERVICE_OK && needs >= NEEDS_FILES)
 		request_hold(request);
 	if (end == SERVICE_OK && needs >= NEEDS_VAULT && service->vault == NULL)
 		end = open_vault(request);

@@ -118,6 +118,7 @@ void requests_drop(struct service *);
 
 /* What service_call waits for may have come. */
 void service_look(struct service *);
+/* That others may ask for. */
 bool service_has_method(const char *name);
 /* Its answer is about the files as they are now: who asks reads them itself. */
 bool service_is_of_files(const char *name);
@@ -127,8 +128,11 @@ bool service_is_shared(const struct service *);
 void watch_add(struct service *, struct watch *);
 void watch_remove(struct watch *);
 
-/* How far the engine must be open; FILES: the policy, as its files are now. */
-enum needs { NEEDS_FILES, NEEDS_POLICY, NEEDS_VAULT, NEEDS_WIRES };
+/*
+ * How far the engine must be open; FILES: the policy, as its files are now; DIRECTORY: nothing, for
+ * what works on the policy's directory, and is done by whoever asks.
+ */
+enum needs { NEEDS_DIRECTORY, NEEDS_FILES, NEEDS_POLICY, NEEDS_VAULT, NEEDS_WIRES };
 
 /* Opens what is not open yet. A bad policy leaves its problems in request->result. */
 enum service_end engine_open(struct request *, enum needs) MUST_CHECK;
@@ -136,6 +140,9 @@ enum service_end engine_open(struct request *, enum needs) MUST_CHECK;
 
 /* Loads the policy. Where it is bad: NULL, and `*problems` is {ok, errors, warnings}. */
 struct snapshot *snapshot_load(struct service *, json_t **problems, struct error *error);
+/* As it would be with other files. */
+struct snapshot *snapshot_try(struct service *, const struct policy_draft *, size_t count,
+    json_t **problems, struct error *error);
 /* Makes it the newest; the one before goes when nothing uses it any more. */
 void snapshot_use(struct service *, struct snapshot *);
 void snapshot_free(struct snapshot *);
@@ -181,6 +188,13 @@ enum service_end task_show(struct request *);
 enum service_end task_next_request(struct request *);
 enum service_end task_pause(struct request *);
 enum service_end task_resume(struct request *);
+enum service_end task_rename_request(struct request *);
+enum service_end task_file_create(struct request *);
+enum service_end task_file_copy(struct request *);
+enum service_end task_file_read(struct request *);
+enum service_end task_file_write(struct request *);
+enum service_end task_file_delete(struct request *);
+enum service_end task_file_rename(struct request *);
 enum service_end run_task(struct request *);
 enum service_end overview_show(struct request *);
 enum service_end execution_list(struct request *);

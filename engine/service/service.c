@@ -35,6 +35,13 @@ static const struct method {
     {"task.next", task_next_request, NEEDS_VAULT},
     {"task.pause", task_pause, NEEDS_VAULT},
     {"task.resume", task_resume, NEEDS_VAULT},
+    {"task.rename", task_rename_request, NEEDS_POLICY},
+    {"task.file.create", task_file_create, NEEDS_DIRECTORY},
+    {"task.file.copy", task_file_copy, NEEDS_DIRECTORY},
+    {"task.file.read", task_file_read, NEEDS_DIRECTORY},
+    {"task.file.write", task_file_write, NEEDS_DIRECTORY},
+    {"task.file.delete", task_file_delete, NEEDS_DIRECTORY},
+    {"task.file.rename", task_file_rename, NEEDS_DIRECTORY},
     {"run", run_task, NEEDS_POLICY},
     {"overview", overview_show, NEEDS_VAULT},
     {"execution.list", execution_list, NEEDS_VAULT},
@@ -132,14 +139,16 @@ void request_forget(struct request *request)
 
 bool service_has_method(const char *name)
 {
-	return method_find(name) != NULL;
+	const struct method *method = method_find(name);
+
+	return method != NULL && method->needs != NEEDS_DIRECTORY;
 }
 
 bool service_is_of_files(const char *name)
 {
 	const struct method *method = method_find(name);
 
-	return method != NULL && method->needs == NEEDS_FILES;
+	return method != NULL && method->needs <= NEEDS_FILES;
 }
 
 bool service_is_shared(const struct service *service)

@@ -13,10 +13,27 @@
 
 #define SWEEP_MS 1000
 
-static void say_refused(const struct service *service, enum err err, const struct problems *errors,
-    const struct problems *warnings, json_t **result, struct error *error)
+/* How many a policy has, and what to do; of one that is not on disk yet, what would be. */
+static void say_count(
+    const struct service *service, size_t count, bool is_draft, struct error *error)
 {
-	size_t count = errors->count + errors->more;
+	const char *end = count == 1 ? "" : "s", *them = count == 1 ? "it" : "them";
+
+	if (is_draft)
+		error_set(error, ERR_INVALID,
+		    "the policy in %s would have %zu error%s: mend %s; nothing was changed",
+		    service->dir, count, end, them);
+	else
+		error_set(error, ERR_INVALID,
+		    "the policy in %s has %zu error%s: mend %s, then lockstep check; nothing was "
+		    "changed",
+		    service->dir, count, end, them);
+}
+
+static void say_refused(const struct service *service, enum err err, bool is_draft,
+    const struct problems *errors, const struct problems *warnings, json_t **result,
+    struct error *error)
+{
 
 	*result = json_pack("{s:b, s:o, s:o}", "ok", 0, "errors", shape_problems(errors),
 	    "warnings", shape_problems(warnings));
@@ -24,22 +41,29 @@ static void say_refused(const struct service *service, enum err err, const struc
 		error_set(error, ERR_INVALID, "%s", errors->items[0].text);
 		return;
 	}
-	error_set(error, ERR_INVALID,
-	    "the policy in %s has %zu error%s: mend %s, then lockstep check; nothing was changed",
-	    service->dir, count, count == 1 ? "" : "s", count == 1 ? "it" : "them");
+	say_count(service, errors->count + errors->more, is_draft, error);
 }
 
 struct snapshot *snapshot_load(struct service *service, json_t **result, struct error *error)
 {
+	return snapshot_try(service, NULL, 0, result, error);
+}
+
+struct snapshot *snapshot_try(struct service *service, const struct policy_draft *drafts,
+    size_t count, json_t **result, struct error *error)
+{
 	struct problems *problems = xcalloc(2, sizeof(*problems));
 	struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
 	char *platforms = platforms_dir(), *wordlists = wordlists_dir();
-	struct policy_config config = {
-	    .dir = service->dir, .platforms_dir = platforms, .wordlists_dir = wordlists};
+	struct policy_config config = {.dir = service->dir,
+	    .platforms_dir = platforms,
+	    .wordlists_dir = wordlists,
+	    .drafts = drafts,
+	    .draft_count = count};
 	enum err err = policy_load(&snapshot->policy, &config, &problems[0], &problems[1]);
 
 	if (err != ERR_OK) {
-		say_refused(service, err, &problems[0], &problems[1], result, error);
+		say_refused(service, err, count > 0, &problems[0], &problems[1], result, error);
 		free(snapshot);
 		snapshot = NULL;
 	} else {

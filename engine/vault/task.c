@@ -67,6 +67,14 @@ enum err task_state_put(struct vault_txn *txn, const struct task_state *state)
 	return row_put(txn, TABLE_TASK, &key, &row);
 }
 
+enum err task_state_drop(struct vault_txn *txn, const char *task)
+{
+	struct key key;
+	enum err err = task_key(task, &key);
+
+	return err == ERR_OK ? store_del(txn, TABLE_TASK, &key) : err;
+}
+
 void task_state_each(
     struct vault_txn *txn, bool (*fn)(void *arg, const struct task_state *), void *arg)
 {
