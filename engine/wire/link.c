@@ -1,6 +1,7 @@
 #include "wire/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,11 +58,13 @@ static LIBSSH2_DISCONNECT_FUNC(session_disconnected)
 	struct link *link = *abstract;
 
 	(void)session;
-	(void)reason;
 	(void)language;
 	(void)language_len;
 	if (message_len > 0)
 		text_escape(link->farewell, sizeof(link->farewell), message, (size_t)message_len);
+	/* Left without a word it has left all the same. */
+	else
+		snprintf(link->farewell, sizeof(link->farewell), "reason %d of RFC 4253", reason);
 }
 
 static void session_hook(LIBSSH2_SESSION *session)
