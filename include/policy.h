@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/secret.h"
 
@@ -44,12 +45,27 @@ struct policy_draft {
 	size_t len;
 };
 
+/* A file that a policy was read from, by its path in the policy's directory. */
+struct policy_file {
+	char *file;
+	uint8_t digest[DIGEST_SIZE]; /* of what was read */
+};
+
+struct policy_files {
+	struct policy_file *items; /* in order of file, once loaded */
+	size_t count, room;
+};
+
+void policy_files_clear(struct policy_files *);
+
 struct policy_config {
 	const char *dir;	   /* holds lockstep.lua */
 	const char *platforms_dir; /* the shipped platforms */
 	const char *wordlists_dir; /* the shipped word lists; NULL = none */
 	const struct policy_draft *drafts;
 	size_t draft_count;
+	/* Filled with what was read, however the load ends; NULL = not asked for. The caller's. */
+	struct policy_files *files;
 };
 
 /*
@@ -88,6 +104,7 @@ struct settings {
 	uint32_t wires;		    /* processes; 0 = one a core */
 	uint32_t gateway_in_flight; /* assets at once through one gateway; default 100 */
 	bool sandbox;		    /* default true */
+	bool audit_syslog;	    /* each entry of the audit log goes to syslog too */
 };
 
 #define GATEWAYS_MAX 4 /* one behind the other */

@@ -170,6 +170,37 @@ bool text_duration_ms(const char *text, size_t len, unsigned long long *ms)
 	return true;
 }
 
+/* True where the text is of that form alone: a digit for each 0. */
+static bool has_form(const char *text, const char *form)
+{
+	for (; *form != '\0'; form++, text++)
+		if (*form == '0' ? *text < '0' || *text > '9' : *text != *form)
+			return false;
+	return *text == '\0';
+}
+
+bool text_moment_ms(const char *text, uint64_t *wall_ms)
+{
+	struct tm tm = {0}, again;
+	unsigned ms = 0;
+	time_t seconds;
+
+	if (!has_form(text, "0000-00-00") && !has_form(text, "0000-00-00T00:00:00Z") &&
+	    !has_form(text, "0000-00-00T00:00:00.000Z"))
+		return false;
+	sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3u", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+	    &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms);
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	again = tm;
+	seconds = timegm(&again);
+	if (seconds < 0 || again.tm_mon != tm.tm_mon || again.tm_mday != tm.tm_mday ||
+	    again.tm_hour != tm.tm_hour || again.tm_min != tm.tm_min || again.tm_sec != tm.tm_sec)
+		return false;
+	*wall_ms = (uint64_t)seconds * 1000 + ms;
+	return true;
+}
+
 char *text_rfc3339(char *out, unsigned long long wall_ms)
 {
 	struct tm tm;

@@ -354,6 +354,7 @@ static void read_file(struct loader *loader, const char *path, const char *file,
 		loader->incomplete = true;
 		return;
 	}
+	digest_open_file(loader, file, fd);
 	read(loader, fd, file);
 	close(fd);
 }

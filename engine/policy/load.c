@@ -104,6 +104,7 @@ static bool read_source(struct loader *loader, struct source *source)
 {
 	if (!read_text(loader, source))
 		return false;
+	digest_text_file(loader, source->file, &source->text);
 	loader->source_bytes += source->text.len;
 	if (loader->source_bytes > SOURCES_SIZE_MAX) {
 		problem_add(loader->errors, source->file, 0,
@@ -275,6 +276,7 @@ enum err policy_load(struct policy **out, const struct policy_config *config,
 	loader_init(&loader, policy, config, errors, warnings);
 	there = load(&loader);
 	loader_clear(&loader);
+	digests_sort(&loader);
 	problems_sort(errors);
 	problems_sort(warnings);
 	if (errors->count > 0) {

@@ -130,6 +130,12 @@ struct loader {
 	STAILQ_HEAD(, wordlist) wordlists;
 };
 
+/* ── digest.c: files that were read, for whoever asked ── */
+
+void digest_text_file(struct loader *, const char *file, const struct buf *text);
+void digest_open_file(struct loader *, const char *file, int fd);
+void digests_sort(struct loader *);
+
 /* ── Statements: each reads the table at `index` ─────────────────────────────────────────── */
 
 void settings_read(struct loader *, const struct statement *, int index);

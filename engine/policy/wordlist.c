@@ -151,6 +151,7 @@ static void read_file(
 		problem_add(loader->errors, file, 0, "%s", error.text);
 	else
 		parse(loader, list, file, &text);
+	digest_text_file(loader, file, &text);
 	buf_clear(&text);
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* True for well-formed UTF-8 without NUL. */
 bool text_is_utf8(const char *text, size_t len);
@@ -33,6 +34,10 @@ bool text_glob(const char *pattern, const char *name);
  * for what does not fit.
  */
 bool text_duration_ms(const char *text, size_t len, unsigned long long *ms);
+
+/* The reverse: "2026-11-24T09:41:07.120Z", without the fraction too, or the day alone, at its
+ * beginning. False for anything else. */
+bool text_moment_ms(const char *text, uint64_t *wall_ms);
 
 /* Milliseconds since 1970 as RFC 3339 in UTC ("2026-11-24T09:41:07.120Z"); `out` has 32 bytes. */
 char *text_rfc3339(char *out, unsigned long long wall_ms);
