@@ -34,6 +34,8 @@
 struct vault;
 struct vault_txn;
 
+/* Its other doors: vault/audit.h. */
+
 /* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
 
 struct vault_config {

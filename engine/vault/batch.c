@@ -108,6 +108,7 @@ static enum err batch_round(struct vault *vault, struct jobs *jobs, bool *grow, 
 	if (err != ERR_OK)
 		return err;
 	txn.vault = vault;
+	trail_begin(vault);
 	round = jobs_run(jobs, &txn, error);
 	if (round == ROUND_READY) {
 		err = batch_commit(vault, &txn, error);
@@ -169,8 +170,10 @@ static void jobs_write(struct vault *vault, struct jobs *jobs)
 	batch->running = true;
 	err = batch_write(vault, jobs, &error);
 	batch->running = false;
-	if (err == ERR_OK)
+	if (err == ERR_OK) {
+		trail_committed(vault);
 		return;
+	}
 	batch_failed(batch, err, &error);
 	jobs_fail(jobs, err == ERR_FULL ? &error : &batch->failure);
 }

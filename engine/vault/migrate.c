@@ -190,6 +190,7 @@ static enum err migrate_rows(struct vault_txn *txn, uint64_t schema)
 		err = probe_migrate(txn);
 	if (err == ERR_OK && schema < 4)
 		err = count_all(txn);
+	/* Schema 4 differs in that nothing was audited: an older release must not write to it. */
 	return err == ERR_OK ? store_schema_raise(txn) : err;
 }
 

@@ -178,6 +178,11 @@ void seal_free(struct seal *seal)
 	free(seal);
 }
 
+const struct id *seal_vault(const struct seal *seal)
+{
+	return &seal->vault;
+}
+
 static bool frame_write(
     struct buf *frame, const struct secret *secret, const struct secret *passphrase)
 {

@@ -30,6 +30,9 @@ enum err seal_new(struct seal **, const struct secret *master, const struct id *
     const void *wrapped, size_t len, struct error *error) MUST_CHECK;
 void seal_free(struct seal *);
 
+/* The vault that it is of. */
+const struct id *seal_vault(const struct seal *);
+
 /* Appends the sealed secret to `out` (cap SEALED_SIZE_MAX). `passphrase` may be NULL. */
 enum err seal_close(const struct seal *, const struct id *account, uint32_t version,
     const struct secret *, const struct secret *passphrase, struct buf *out,

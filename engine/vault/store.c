@@ -42,6 +42,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_PAST] = "past",
     [TABLE_FAILING] = "failing",
     [TABLE_TASK] = "task",
+    [TABLE_AUDIT] = "audit",
 };
 
 const char *table_name(enum table table)

@@ -38,9 +38,10 @@ enum table {
 	TABLE_PAST,    /* account's key, stream, record id, of those that ended: nothing */
 	TABLE_FAILING, /* id of the record by which its account fails: nothing */
 	TABLE_TASK,    /* task: how far its schedule was followed, and who paused it */
+	TABLE_AUDIT,   /* number: an entry of the audit log */
 };
-#define TABLE_COUNT_ALL (TABLE_TASK + 1)
-#define STORE_SCHEMA	4
+#define TABLE_COUNT_ALL (TABLE_AUDIT + 1)
+#define STORE_SCHEMA	5
 
 const char *table_name(enum table);
 

@@ -261,6 +261,7 @@ enum err vault_open(struct vault **out, const struct vault_config *config, struc
 		vault_close(vault);
 		return err;
 	}
+	trail_init(vault);
 	*out = vault; /* transferred */
 	return ERR_OK;
 }
@@ -271,6 +272,7 @@ void vault_close(struct vault *vault)
 	if (vault == NULL)
 		return;
 	batch_clear(vault);
+	trail_clear(vault);
 	seal_free(vault->seal);
 	store_close(vault->store);
 	if (vault->lock_fd >= 0)

@@ -8,12 +8,14 @@
 #include "vault/batch.h"
 #include "vault/seal.h"
 #include "vault/store.h"
+#include "vault/trail.h"
 
 struct vault {
 	char *dir;
 	struct store *store;
 	struct seal *seal;
 	struct batch batch;
+	struct trail trail;
 	struct clock *clock;
 	uint32_t keep_versions;
 	int lock_fd;

@@ -47,7 +47,7 @@ static void still_start(struct clock *clock, struct timer *timer, uint64_t delay
 {
 	struct still_clock *self = still(clock);
 
-	assert_int_equal(delay_ms, 0);
+	(void)delay_ms;
 	still_stop(clock, timer);
 	assert_true(self->count < sizeof(self->armed) / sizeof(self->armed[0]));
 	self->armed[self->count++] = timer;
