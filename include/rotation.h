@@ -18,6 +18,7 @@
 #include "base/id.h"
 #include "policy.h"
 #include "vault.h"
+#include "vault/audit.h"
 #include "wire.h"
 
 struct rotation;
@@ -122,6 +123,7 @@ struct rotation_order {
 	const char *trigger; /* "manual", "retry", "restore", "verify", "schedule" */
 	/* Kept in the commit that begins the execution, with its id; NULL = nothing. */
 	struct task_state *state;
+	struct audit_event *audit;
 };
 
 /* Plans and starts an execution; commits the plan before it returns, the work is done from the

@@ -64,6 +64,11 @@ struct service_daemon {
 enum service_end service_serve(
     struct service *, const struct service_daemon *, json_t **result, struct error *error);
 
+/* Checks an export of the audit log ("-": stdin) by the public key, without any vault. SOME, and
+ * `error` says what and where: it is not as it was written. */
+enum service_end service_audit_verify(
+    const char *path, const char *key, json_t **result, struct error *error);
+
 /* Makes the directory that `lockstep init` makes: policy, inventory, rules, tasks, vault, master
  * key, .gitignore. */
 enum service_end service_init(const char *dir, json_t **result, struct error *error);

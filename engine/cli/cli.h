@@ -48,6 +48,7 @@ extern const struct command task_commands[];
 extern const struct command execution_commands[];
 extern const struct command record_commands[];
 extern const struct command secret_commands[];
+extern const struct command audit_commands[];
 extern const struct command completion_commands[];
 extern const struct command status_commands[];
 extern const struct command reload_commands[];

@@ -30,6 +30,7 @@ const struct command *const command_tables[] = {
     execution_commands,
     record_commands,
     secret_commands,
+    audit_commands,
     status_commands,
     reload_commands,
     completion_commands,

@@ -33,6 +33,11 @@ static const struct field retention_fields[] = {
     {0},
 };
 
+static const struct field audit_fields[] = {
+    {.name = "syslog", .type = FIELD_FLAG, .offset = AT(audit_syslog)},
+    {0},
+};
+
 static const struct field settings_fields[] = {
     {.name = "secure_mode", .type = FIELD_FLAG, .offset = AT(secure_mode)},
     {.name = "in_flight", .type = FIELD_COUNT, .offset = AT(in_flight), .min = 1, .max = 20000},
@@ -68,6 +73,7 @@ static const struct field settings_fields[] = {
 	.min = 1,
 	.max = 20000},
     {.name = "sandbox", .type = FIELD_FLAG, .offset = AT(sandbox)},
+    {.name = "audit", .type = FIELD_TABLE, .fields = audit_fields},
     {.name = "mail", .type = FIELD_LATER},
     {0},
 };

@@ -104,6 +104,17 @@ struct plan {
 	bool ended; /* all were skipped */
 };
 
+static enum err plan_audit(const struct plan *plan, struct vault_txn *txn, struct error *error)
+{
+	struct audit_event *audit = plan->order->audit;
+
+	audit->what = AUDIT_RUN;
+	audit->task = plan->run->execution.task;
+	audit->object = plan->order->trigger;
+	audit->execution = plan->run->execution.id;
+	return audit_append(txn, audit, error);
+}
+
 static enum err plan_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct plan *plan = arg;
@@ -113,6 +124,8 @@ static enum err plan_apply(struct vault_txn *txn, void *arg, struct error *error
 		err = execution_put(txn, &plan->run->execution);
 	if (plan->from == 0 && err == ERR_OK && plan->order->state != NULL)
 		err = task_state_put(txn, plan->order->state);
+	if (plan->from == 0 && err == ERR_OK && plan->order->audit != NULL)
+		err = plan_audit(plan, txn, error);
 	for (size_t i = plan->from; err == ERR_OK && i < plan->to; i++)
 		err = record_put(txn, &plan->records[i]);
 	return err == ERR_OK ? ERR_OK : error_set(error, err, "the plan cannot be written");

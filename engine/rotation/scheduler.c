@@ -306,6 +306,7 @@ static enum err slot_run(
 		.count = selection.count,
 		.trigger = "schedule",
 		.state = &slot->state,
+		.audit = &(struct audit_event){.who = {.origin = AUDIT_SCHEDULE}},
 	    },
 	    &id, error);
 	selection_clear(&selection);

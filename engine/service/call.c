@@ -117,8 +117,11 @@ void service_look(struct service *service)
 
 static enum service_end call_here(struct call *call, const char *method, const json_t *params)
 {
-	struct listener listener = {
-	    .progress = call_progress, .done = call_done, .arg = call, .uid = call->service->uid};
+	struct listener listener = {.progress = call_progress,
+	    .done = call_done,
+	    .arg = call,
+	    .uid = call->service->uid,
+	    .origin = AUDIT_COMMAND};
 
 	do {
 		call->ended = false;

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/audit.h"
 #include "service/engine.h"
 #include "service/run.h"
 #include "service/server.h"
@@ -181,7 +182,8 @@ static void take(struct service *service, struct snapshot *snapshot, json_t **re
 	    "errors", "warnings", warnings);
 }
 
-static enum service_end reload(struct daemon *daemon, json_t **result, struct error *error)
+static enum service_end reload(
+    struct daemon *daemon, struct request *request, json_t **result, struct error *error)
 {
 	struct service *service = daemon->service;
 	struct snapshot *snapshot;
@@ -192,11 +194,24 @@ static enum service_end reload(struct daemon *daemon, json_t **result, struct er
 	if (snapshot == NULL)
 		return refuse(NULL, SERVICE_USAGE, result, error);
 	err = snapshot_give_to_wires(service, snapshot, error);
+	if (err == ERR_OK)
+		err = audit_policy(service, request, &service->files, NULL, true, error);
 	if (err != ERR_OK)
 		return refuse(snapshot, err == ERR_INVALID ? SERVICE_USAGE : SERVICE_NO_ENGINE,
 		    result, error);
 	take(service, snapshot, result);
+	audit_follow(service);
 	return SERVICE_OK;
+}
+
+/* The old policy stays in any case, so that one that cannot be recorded is only logged. */
+static void audit_refused(struct daemon *daemon, struct request *request, const struct error *why)
+{
+	struct service *service = daemon->service;
+	struct error error;
+
+	if (audit_policy(service, request, &service->files, why->text, true, &error) != ERR_OK)
+		log_event(LOG_LEVEL_ERROR, "not_audited", "error", error.text, NULL);
 }
 
 static void log_problems(enum log_level level, const char *event, const json_t *problems)
@@ -230,7 +245,8 @@ static void reload_note(
 	log_problems(LOG_LEVEL_WARN, "policy_warning", json_object_get(result, "warnings"));
 }
 
-enum service_end daemon_reload(struct daemon *daemon, json_t **result, struct error *error)
+enum service_end daemon_reload(
+    struct daemon *daemon, struct request *request, json_t **result, struct error *error)
 {
 	char state[64];
 	enum service_end end;
@@ -238,7 +254,9 @@ enum service_end daemon_reload(struct daemon *daemon, json_t **result, struct er
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
 	    (unsigned long long)clock_mono_ms(clock_of(daemon)) * 1000);
 	systemd_tell(state);
-	end = reload(daemon, result, error);
+	end = reload(daemon, request, result, error);
+	if (end != SERVICE_OK)
+		audit_refused(daemon, request, error);
 	reload_note(daemon, end, *result, error);
 	systemd_tell(end == SERVICE_OK
 			 ? "READY=1\nSTATUS=the policy was loaded anew"
@@ -260,7 +278,7 @@ static void on_reload(void *arg, int signo)
 	(void)signo;
 	if (daemon->draining)
 		return;
-	(void)daemon_reload(daemon, &result, &error);
+	(void)daemon_reload(daemon, NULL, &result, &error);
 	json_decref(result);
 }
 

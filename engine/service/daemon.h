@@ -14,6 +14,7 @@
 
 struct daemon;
 struct rotation_event;
+struct request;
 struct service;
 
 /* Rotation cannot go on: the engine ends, and whoever restarts it recovers. */
@@ -25,8 +26,10 @@ void daemon_ended_execution(struct daemon *);
 /* Of an execution that no request watches: its schedule began it. */
 void daemon_unwatched(struct daemon *, const struct rotation_event *);
 
-/* Loads the policy anew. Where it is bad the old one stays, and `*result` has its errors. */
-enum service_end daemon_reload(struct daemon *, json_t **result, struct error *error);
+/* Loads the policy anew. Where it is bad the old one stays, and `*result` has its errors. `request`
+ * NULL: a signal asked for it. */
+enum service_end daemon_reload(
+    struct daemon *, struct request *request, json_t **result, struct error *error);
 
 /* {at, ok, error, errors, warnings} of the last reload; null where there was none. */
 json_t *daemon_last_reload(const struct daemon *);

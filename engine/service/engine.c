@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/audit.h"
 #include "service/daemon.h"
 #include "service/place.h"
 #include "service/server.h"
@@ -106,6 +107,17 @@ static enum err open_heap(struct service *service, struct error *error)
 	return err;
 }
 
+/* Whoever comes first with another policy than the last one is who began to use it. */
+static enum service_end note_policy(struct request *request)
+{
+	struct service *service = request->service;
+	bool audited = request->audited;
+	enum err err = audit_policy(service, request, &service->files, NULL, false, request->error);
+
+	request->audited = audited; /* that entry is not about what was asked for */
+	return err == ERR_OK ? SERVICE_OK : SERVICE_NO_ENGINE;
+}
+
 static enum service_end open_vault(struct request *request)
 {
 	struct service *service = request->service;
@@ -123,7 +135,10 @@ static enum service_end open_vault(struct request *request)
 		err = open_heap(service, request->error);
 	if (err == ERR_OK)
 		err = vault_open(&service->vault, &config, request->error);
-	return err == ERR_OK ? SERVICE_OK : SERVICE_NO_ENGINE;
+	if (err != ERR_OK)
+		return SERVICE_NO_ENGINE;
+	audit_follow(service);
+	return note_policy(request);
 }
 
 /* ── The wires ───────────────────────────────────────────────────────────────────────────── */
@@ -294,6 +309,15 @@ enum service_end engine_open(struct request *request, enum needs needs)
 	return end;
 }
 
+/* What stands behind the last signature could be cut off unseen: at the end nothing does. */
+static void sign_audit(struct service *service)
+{
+	struct error error;
+
+	if (service->vault != NULL && vault_audit_sign(service->vault, &error) != ERR_OK)
+		log_event(LOG_LEVEL_WARN, "audit_not_signed", "error", error.text, NULL);
+}
+
 /* The wires before the vault: the lock is free only when none can send any more. */
 void engine_rest(struct service *service)
 {
@@ -302,6 +326,7 @@ void engine_rest(struct service *service)
 	rotation_free(service->rotation);
 	requests_drop(service);
 	wires_stop(service->wires);
+	sign_audit(service);
 	vault_close(service->vault);
 	service->server = NULL;
 	service->scheduler = NULL;

@@ -19,6 +19,7 @@
 #include "service.h"
 #include "service/retain.h"
 #include "vault.h"
+#include "vault/audit.h"
 #include "wire.h"
 
 /* Whoever made a request: hears of its progress, and once of its end. */
@@ -30,6 +31,7 @@ struct listener {
 	    void *arg, enum service_end, json_t *result, const char *next, const struct error *);
 	void *arg;
 	uid_t uid; /* the user */
+	enum audit_origin origin;
 };
 
 /*
@@ -66,6 +68,7 @@ struct service {
 	struct loop *loop;
 	struct snapshot *snapshot; /* the newest */
 	TAILQ_HEAD(, snapshot) earlier;
+	struct policy_files files; /* that the last load has read, good or bad */
 	struct timer sweep;
 	uint32_t script_loads; /* by the wires, so far */
 	uint64_t since_ms;     /* wall */
@@ -86,10 +89,14 @@ struct service {
 struct request {
 	TAILQ_ENTRY(request) entry;
 	struct service *service;
+	const char *method;	     /* its name */
 	uid_t uid;		     /* who asks */
 	const json_t *params;	     /* for as long as the request lasts */
 	struct snapshot *snapshot;   /* once one is loaded: the one that the request began with */
 	const struct policy *policy; /* its */
+	char user[WORD_SIZE];	     /* who that is, once the audit log asked; "" = unknown */
+	bool must_audit;	     /* what it does leaves an entry in the audit log */
+	bool audited;		     /* and has */
 	json_t *result;		     /* what the handler leaves */
 	char *next;		     /* where a list goes on (page.c) */
 	struct error *error;
@@ -208,6 +215,10 @@ enum service_end record_ignore_request(struct request *);
 enum service_end record_unignore_request(struct request *);
 enum service_end record_retry(struct request *);
 enum service_end record_restore(struct request *);
+enum service_end audit_list(struct request *);
+enum service_end audit_key(struct request *);
+enum service_end audit_export(struct request *);
+enum service_end audit_verify(struct request *);
 enum service_end secret_list(struct request *);
 enum service_end secret_set(struct request *);
 enum service_end secret_delete(struct request *);

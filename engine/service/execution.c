@@ -1,5 +1,5 @@
 /* Executions: what was run. */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include "service/names.h"
 #include "service/page.h"
@@ -58,6 +58,13 @@ enum service_end execution_show(struct request *request)
 	return execution_meant(request, &execution, shape_alone);
 }
 
+static enum service_end not_cancelled(struct request *request, enum service_end end)
+{
+	json_decref(request->result);
+	request->result = NULL;
+	return end;
+}
+
 /* Carried out by whichever engine has it: a command finds that one by its socket. */
 enum service_end execution_cancel(struct request *request)
 {
@@ -69,13 +76,18 @@ enum service_end execution_cancel(struct request *request)
 
 	if (end != SERVICE_OK)
 		return end;
+	if (rotation != NULL && rotation_runs(rotation, &execution.id)) {
+		end = request_audit_now(request,
+		    &(struct audit_event){
+			.what = AUDIT_CANCEL, .task = execution.task, .execution = execution.id});
+		if (end != SERVICE_OK)
+			return not_cancelled(request, end);
+	}
 	if (rotation != NULL && rotation_cancel(rotation, &execution.id, &none) == ERR_OK) {
 		json_object_set_new(request->result, "stopped", json_string("cancelled"));
 		return SERVICE_OK;
 	}
-	json_decref(request->result);
-	request->result = NULL;
-	return request_fail(request, SERVICE_USAGE,
+	return request_fail(request, not_cancelled(request, SERVICE_USAGE),
 	    "execution %s is not running, so there is nothing to cancel: lockstep execution show "
 	    "%s",
 	    text, text);

@@ -1,5 +1,5 @@
 /* Ignoring records: someone looked at what failed, and said why it is no concern any more. */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@ struct ignoring {
 	struct request *request;
 	const char *why; /* NULL: no more ignored */
 	char who[WORD_SIZE];
+	char object[WHY_SIZE]; /* for the audit log */
 	struct id *ids;
 	size_t count, room;
 	size_t done;
@@ -142,13 +143,33 @@ static enum err ignore_batch(struct vault_txn *txn, void *arg, struct error *err
 	return err == ERR_OK ? err : error_set(error, err, "a record cannot be kept");
 }
 
+/* The record, or how many there are of which execution and filter. */
+static const char *ignoring_object(struct ignoring *ignoring)
+{
+	const char *execution = param_text(ignoring->request, "execution");
+	char id[ID_TEXT_SIZE];
+
+	if (ignoring->count == 1)
+		snprintf(ignoring->object, sizeof(ignoring->object), "record %s",
+		    id_text(&ignoring->ids[0], id));
+	else
+		snprintf(ignoring->object, sizeof(ignoring->object), "%zu records%s%.64s",
+		    ignoring->count, execution != NULL ? " of execution " : "",
+		    execution != NULL ? execution : "");
+	return ignoring->object;
+}
+
 static enum service_end ignore_all(struct ignoring *ignoring)
 {
 	struct request *request = ignoring->request;
+	struct audit_event event = {
+	    .what = ignoring->why != NULL ? AUDIT_IGNORE : AUDIT_UNIGNORE,
+	    .object = ignoring_object(ignoring),
+	    .detail = ignoring->why,
+	};
 
 	for (; ignoring->done < ignoring->count; ignoring->done += BATCH_MOST)
-		if (vault_write(request->service->vault, ignore_batch, ignoring, request->error) !=
-		    ERR_OK)
+		if (request_write(request, ignore_batch, ignoring, &event) != ERR_OK)
 			return SERVICE_NO_ENGINE;
 	request->result = json_pack("{s:I, s:o, s:o}", "records", (json_int_t)ignoring->count,
 	    "why", ignoring->why == NULL ? json_null() : json_text(ignoring->why), "by",

@@ -1,5 +1,5 @@
 /* Renaming an asset: what is kept of it follows the name that the inventory gives it now. */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -78,8 +78,9 @@ enum service_end asset_rename_request(struct request *request)
 	end = engine_open(request, NEEDS_VAULT);
 	if (end != SERVICE_OK)
 		return end;
-	end =
-	    rename_end(vault_write(request->service->vault, rename_apply, &rename, request->error));
+	end = rename_end(request_write(request, rename_apply, &rename,
+	    &(struct audit_event){
+		.what = AUDIT_RENAME, .asset = rename.from, .object = rename.to}));
 	if (end != SERVICE_OK)
 		return end;
 	accounts = rename.renamed.accounts;

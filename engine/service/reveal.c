@@ -1,12 +1,14 @@
 /* Revealing: an account's secret, on request. */
 #include "service/account_rows.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/ssh_key.h"
+#include "service/audit.h"
 #include "service/names.h"
 #include "service/shape.h"
 
@@ -211,6 +213,30 @@ static enum service_end reveal_all(struct reveal *reveal, const struct account_r
 	return SERVICE_OK;
 }
 
+/* Nobody sees what is not in the audit log first. */
+static enum service_end reveal_audit(struct reveal *reveal)
+{
+	struct request *request = reveal->request;
+	json_t *shown = json_object_get(request->result, "version");
+	char others[64] = "";
+	enum service_end end;
+
+	if (json_array_size(reveal->candidates) > 0)
+		snprintf(others, sizeof(others), "and %zu versions that may open it",
+		    json_array_size(reveal->candidates));
+	end = request_audit_now(request, &(struct audit_event){.what = AUDIT_REVEAL,
+					     .asset = reveal->account.asset,
+					     .account = reveal->account.name,
+					     .object = secret_kind_name(reveal->account.kind),
+					     .version = (uint32_t)json_integer_value(shown),
+					     .detail = others});
+	if (end != SERVICE_OK) {
+		json_decref(request->result);
+		request->result = NULL;
+	}
+	return end;
+}
+
 enum service_end account_reveal(struct request *request)
 {
 	struct reveal reveal = {.request = request};
@@ -222,5 +248,5 @@ enum service_end account_reveal(struct request *request)
 		return end;
 	end = reveal_kind(request, &rows) ? reveal_all(&reveal, &rows) : SERVICE_USAGE;
 	vault_read_end(reveal.txn);
-	return end;
+	return end == SERVICE_OK ? reveal_audit(&reveal) : end;
 }

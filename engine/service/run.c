@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/audit.h"
 #include "service/daemon.h"
 #include "service/names.h"
 #include "service/shape.h"
@@ -277,17 +278,45 @@ static enum err recover(struct request *request, const struct rotation_order *or
 	return err;
 }
 
+/*
+ * The entry is kept in the commit that begins the execution. Of a rehearsal nothing is kept but its
+ * entry: it logs in with privileged accounts.
+ */
+static enum err running_audit(
+    struct request *request, struct rotation_order *order, struct audit_event *event)
+{
+	if (order->count == 1) {
+		event->asset = order->items[0].asset->name;
+		event->account = order->items[0].account;
+	}
+	if (order->kind == ROTATION_REHEARSE) {
+		event->what = AUDIT_RUN;
+		event->task = order->task->name;
+		event->object = "rehearsal";
+		return request_write(request, NULL, NULL, event);
+	}
+	request_who(request, &event->who);
+	order->audit = event;
+	request->audited = true;
+	return ERR_OK;
+}
+
 static enum err running_start(struct running *running, const struct rotation_order *order)
 {
 	struct request *request = running->request;
+	struct rotation_order audited = *order;
+	struct audit_event event = {.version = order->restore};
 	json_int_t total = (json_int_t)order->count;
-	enum err err;
+	enum err err = running_audit(request, &audited, &event);
+
+	if (err != ERR_OK)
+		return err;
 
 	request_tell(request, json_pack("{s:s, s:o, s:I}", "event", "started", "task",
 				  json_text(order->task->name), "total", total));
 	running->watch.starting = true;
 	err = rotation_run(
-	    request->service->rotation, order, &running->watch.execution, request->error);
+	    request->service->rotation, &audited, &running->watch.execution, request->error);
 	running->watch.starting = false;
 	return err;
 }

@@ -1,5 +1,5 @@
 /* Secrets that the policy names: kept, listed with what uses them, and deleted. */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,9 +116,11 @@ static enum err change_delete(struct vault_txn *txn, void *arg, struct error *er
 
 /* What the name or the value does not allow is the asker's mistake. */
 static enum service_end change_write(
-    struct request *request, vault_apply_fn apply, struct change *change)
+    struct request *request, vault_apply_fn apply, struct change *change, enum audit_what what)
 {
-	switch (vault_write(request->service->vault, apply, change, request->error)) {
+	struct audit_event event = {.what = what, .object = change->name};
+
+	switch (request_write(request, apply, change, &event)) {
 	case ERR_OK: return SERVICE_OK;
 	case ERR_INVALID:
 	case ERR_NOT_FOUND: return SERVICE_USAGE;
@@ -148,7 +150,7 @@ enum service_end secret_set(struct request *request)
 	if (change.secret == NULL)
 		return request_fail(
 		    request, SERVICE_NO_ENGINE, "the memory for secrets is full: start again");
-	end = change_write(request, change_set, &change);
+	end = change_write(request, change_set, &change, AUDIT_SECRET_SET);
 	secret_free(change.secret);
 	if (end == SERVICE_OK)
 		request->result =
@@ -181,7 +183,7 @@ enum service_end secret_delete(struct request *request)
 	if (json_array_size(uses) > 0)
 		end = still_used(request, change.name, uses);
 	else
-		end = change_write(request, change_delete, &change);
+		end = change_write(request, change_delete, &change, AUDIT_SECRET_DELETE);
 	json_decref(uses);
 	if (end == SERVICE_OK)
 		request->result = json_pack("{s:o}", "name", json_text(change.name));

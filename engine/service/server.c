@@ -256,8 +256,11 @@ static json_t *read_params(const struct conn *conn, char *why, size_t size)
 
 static void conn_begin(struct conn *conn)
 {
-	const struct listener listener = {
-	    .progress = conn_progress, .done = conn_done, .arg = conn, .uid = conn->uid};
+	const struct listener listener = {.progress = conn_progress,
+	    .done = conn_done,
+	    .arg = conn,
+	    .uid = conn->uid,
+	    .origin = AUDIT_SOCKET};
 	const char *method = conn->head.path + strlen(PREFIX);
 	char why[128];
 	json_t *params = read_params(conn, why, sizeof(why));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "service/engine.h"
 
@@ -15,52 +16,57 @@ static const struct method {
 	const char *name;
 	enum service_end (*handler)(struct request *);
 	enum needs needs;
+	bool audited; /* what it does leaves an entry in the audit log */
 } methods[] = {
-    {"check", check_run, NEEDS_FILES},
-    {"asset.list", asset_list, NEEDS_POLICY},
-    {"asset.ping", asset_ping, NEEDS_POLICY},
-    {"asset.look", asset_look, NEEDS_POLICY},
-    {"asset.trust", asset_trust, NEEDS_POLICY},
-    {"asset.rename", asset_rename_request, NEEDS_POLICY},
-    {"account.list", account_list, NEEDS_POLICY},
-    {"account.show", account_show, NEEDS_POLICY},
-    {"account.history", account_history, NEEDS_POLICY},
-    {"account.reveal", account_reveal, NEEDS_POLICY},
-    {"account.import", account_import, NEEDS_POLICY},
-    {"account.add", account_add, NEEDS_POLICY},
-    {"account.verify", account_verify, NEEDS_POLICY},
-    {"account.restore", account_restore, NEEDS_POLICY},
-    {"task.list", task_list, NEEDS_VAULT},
-    {"task.show", task_show, NEEDS_VAULT},
-    {"task.next", task_next_request, NEEDS_VAULT},
-    {"task.pause", task_pause, NEEDS_VAULT},
-    {"task.resume", task_resume, NEEDS_VAULT},
-    {"task.rename", task_rename_request, NEEDS_POLICY},
-    {"task.file.create", task_file_create, NEEDS_DIRECTORY},
-    {"task.file.copy", task_file_copy, NEEDS_DIRECTORY},
-    {"task.file.read", task_file_read, NEEDS_DIRECTORY},
-    {"task.file.write", task_file_write, NEEDS_DIRECTORY},
-    {"task.file.delete", task_file_delete, NEEDS_DIRECTORY},
-    {"task.file.rename", task_file_rename, NEEDS_DIRECTORY},
-    {"run", run_task, NEEDS_POLICY},
-    {"overview", overview_show, NEEDS_VAULT},
-    {"execution.list", execution_list, NEEDS_VAULT},
-    {"execution.show", execution_show, NEEDS_VAULT},
-    {"execution.log", execution_log, NEEDS_VAULT},
-    {"execution.cancel", execution_cancel, NEEDS_VAULT},
-    {"execution.report", execution_report, NEEDS_VAULT},
-    {"record.list", record_list, NEEDS_VAULT},
-    {"record.show", record_show, NEEDS_VAULT},
-    {"record.ignore", record_ignore_request, NEEDS_VAULT},
-    {"record.unignore", record_unignore_request, NEEDS_VAULT},
-    {"record.retry", record_retry, NEEDS_VAULT},
-    {"record.restore", record_restore, NEEDS_POLICY},
-    {"secret.list", secret_list, NEEDS_VAULT},
-    {"secret.set", secret_set, NEEDS_VAULT},
-    {"secret.delete", secret_delete, NEEDS_VAULT},
-    {"complete", complete_names, NEEDS_FILES},
-    {"status", status_show, NEEDS_VAULT},
-    {"reload", reload_request, NEEDS_POLICY},
+    {"check", check_run, NEEDS_FILES, false},
+    {"asset.list", asset_list, NEEDS_POLICY, false},
+    {"asset.ping", asset_ping, NEEDS_POLICY, false},
+    {"asset.look", asset_look, NEEDS_POLICY, false},
+    {"asset.trust", asset_trust, NEEDS_POLICY, true},
+    {"asset.rename", asset_rename_request, NEEDS_POLICY, true},
+    {"account.list", account_list, NEEDS_POLICY, false},
+    {"account.show", account_show, NEEDS_POLICY, false},
+    {"account.history", account_history, NEEDS_POLICY, false},
+    {"account.reveal", account_reveal, NEEDS_POLICY, true},
+    {"account.import", account_import, NEEDS_POLICY, true},
+    {"account.add", account_add, NEEDS_POLICY, true},
+    {"account.verify", account_verify, NEEDS_POLICY, true},
+    {"account.restore", account_restore, NEEDS_POLICY, true},
+    {"task.list", task_list, NEEDS_VAULT, false},
+    {"task.show", task_show, NEEDS_VAULT, false},
+    {"task.next", task_next_request, NEEDS_VAULT, false},
+    {"task.pause", task_pause, NEEDS_VAULT, true},
+    {"task.resume", task_resume, NEEDS_VAULT, true},
+    {"task.rename", task_rename_request, NEEDS_POLICY, true},
+    {"task.file.create", task_file_create, NEEDS_DIRECTORY, false},
+    {"task.file.copy", task_file_copy, NEEDS_DIRECTORY, false},
+    {"task.file.read", task_file_read, NEEDS_DIRECTORY, false},
+    {"task.file.write", task_file_write, NEEDS_DIRECTORY, false},
+    {"task.file.delete", task_file_delete, NEEDS_DIRECTORY, false},
+    {"task.file.rename", task_file_rename, NEEDS_DIRECTORY, false},
+    {"run", run_task, NEEDS_POLICY, true},
+    {"overview", overview_show, NEEDS_VAULT, false},
+    {"execution.list", execution_list, NEEDS_VAULT, false},
+    {"execution.show", execution_show, NEEDS_VAULT, false},
+    {"execution.log", execution_log, NEEDS_VAULT, false},
+    {"execution.cancel", execution_cancel, NEEDS_VAULT, true},
+    {"execution.report", execution_report, NEEDS_VAULT, false},
+    {"record.list", record_list, NEEDS_VAULT, false},
+    {"record.show", record_show, NEEDS_VAULT, false},
+    {"record.ignore", record_ignore_request, NEEDS_VAULT, true},
+    {"record.unignore", record_unignore_request, NEEDS_VAULT, true},
+    {"record.retry", record_retry, NEEDS_VAULT, true},
+    {"record.restore", record_restore, NEEDS_POLICY, true},
+    {"audit.list", audit_list, NEEDS_VAULT, false},
+    {"audit.key", audit_key, NEEDS_VAULT, false},
+    {"audit.export", audit_export, NEEDS_VAULT, true},
+    {"audit.verify", audit_verify, NEEDS_VAULT, false},
+    {"secret.list", secret_list, NEEDS_VAULT, false},
+    {"secret.set", secret_set, NEEDS_VAULT, true},
+    {"secret.delete", secret_delete, NEEDS_VAULT, true},
+    {"complete", complete_names, NEEDS_FILES, false},
+    {"status", status_show, NEEDS_VAULT, false},
+    {"reload", reload_request, NEEDS_POLICY, true},
 };
 
 struct service *service_new(const struct service_config *config)
@@ -117,6 +123,13 @@ static void request_free(struct request *request)
 	free(request);
 }
 
+/* A method that forgot is a mistake of ours, and no reason to withhold what was done. */
+static void look_for_entry(const struct request *request, enum service_end end)
+{
+	if (request->must_audit && !request->audited && (end == SERVICE_OK || end == SERVICE_SOME))
+		log_event(LOG_LEVEL_ERROR, "not_audited", "method", request->method, NULL);
+}
+
 void request_end(struct request *request, enum service_end end)
 {
 	struct listener listener = request->listener;
@@ -124,6 +137,7 @@ void request_end(struct request *request, enum service_end end)
 	json_t *result = json_incref(request->result);
 	char *next = request->next;
 
+	look_for_entry(request, end);
 	request_free(request);
 	if (listener.done != NULL)
 		listener.done(listener.arg, end, result, next, &error);
@@ -177,6 +191,8 @@ static enum service_end request_handle(struct request *request, const char *name
 
 	if (method == NULL)
 		return request_fail(request, SERVICE_USAGE, "there is no method \"%s\"", name);
+	request->method = method->name;
+	request->must_audit = method->audited;
 	end = engine_open(request, method->needs);
 	return end == SERVICE_OK ? method->handler(request) : end;
 }

@@ -55,12 +55,19 @@ struct snapshot *snapshot_try(struct service *service, const struct policy_draft
 	struct problems *problems = xcalloc(2, sizeof(*problems));
 	struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
 	char *platforms = platforms_dir(), *wordlists = wordlists_dir();
-	struct policy_config config = {.dir = service->dir,
+	struct policy_config config = {
+	    .dir = service->dir,
 	    .platforms_dir = platforms,
 	    .wordlists_dir = wordlists,
 	    .drafts = drafts,
-	    .draft_count = count};
-	enum err err = policy_load(&snapshot->policy, &config, &problems[0], &problems[1]);
+	    .draft_count = count,
+	    .files = count == 0 ? &service->files : NULL,
+	};
+	enum err err;
+
+	if (count == 0)
+		policy_files_clear(&service->files);
+	err = policy_load(&snapshot->policy, &config, &problems[0], &problems[1]);
 
 	if (err != ERR_OK) {
 		say_refused(service, err, count > 0, &problems[0], &problems[1], result, error);
@@ -199,4 +206,5 @@ void snapshots_clear(struct service *service)
 	}
 	snapshot_free(service->snapshot);
 	service->snapshot = NULL;
+	policy_files_clear(&service->files);
 }

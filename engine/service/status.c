@@ -88,7 +88,7 @@ enum service_end reload_request(struct request *request)
 	struct service *service = request->service;
 
 	if (service->daemon != NULL && !service->interrupted)
-		return daemon_reload(service->daemon, &request->result, request->error);
+		return daemon_reload(service->daemon, request, &request->result, request->error);
 	if (service->server == NULL)
 		return request_fail(request, SERVICE_USAGE,
 		    "no lockstepd runs with this vault, so there is nothing to reload: a command "

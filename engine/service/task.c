@@ -1,5 +1,5 @@
 /* Tasks: what the policy says of them, when they are next run, and pausing their schedules. */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -325,6 +325,11 @@ static enum err pausing_apply(struct vault_txn *txn, void *arg, struct error *er
 static enum service_end pausing_carry_out(struct request *request, struct pausing *pausing)
 {
 	const struct task *task = need_task(request, pausing->task);
+	struct audit_event event = {
+	    .what = pausing->pause ? AUDIT_PAUSE : AUDIT_RESUME,
+	    .task = pausing->task,
+	    .detail = pausing->why,
+	};
 	struct vault_txn *txn;
 
 	if (task == NULL)
@@ -333,7 +338,7 @@ static enum service_end pausing_carry_out(struct request *request, struct pausin
 		return request_fail(request, SERVICE_USAGE,
 		    "task \"%s\" (%s:%zu) has no schedule: there is nothing to pause", task->name,
 		    task->file, task->line);
-	if (vault_write(request->service->vault, pausing_apply, pausing, request->error) != ERR_OK)
+	if (request_write(request, pausing_apply, pausing, &event) != ERR_OK)
 		return SERVICE_NO_ENGINE;
 	if (request->service->scheduler != NULL)
 		scheduler_look(request->service->scheduler);

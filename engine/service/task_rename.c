@@ -1,5 +1,5 @@
 /* Renaming a task: what is kept of it follows the name that the policy gives it now. */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +79,11 @@ enum service_end task_rename_request(struct request *request)
 	end = engine_open(request, NEEDS_VAULT);
 	if (end != SERVICE_OK)
 		return end;
-	err = vault_write(request->service->vault, renaming_apply, &renaming, request->error);
+	err = request_write(request, renaming_apply, &renaming,
+	    &(struct audit_event){.what = AUDIT_TASK,
+		.task = renaming.from,
+		.object = renaming.to->name,
+		.detail = "renamed"});
 	if (err != ERR_OK)
 		return err == ERR_EXISTS ? SERVICE_USAGE : SERVICE_NO_ENGINE;
 	if (request->service->scheduler != NULL)

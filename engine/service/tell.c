@@ -2,7 +2,7 @@
  * Telling: secrets that people know come into the vault. All rows are checked before anything is
  * written, and all are written in one commit.
  */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -362,13 +362,35 @@ static enum err tell_one(struct vault_txn *txn, const struct told *told, struct 
 	return err;
 }
 
+static enum err tell_audit(struct vault_txn *txn, const struct telling *telling,
+    const struct told *told, struct error *error)
+{
+	bool password = row_text(told->row, "password") != NULL;
+	bool key = row_text(told->row, "key") != NULL;
+
+	return request_audit(telling->request, txn,
+	    &(struct audit_event){
+		.what = AUDIT_IMPORT,
+		.asset = told->asset->name,
+		.account = told->account,
+		.object = password && key ? "password and key"
+			  : key		  ? "key"
+					  : "password",
+		.detail = telling->source,
+	    },
+	    error);
+}
+
 static enum err telling_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	const struct telling *telling = arg;
 	enum err err = ERR_OK;
 
-	for (size_t i = 0; err == ERR_OK && i < telling->count; i++)
+	for (size_t i = 0; err == ERR_OK && i < telling->count; i++) {
 		err = tell_one(txn, &telling->items[i], error);
+		if (err == ERR_OK)
+			err = tell_audit(txn, telling, &telling->items[i], error);
+	}
 	return err;
 }
 

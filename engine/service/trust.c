@@ -1,5 +1,5 @@
 /* Trusting: what key an asset offers now, and pinning it in place of what was pinned. */
-#include "service/engine.h"
+#include "service/audit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,11 +100,14 @@ static enum service_end pin(
 	    .asset = asset->name,
 	    .key = {.len = key->len, .seen_ms = clock_wall_ms(loop_clock(service->loop))},
 	};
+	struct audit_event event = {.what = AUDIT_TRUST, .asset = asset->name};
+	char fingerprint[WIRE_FINGERPRINT_SIZE];
 
 	snprintf(pinning.key.type, sizeof(pinning.key.type), "%s", key->type);
 	memcpy(pinning.key.blob, key->blob, key->len);
 	snprintf(pinning.key.how, sizeof(pinning.key.how), "trust");
-	return vault_write(service->vault, pinning_apply, &pinning, request->error) == ERR_OK
+	event.object = wire_key_fingerprint(key, fingerprint);
+	return request_write(request, pinning_apply, &pinning, &event) == ERR_OK
 		   ? SERVICE_OK
 		   : SERVICE_NO_ENGINE;
 }

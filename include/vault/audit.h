@@ -32,7 +32,7 @@ enum audit_what {
 	AUDIT_CANCEL,	     /* an execution was stopped */
 	AUDIT_PAUSE,	     /* a task's schedule is not followed any more */
 	AUDIT_RESUME,	     /* and is again */
-	AUDIT_TASK,	     /* a task's file was written or deleted */
+	AUDIT_TASK,	     /* what is kept of a task was changed; its file is a policy's */
 	AUDIT_IGNORE,	     /* failures are no concern */
 	AUDIT_UNIGNORE,	     /* and are one again */
 	AUDIT_IMPORT,	     /* someone told an account's secret */

@@ -21,6 +21,10 @@
 ---How many earlier versions of a secret are kept, from 2 to 1000; default 10.
 ---@field versions? integer
 
+---@class audit
+---Each entry goes to syslog too (`authpriv.notice`) as it becomes durable; default false.
+---@field syslog? boolean
+
 ---@class settings
 ---Leaves admins, `root` and `administrator` alone; default true. With false they are rotated too:
 ---the account that an asset is entered with as its last, and not without a proof. Where the new
@@ -53,6 +57,8 @@
 ---@field gateway_in_flight? integer
 ---Whether these processes are sandboxed; default true.
 ---@field sandbox? boolean
+---Where the audit log goes besides.
+---@field audit? audit
 
 ---How Lockstep works, for the whole policy. At most once.
 ---@param fields settings

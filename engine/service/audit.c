@@ -1,0 +1,81 @@
+#include "service/audit.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <syslog.h>
+
+#include "base/log.h"
+
+/* ── Who ─────────────────────────────────────────────────────────────────────────────────── */
+
+void request_who(struct request *request, struct audit_who *who)
+{
+	const struct passwd *user = getpwuid(request->uid);
+
+	if (user != NULL)
+		snprintf(request->user, sizeof(request->user), "%s", user->pw_name);
+	*who = (struct audit_who){
+	    .origin = request->listener.origin,
+	    .has_uid = true,
+	    .uid = request->uid,
+	    .user = request->user[0] != '\0' ? request->user : NULL,
+	};
+}
+
+/* ── Appending ───────────────────────────────────────────────────────────────────────────── */
+
+enum err request_audit(
+    struct request *request, struct vault_txn *txn, struct audit_event *event, struct error *error)
+{
+	request_who(request, &event->who);
+	request->audited = true;
+	return audit_append(txn, event, error);
+}
+
+struct writing {
+	struct request *request;
+	vault_apply_fn apply; /* NULL: only the entry */
+	void *arg;
+	struct audit_event *event;
+};
+
+static enum err writing_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	const struct writing *writing = arg;
+	enum err err = ERR_OK;
+
+	if (writing->apply != NULL)
+		err = writing->apply(txn, writing->arg, error);
+	return err == ERR_OK ? request_audit(writing->request, txn, writing->event, error) : err;
+}
+
+enum err request_write(
+    struct request *request, vault_apply_fn apply, void *arg, struct audit_event *event)
+{
+	struct writing writing = {request, apply, arg, event};
+
+	return vault_write(request->service->vault, writing_apply, &writing, request->error);
+}
+
+enum service_end request_audit_now(struct request *request, struct audit_event *event)
+{
+	if (request_write(request, NULL, NULL, event) == ERR_OK)
+		return SERVICE_OK;
+	error_prefix(request->error, "what is not in the audit log is not done: ");
+	return SERVICE_NO_ENGINE;
+}
+
+/* ── As it happens ───────────────────────────────────────────────────────────────────────── */
+
+static void tell_syslog(void *arg, const char *line)
+{
+	(void)arg;
+	syslog(LOG_AUTHPRIV | LOG_NOTICE, "audit %s", line);
+}
+
+void audit_follow(struct service *service)
+{
+	bool wanted = policy_settings(service->snapshot->policy)->audit_syslog;
+
+	vault_audit_tell(service->vault, wanted ? tell_syslog : NULL, NULL);
+}
