@@ -48,6 +48,8 @@ struct scheduler {
 	bool adopted; /* the newest policy's tasks are in `slots` */
 	struct slot *slots;
 	size_t count;
+	struct slot *earlier; /* of the policy before, until the newest one's are there */
+	size_t earlier_count;
 	struct timer timer;
 	LIST_HEAD(, bounded) bounded;
 };
@@ -119,17 +121,43 @@ static const struct policy *policy_of(const struct scheduler *scheduler)
 	return scheduler->rotation->config.policy.policy;
 }
 
+/* What came due in time, and waits, is due still where the schedule is the same. */
+static void slot_inherit(struct slot *slot, const struct slot *earlier)
+{
+	if (!earlier->owed || strcmp(earlier->state.task, slot->task->name) != 0 ||
+	    earlier->state.schedule != task_schedule_mark(slot->task))
+		return;
+	slot->next = earlier->next;
+	slot->handled_ms = earlier->handled_ms;
+	slot->comes = slot->owed = true;
+}
+
+static void slot_add(struct scheduler *scheduler, const struct task *task)
+{
+	struct slot *slot = &scheduler->slots[scheduler->count++];
+
+	slot->task = task;
+	for (size_t i = 0; i < scheduler->earlier_count; i++)
+		slot_inherit(slot, &scheduler->earlier[i]);
+}
+
+static void earlier_clear(struct scheduler *scheduler)
+{
+	free(scheduler->earlier);
+	scheduler->earlier = NULL;
+	scheduler->earlier_count = 0;
+}
+
 static void slots_fill(struct scheduler *scheduler)
 {
 	const struct policy *policy = policy_of(scheduler);
 	size_t count = policy_task_count(policy);
 
-	free(scheduler->slots);
 	scheduler->slots = xcalloc(count + 1, sizeof(*scheduler->slots));
-	scheduler->count = 0;
 	for (size_t i = 0; i < count; i++)
 		if (task_runs(policy_task(policy, i)))
-			scheduler->slots[scheduler->count++].task = policy_task(policy, i);
+			slot_add(scheduler, policy_task(policy, i));
+	earlier_clear(scheduler);
 }
 
 /* The tasks of the newest policy, once that is kept. False while it cannot be. */
@@ -429,8 +457,14 @@ void scheduler_look(struct scheduler *scheduler)
 
 void scheduler_reload(struct scheduler *scheduler)
 {
-	scheduler->adopted = false;
+	if (scheduler->slots != NULL) { /* else another policy came before this one was adopted */
+		earlier_clear(scheduler);
+		scheduler->earlier = scheduler->slots; /* transferred */
+		scheduler->earlier_count = scheduler->count;
+	}
+	scheduler->slots = NULL;
 	scheduler->count = 0;
+	scheduler->adopted = false;
 	scheduler_look(scheduler);
 }
 
@@ -455,6 +489,7 @@ void scheduler_free(struct scheduler *scheduler)
 		LIST_REMOVE(bounded, entry);
 		free(bounded);
 	}
+	earlier_clear(scheduler);
 	free(scheduler->slots);
 	free(scheduler);
 }

@@ -325,6 +325,37 @@ static void a_task_does_not_overlap_with_itself(void **state)
 	engine_clear(&engine);
 }
 
+/* However long: another policy with the same schedule makes nothing of it missed, and one with
+ * another does. */
+static void what_waits_is_due_after_a_reload(void **state)
+{
+	static const char *const loaded[] = {
+	    TASK("t", "schedule = cron '0 3 * * *', zone = 'UTC', catch_up = false"),
+	    TASK("t", "schedule = cron '1 3 * * *', zone = 'UTC', catch_up = false"),
+	};
+	struct execution execution;
+	struct engine engine;
+	struct id id;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		begin(&engine, loaded[0], 1, utc(2027, 1, 1, 2, 59));
+		engine.job_ms = 20 * MINUTE_MS;
+		id = engine_run(&engine, "t", "manual");
+		engine_wait(&engine, HOUR_MS);
+		reload(&engine, loaded[i]);
+		reload(&engine, loaded[i]);
+		engine_wait(&engine, HOUR_MS);
+		execution = engine_execution(&engine, &id);
+		assert_int_not_equal(execution.ended_ms, 0);
+		if (i == 0)
+			assert_last(&engine, 1, execution.ended_ms);
+		else
+			assert_int_equal(engine.began_count, 0);
+		engine_clear(&engine);
+	}
+}
+
 static void a_run_ends_with_its_window(void **state)
 {
 	struct engine engine;
@@ -444,6 +475,7 @@ int main(void)
 	    cmocka_unit_test(a_clock_set_back_repeats_nothing),
 	    cmocka_unit_test(a_clock_that_was_wrong_is_corrected),
 	    cmocka_unit_test(a_task_does_not_overlap_with_itself),
+	    cmocka_unit_test(what_waits_is_due_after_a_reload),
 	    cmocka_unit_test(a_run_ends_with_its_window),
 	    cmocka_unit_test(what_was_missed_waits_for_the_window),
 	    cmocka_unit_test(a_paused_task_is_left_alone),
