@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -87,6 +88,23 @@ int ftruncate(int fd, off_t size)
 	struct disk *disk = disk_of(fd);
 
 	return disk != NULL ? disk_truncate(disk, size) : (int)syscall(SYS_ftruncate, fd, size);
+}
+
+/* The file is mapped once and for all: each opening would have its pages found anew, and each
+ * closing have every processor told. */
+void *mmap(void *addr, size_t len, int protection, int flags, int fd, off_t at)
+{
+	const struct disk *disk = disk_of(fd);
+	void *map = disk != NULL && protection == PROT_READ ? disk_map(disk, len) : NULL;
+
+	if (map != NULL)
+		return map;
+	return (void *)syscall(SYS_mmap, addr, len, (long)protection, (long)flags, (long)fd, at);
+}
+
+int munmap(void *addr, size_t len)
+{
+	return disk_is_map(addr) ? 0 : (int)syscall(SYS_munmap, addr, len);
 }
 
 /* The vault asks for the room that is left when a write was cut short. */

@@ -46,6 +46,7 @@ struct disk {
 	} fds[FDS_MAX];
 	size_t fd_count;
 	uint8_t *file;	  /* the mapping */
+	void *map;	  /* the same, for those who only read it */
 	uint8_t *durable; /* as long */
 	uint8_t *base;
 	size_t base_size, base_used; /* the file's length; up to its last page that is not zeros */
@@ -99,6 +100,19 @@ struct disk *disk_of(int fd)
 			if (disks[i]->fds[k].fd == fd)
 				return disks[i];
 	return NULL;
+}
+
+void *disk_map(const struct disk *disk, size_t len)
+{
+	return len <= PAGES_MAX * PAGE ? disk->map : NULL;
+}
+
+bool disk_is_map(const void *addr)
+{
+	for (size_t i = 0; i < SIM_GROUNDS && disks[i] != NULL; i++)
+		if (disks[i]->map == addr)
+			return true;
+	return false;
 }
 
 void disk_opened(const char *path, int fd, bool synced)
@@ -341,6 +355,9 @@ struct disk *disk_new(const char *path)
 	disk->file = mmap(NULL, PAGES_MAX * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, disk->fd, 0);
 	if (disk->file == MAP_FAILED)
 		sim_die("%s: %s", path, strerror(errno));
+	disk->map = mmap(NULL, PAGES_MAX * PAGE, PROT_READ, MAP_SHARED, disk->fd, 0);
+	if (disk->map == MAP_FAILED)
+		sim_die("%s: %s", path, strerror(errno));
 	disk->size = disk->base_size = (size_t)st.st_size;
 	disk->base_used = used_bytes(disk->file, disk->size);
 	disk->base = malloc(disk->base_used);
@@ -363,6 +380,7 @@ void disk_free(struct disk *disk)
 	disks[at] = disks[last];
 	disks[last] = NULL;
 	munmap(disk->file, PAGES_MAX * PAGE);
+	munmap(disk->map, PAGES_MAX * PAGE);
 	close(disk->fd);
 	free(disk->path);
 	free(disk->durable);

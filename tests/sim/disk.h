@@ -23,5 +23,8 @@ ssize_t disk_write(struct disk *, int fd, const struct iovec *, int count, off_t
 int disk_sync(struct disk *);
 int disk_truncate(struct disk *, off_t size);
 bool disk_is_full(const struct disk *);
+/* Its file, mapped to be read; NULL where that is not as long. */
+void *disk_map(const struct disk *, size_t len);
+bool disk_is_map(const void *);
 
 #endif
