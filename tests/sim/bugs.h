@@ -7,6 +7,9 @@
 
 #include "vault.h"
 
+struct rotation;
+struct rotation_order;
+struct run;
 struct sim_session;
 
 #define BUG_HISTORIES 50000 /* in which each is to be caught */
@@ -71,10 +74,27 @@ enum sim_bug {
 	BUG_PERSIST_UNSEEN,
 	BUG_NO_PERSIST,
 	BUG_PERSIST_LATER,
+	/* What begins by itself. */
+	BUG_HANDLED_FIRST,
+	BUG_OVERLAPS,
+	BUG_NEVER_MISSED,
+	BUG_WINDOW_IGNORED,
+	BUG_PAUSE_IGNORED,
+	/* Another policy while work goes on. */
+	BUG_NEW_MISSED,
+	BUG_SCHEDULE_STALE,
+	BUG_LET_GO,
+	BUG_SEEN_ANEW,
+	/* Stopping. */
+	BUG_CANCEL_DEAF,
+	BUG_CANCEL_DENIES,
+	BUG_DRAIN_DEAF,
 	BUG_COUNT,
 };
 extern enum sim_bug sim_bug;
 const char *sim_bug_name(enum sim_bug);
+/* It takes more histories than each check of the tree should. */
+bool sim_bug_rare(enum sim_bug);
 /* The task that the bug is about; NULL = any. */
 const char *sim_bug_task(enum sim_bug);
 
@@ -91,6 +111,15 @@ enum err bug_drop_current(
     enum err, struct vault_txn *, const char *asset, const char *name, enum secret_kind);
 /* What is written in place of this record. */
 const struct record *bug_record(const struct record *, struct record *other);
+/* What is written in place of what is kept of a task; `before` NULL = nothing was. */
+const struct task_state *bug_state(
+    const struct task_state *before, const struct task_state *, struct task_state *other);
+/* A run is planned, by that. */
+enum err bug_plan(enum err (*plan)(struct rotation *, const struct rotation_order *, struct run **,
+		      struct error *),
+    struct rotation *, const struct rotation_order *, struct run **, struct error *);
+/* The engine looks at what the one before left. */
+bool bug_is_recovering(void);
 /* What is said of a commit that ended so. */
 enum err bug_commit(enum err);
 /* A session is given a job: it may take other secrets. */

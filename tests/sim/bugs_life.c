@@ -19,7 +19,7 @@ void __wrap_attempt_try(struct life *, uint32_t, tried_fn);
 static struct {
 	const struct life *life;
 	tried_fn next;
-} asking[SIM_ACCOUNTS * 4];
+} asking[SIM_ACCOUNTS * 16];
 static size_t asked;
 
 void bugs_begin(void)

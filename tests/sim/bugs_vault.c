@@ -70,6 +70,11 @@ void __wrap_account_each_in_doubt(
 
 static bool recovering;
 
+bool bug_is_recovering(void)
+{
+	return recovering;
+}
+
 /* What may have been sent is told as in doubt: here as if it had not been tried. */
 const struct record *bug_record(const struct record *record, struct record *other)
 {

@@ -58,9 +58,9 @@ enum err __wrap_plan_run(struct rotation *rotation, const struct rotation_order 
 	for (size_t i = 0; sim_bug == BUG_READ_AT_PLAN && i < sim_running->account_count; i++)
 		plan_read(sim_running, i);
 	if (sim_bug != BUG_NOT_BUSY)
-		return __real_plan_run(rotation, order, run, error);
+		return bug_plan(__real_plan_run, rotation, order, run, error);
 	lives_move(rotation, hidden, true);
-	err = __real_plan_run(rotation, order, run, error);
+	err = bug_plan(__real_plan_run, rotation, order, run, error);
 	lives_move(rotation, hidden, false);
 	return err;
 }

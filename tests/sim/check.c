@@ -126,6 +126,8 @@ void check_step(struct sim *sim)
 		return;
 	for (size_t i = 0; i < sim->account_count; i++)
 		check_truth(sim, &sim->accounts[i]);
+	when_look(sim);
+	stops_look(sim);
 	if (!is_touched(sim))
 		return;
 	txn = vault_read(sim->vault);
@@ -176,6 +178,7 @@ void check_idle(struct sim *sim)
 		sim_violation(sim, "a record never ends", "%llu planned, %llu staged",
 		    (unsigned long long)counts[STATUS_PLANNED],
 		    (unsigned long long)counts[STATUS_STAGED]);
+	reload_check_idle(sim);
 }
 
 static bool doubts_add(void *arg, const struct account *account)

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define WALL_START_MS 1800000000000 /* 2027-01-15 08:00 UTC */
+
 struct sim_timer {
 	TAILQ_ENTRY(sim_timer) entry;
 	struct timer *timer;
@@ -14,11 +16,19 @@ static uint64_t sim_mono_ms(struct clock *clock)
 	return ((struct sim_clock *)clock)->now_ms;
 }
 
-static uint64_t sim_wall_ms(struct clock *clock)
+static uint64_t wall_of(const struct sim_clock *clock)
 {
-	const struct sim_clock *sim = (const struct sim_clock *)clock;
+	return WALL_START_MS + clock->now_ms + (uint64_t)clock->wall_ms;
+}
 
-	return 1800000000000 + sim->now_ms + (uint64_t)sim->wall_ms;
+static uint64_t clock_wall(struct clock *clock)
+{
+	return wall_of((const struct sim_clock *)clock);
+}
+
+uint64_t sim_wall_ms(const struct sim *sim)
+{
+	return wall_of(&sim->clock);
 }
 
 static void sim_stop(struct clock *clock, struct timer *timer)
@@ -68,7 +78,7 @@ static void sim_start(struct clock *clock, struct timer *timer, uint64_t delay_m
 
 static const struct clock_ops sim_clock_ops = {
     .mono_ms = sim_mono_ms,
-    .wall_ms = sim_wall_ms,
+    .wall_ms = clock_wall,
     .start = sim_start,
     .stop = sim_stop,
 };
@@ -101,6 +111,13 @@ void sim_clock_run_until(struct sim_clock *clock, uint64_t at_ms)
 		(void)sim_clock_step(clock);
 	if (clock->now_ms < at_ms)
 		clock->now_ms = at_ms;
+}
+
+uint64_t sim_clock_next_ms(const struct sim_clock *clock)
+{
+	const struct sim_timer *entry = TAILQ_FIRST(&clock->timers);
+
+	return entry != NULL ? entry->at_ms : UINT64_MAX;
 }
 
 bool sim_clock_step(struct sim_clock *clock)

@@ -12,6 +12,8 @@
 void commit_begin(struct sim *sim)
 {
 	sim->touched_count = sim->dropped_count = 0;
+	when_begin_commit(sim);
+	stops_begin_commit(sim);
 }
 
 void commit_record(struct sim *sim, const struct id *record)
@@ -211,4 +213,5 @@ void commit_check(struct sim *sim, struct vault_txn *txn)
 			sim_violation(sim, fault, "%s %s version %u", dropped->at->asset,
 			    dropped->at->name, (unsigned)dropped->number);
 	}
+	when_check_commit(sim, txn);
 }

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RARE_PERMILLE 150
-
 struct sim *sim_running;
 
 /* ── Starting ── */
@@ -39,6 +37,8 @@ static void core_open(struct sim *sim)
 	sim->dead = false;
 	sim->broke = sim->drained = false;
 	sim->looking = 0;
+	reload_begin(sim);
+	stops_begin(sim);
 	if (sim->clock.now_ms < sim->wires_until_ms)
 		sim_violation(sim, "an engine starts beside an older one's wires", "-");
 	if (vault_open(&sim->vault, &config, &error) != ERR_OK) {
@@ -47,8 +47,8 @@ static void core_open(struct sim *sim)
 	}
 	sim_wires_init(sim);
 	sim->rotation = rotation_new(&(struct rotation_config){
-	    .policy = {.policy = sim->ground->policy,
-		.secure_mode = policy_settings(sim->ground->policy)->secure_mode},
+	    .policy = {.policy = reload_now(sim)->policy,
+		.snapshot = sim->reloads.loads[sim->reloads.at].number},
 	    .vault = sim->vault,
 	    .wires = &sim->wires,
 	    .clock = &sim->clock.clock,
@@ -57,12 +57,17 @@ static void core_open(struct sim *sim)
 	});
 	if (rotation_recover(sim->rotation, &error) != ERR_OK)
 		core_failed(sim, "it does not recover", &error);
+	if (sim->follows && !sim->calm)
+		sim->scheduler = scheduler_new(sim->rotation);
+	when_begin(sim, false);
 }
 
 static void core_close(struct sim *sim)
 {
+	scheduler_free(sim->scheduler);
 	rotation_free(sim->rotation);
 	vault_close(sim->vault);
+	sim->scheduler = NULL;
 	sim->rotation = NULL;
 	sim->vault = NULL;
 }
@@ -128,32 +133,56 @@ void core_kill(struct sim *sim, const char *where)
 }
 
 /*
- * How often it crashes at what has this name: oftener where histories seldom come, or a million of
- * them would hardly crash there.
+ * How often it crashes at each moment of a commit that does this: oftener where histories seldom
+ * come, or a million of them would hardly crash there.
  */
-static uint32_t point_permille(const struct sim *sim, const char *name)
-{
-	static const char *const rare[] = {"put back", "put_back", "putting_back",
-	    "unverified → failed", "mismatch", "no verdict"};
+static const struct {
+	const char *name;
+	uint32_t permille;
+} rare[] = {
+    {"key promoted", 20},
+    {"key staged", 20},
+    {"mismatch", 150},
+    {"nothing → skipped", 40},
+    {"nothing → unverified", 40},
+    {"planned → success", 30},
+    {"planned → unverified", 30},
+    {"retired, no verdict", 50},
+    {"retired, not live", 100},
+    {"secret told", 60},
+    {"staged (put back) → failed", 200},
+    {"staged (put back) → staged (put back)", 200},
+    {"staged (put back) → unverified", 60},
+    {"staged → failed", 150},
+    {"staged → planned", 100},
+    {"staged → staged", 150},
+    {"staged → staged (put back)", 20},
+    {"task handled", 20},
+    {"task paused", 60},
+    {"unverified → failed", 200},
+    {"unverified → success", 50},
+};
 
-	for (size_t i = 0; sim->crash_permille > 0 && i < sizeof(rare) / sizeof(rare[0]); i++)
-		if (strstr(name, rare[i]) != NULL)
-			return RARE_PERMILLE;
-	return sim->crash_permille;
+static uint32_t note_permille(const char *name)
+{
+	for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++)
+		if (strcmp(rare[i].name, name) == 0)
+			return rare[i].permille;
+	return 0;
 }
 
-/* The rarest thing that the open transaction does. */
-static uint32_t commit_permille(const struct sim *sim)
+/* At this moment, where it did not crash at one before: each is as likely as the next. */
+static uint32_t commit_permille(const struct sim *sim, enum cover_moment moment)
 {
 	uint32_t most = sim->crash_permille;
 
-	for (size_t i = 0; i < sim->note_count; i++) {
-		uint32_t its = point_permille(sim, sim->notes[i].name);
+	for (size_t i = 0; most > 0 && i < sim->note_count; i++) {
+		uint32_t its = note_permille(sim->notes[i].name);
 
 		if (its > most)
 			most = its;
 	}
-	return most;
+	return most * 1000 / (1000 - (moment - MOMENT_BEFORE) * most);
 }
 
 /* One more point: true when it is the one that was asked for. */
@@ -168,7 +197,7 @@ void core_point(struct sim *sim, const char *name)
 		return;
 	cover_add(sim->cover, COVER_POINT, name, MOMENT_PASSED);
 	if (point_is_asked_for(sim) ? !sim_event_now(sim, "crash at", name)
-				    : !sim_event(sim, "crash at", name, point_permille(sim, name)))
+				    : !sim_event(sim, "crash at", name, sim->crash_permille))
 		return;
 	cover_add(sim->cover, COVER_POINT, name, MOMENT_BEFORE);
 	core_kill(sim, name);
@@ -213,7 +242,7 @@ void core_commit_at(struct sim *sim, enum cover_moment moment)
 		notes_cover(sim, MOMENT_PASSED);
 	if (point_is_asked_for(sim)
 		? !sim_event_now(sim, events[moment], notes_name(sim))
-		: !sim_event(sim, events[moment], notes_name(sim), commit_permille(sim)))
+		: !sim_event(sim, events[moment], notes_name(sim), commit_permille(sim, moment)))
 		return;
 	notes_cover(sim, moment);
 	core_kill(sim, events[moment]);

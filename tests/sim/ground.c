@@ -15,8 +15,12 @@
 #include "base/random.h"
 #include "base/ssh_key.h"
 
-static const char *const names[] = {"common"};
-#define GROUNDS (sizeof(names) / sizeof(names[0]))
+/* The policies of each: what is told in the beginning is what the first has. */
+static const struct {
+	const char *name;
+	const char *loads[LOADS_MAX];
+} words[] = {{"common", {"common", "other", "common", "other"}}};
+#define GROUNDS (sizeof(words) / sizeof(words[0]))
 
 static struct ground grounds[GROUNDS];
 static bool made;
@@ -45,33 +49,50 @@ static __attribute__((format(printf, 1, 2))) char *text(const char *fmt, ...)
 
 /* ── Policies ── */
 
-static void ground_select(struct ground *ground)
+static void load_select(struct load *load)
 {
-	size_t count = policy_task_count(ground->policy);
+	size_t count = policy_task_count(load->policy);
 	struct error error = {.text = ""};
 
-	ground->selections = calloc(count, sizeof(*ground->selections));
+	load->selections = calloc(count, sizeof(*load->selections));
 	for (size_t i = 0; i < count; i++)
-		if (policy_select(ground->policy, policy_task(ground->policy, i),
-			&ground->selections[i], &error) != ERR_OK)
+		if (policy_select(load->policy, policy_task(load->policy, i), &load->selections[i],
+			&error) != ERR_OK)
 			sim_die("policy_select: %s", error.text);
 }
 
-static void ground_load(struct ground *ground, const char *name)
+static void load_make(struct load *load, const char *name)
 {
 	const char *srcdir = getenv("srcdir");
 	char *dir = text("%s/tests/sim/policy/%s", srcdir != NULL ? srcdir : ".", name);
 	char *platforms = text("%s/policies/platforms", srcdir != NULL ? srcdir : ".");
 	static struct problems errors, warnings;
 
-	ground->name = name;
-	if (policy_load(&ground->policy,
+	if (policy_load(&load->policy,
 		&(struct policy_config){.dir = dir, .platforms_dir = platforms}, &errors,
 		&warnings) != ERR_OK)
 		sim_die("%s", errors.count > 0 ? errors.items[0].text : "policy_load");
 	free(dir);
 	free(platforms);
-	ground_select(ground);
+	load_select(load);
+}
+
+static void load_clear(struct load *load)
+{
+	for (size_t i = 0; i < policy_task_count(load->policy); i++)
+		selection_clear(&load->selections[i]);
+	free(load->selections);
+	policy_free(load->policy);
+}
+
+static void ground_load(size_t index)
+{
+	struct ground *ground = &grounds[index];
+
+	ground->name = words[index].name;
+	for (size_t i = 0; i < LOADS_MAX; i++)
+		load_make(&ground->loads[i], words[index].loads[i]);
+	ground->policy = ground->loads[0].policy;
 }
 
 /*
@@ -88,9 +109,10 @@ static void heap_tune(void)
 void grounds_load(void)
 {
 	heap_tune();
+	setenv("TZ", "UTC", 1); /* schedules mean the machine's clock */
 	log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_LEVEL_ERROR);
 	for (size_t i = 0; i < GROUNDS; i++)
-		ground_load(&grounds[i], names[i]);
+		ground_load(i);
 }
 
 /* ── Vaults ── */
@@ -260,10 +282,8 @@ void grounds_clear(void)
 
 		if (made)
 			ground_unmake(ground);
-		for (size_t k = 0; k < policy_task_count(ground->policy); k++)
-			selection_clear(&ground->selections[k]);
-		free(ground->selections);
-		policy_free(ground->policy);
+		for (size_t k = 0; k < LOADS_MAX; k++)
+			load_clear(&ground->loads[k]);
 	}
 	made = false;
 	scratch_clear();

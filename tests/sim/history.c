@@ -15,30 +15,65 @@
 
 /* ── Steps ── */
 
+/* Nothing is left to do: what was asked to end does. */
+static void history_rest(struct sim *sim)
+{
+	check_idle(sim);
+	if (sim->drained)
+		core_kill(sim, "drained");
+	core_settle(sim);
+}
+
+/* One step, no further than until then; false when there was none. */
+static bool history_step(struct sim *sim, uint64_t until_ms)
+{
+	if (sim_clock_next_ms(&sim->clock) > until_ms)
+		return false;
+	(void)sim_clock_step(&sim->clock);
+	sim->cover->steps++;
+	core_settle(sim);
+	check_step(sim);
+	if (!sim->calm && sim->violation == NULL) {
+		meddle(sim);
+		core_settle(sim);
+	}
+	return true;
+}
+
+static bool is_at_rest(const struct sim *sim)
+{
+	return rotation_idle(sim->rotation) && sim->looking == 0;
+}
+
 /* Steps until nothing is left to do. */
 static void history_steps(struct sim *sim)
 {
 	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
-		if (rotation_idle(sim->rotation) && sim->looking == 0) {
-			check_idle(sim);
-			if (sim->drained)
-				core_kill(sim, "drained");
-			core_settle(sim);
+		if (is_at_rest(sim)) {
+			history_rest(sim);
 			return;
 		}
-		if (!sim_clock_step(&sim->clock)) {
+		if (!history_step(sim, UINT64_MAX - 1)) {
 			sim_violation(sim, "it stands still", "work is left, and no timer");
 			return;
 		}
-		sim->cover->steps++;
-		core_settle(sim);
-		check_step(sim);
-		if (!sim->calm && sim->violation == NULL) {
-			meddle(sim);
-			core_settle(sim);
-		}
 	}
 	sim_violation(sim, "it never ends", "%d steps", STEPS_MAX);
+}
+
+/* Steps until then, whatever begins by itself, and until that has ended. */
+static void history_wait(struct sim *sim, uint64_t until_ms)
+{
+	for (int i = 0; i < STEPS_MAX && sim->violation == NULL; i++) {
+		if (is_at_rest(sim))
+			history_rest(sim);
+		if (sim->violation == NULL && !history_step(sim, until_ms))
+			break;
+	}
+	if (sim->violation != NULL)
+		return;
+	sim_clock_run_until(&sim->clock, until_ms);
+	history_steps(sim);
 }
 
 static uint64_t record_total(const struct sim *sim)
@@ -67,6 +102,8 @@ static void history_look(struct sim *sim)
 	before = record_total(sim);
 	sim_seen(sim, "a look");
 	sim->looks = true;
+	if (kind == ROTATION_VERIFY && sim_event(sim, "changed by hand before a look", "", 600))
+		meddle_by_hand(sim, false);
 	people_order_task(sim, "ordered", kind);
 	if (sim->violation == NULL)
 		history_steps(sim);
@@ -156,6 +193,7 @@ static void history_calm(struct sim *sim)
 	bool hasty = sim_choose(sim, "whether a run follows at once", "", 4) == 0;
 
 	sim->calm = true;
+	reload_first(sim);
 	disk_fill(sim->ground->disk, 0);
 	meddle_end(sim);
 	unsettled = calm_settle(sim, hasty);
@@ -185,13 +223,6 @@ static uint32_t crash_permille(struct sim *sim)
 	return often[sim_choose(sim, "how often it crashes", "", 8)];
 }
 
-/* Long enough, or not, for a lockout's window to end. */
-static void history_pause(struct sim *sim)
-{
-	sim_clock_run_until(&sim->clock, sim->clock.now_ms + sim_amount(sim, LOCKOUT_PAUSE_MS));
-	core_settle(sim);
-}
-
 static void history_runs(struct sim *sim, const struct beginning *beginning)
 {
 	static const char *const tasks[] = {"login", "ordered", "hash", "unproved", "login", "keys",
@@ -210,8 +241,10 @@ static void history_runs(struct sim *sim, const struct beginning *beginning)
 		if (sim->violation == NULL && sim_choose(sim, "whether to look", "", 4) == 0)
 			history_look(sim);
 		task = NULL;
-		if (sim->violation == NULL && sim_event(sim, "a while passes", "", 200))
-			history_pause(sim);
+		/* Long enough, or not, for a lockout's window to end. */
+		if (sim->violation == NULL &&
+		    sim_event(sim, "a while passes", "", sim->follows ? 700 : 200))
+			history_wait(sim, sim->clock.now_ms + sim_amount(sim, LOCKOUT_PAUSE_MS));
 	}
 }
 
@@ -233,6 +266,7 @@ static void history_begin(struct sim *sim, const struct beginning *beginning, st
 	world_init(sim, beginning->asset);
 	sim->crash_permille = crash_permille(sim);
 	sim->keep_versions = keep[sim_choose(sim, "how many versions are kept", "", 4)];
+	sim->follows = sim_choose(sim, "whether schedules are followed", "", 4) == 0;
 }
 
 void history(const struct beginning *beginning, struct cover *cover, struct ending *ending)

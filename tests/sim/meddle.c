@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define FULL_MS	   (60 * 1000)
+#define SILENT_MS  (6 * 60 * 1000)
 #define FORWARD_MS (24 * 60 * 60 * 1000)
 #define BACK_MS	   (20 * 60 * 1000)
 
@@ -20,10 +21,13 @@ static struct sim_asset *any_asset(struct sim *sim)
 
 /* ── An account ── */
 
-static void meddle_by_hand(struct sim *sim, bool privileged)
+void meddle_by_hand(struct sim *sim, bool privileged)
 {
 	struct sim_account *account = any_account(sim);
 
+	for (size_t i = 0; account->privileged != privileged && i < sim->account_count; i++)
+		account =
+		    &sim->accounts[(account - sim->accounts + 1) % (ptrdiff_t)sim->account_count];
 	if (account->privileged != privileged)
 		return;
 	sim_seen(sim, privileged ? "a way in changed by hand" : "an account changed by hand");
@@ -67,6 +71,8 @@ static void meddle_asset(struct sim *sim)
 		world_take_image(sim, any_asset(sim));
 	if (sim_rarely(sim, "an image restored", "", 400))
 		meddle_restore_image(sim, any_asset(sim));
+	if (sim_event(sim, "an asset falls silent", "", 2))
+		any_asset(sim)->silent_ms = sim->clock.now_ms + 1 + sim_amount(sim, SILENT_MS);
 	if (sim_rarely(sim, "the host key changed", "", 300))
 		any_asset(sim)->host_key++;
 	for (size_t i = 0; i < sim->asset_count; i++) {
@@ -85,9 +91,9 @@ static void meddle_machine(struct sim *sim)
 	if (sim_event(sim, "the disk full", "", 1))
 		disk_fill(sim->ground->disk, sim->clock.now_ms + 1 + sim_amount(sim, FULL_MS));
 	if (sim_rarely(sim, "the clock set forward", "", 300))
-		sim->clock.wall_ms += sim_amount(sim, FORWARD_MS);
+		when_set_clock(sim, sim_amount(sim, FORWARD_MS));
 	if (sim_rarely(sim, "the clock set back", "", 300))
-		sim->clock.wall_ms -= sim_amount(sim, BACK_MS);
+		when_set_clock(sim, -(int64_t)sim_amount(sim, BACK_MS));
 }
 
 /* ── What is kept ── */

@@ -55,8 +55,10 @@ enum err __wrap_store_commit(struct vault_txn *txn, struct error *error)
 		core_commit_at(sim, MOMENT_BEFORE);
 	}
 	err = bug_commit(__real_store_commit(txn, error));
-	if (sim != NULL && err == ERR_OK)
+	if (sim != NULL && err == ERR_OK) {
+		stops_check_commit(sim);
 		core_commit_at(sim, MOMENT_AFTER);
+	}
 	return err;
 }
 
@@ -118,6 +120,8 @@ enum err __wrap_record_put(struct vault_txn *txn, const struct record *record)
 	    had ? life_word(&before) : "", status_name(record->status), life_word(record));
 	note_add(sim, COVER_TRANSITION, name);
 	commit_record(sim, &record->id);
+	if (had && before.status == STATUS_PLANNED && record->status == STATUS_STAGED)
+		stops_staged(sim, record);
 	return __real_record_put(txn, record);
 }
 
@@ -129,7 +133,27 @@ enum err __wrap_execution_put(struct vault_txn *txn, const struct execution *exe
 	note(execution->ended_ms == 0 ? "execution planned"
 	     : execution->interrupted ? "execution interrupted"
 				      : "execution ended");
+	if (sim_running != NULL)
+		when_execution(sim_running, txn, execution);
 	return __real_execution_put(txn, execution);
+}
+
+/* ── Tasks ── */
+
+enum err __real_task_state_put(struct vault_txn *, const struct task_state *);
+enum err __wrap_task_state_put(struct vault_txn *, const struct task_state *);
+
+enum err __wrap_task_state_put(struct vault_txn *txn, const struct task_state *state)
+{
+	struct task_state before, other;
+
+	if (sim_running == NULL)
+		return __real_task_state_put(txn, state);
+	note(sim_running->when.by_people ? "task paused" : "task handled");
+	state = bug_state(
+	    task_state_get(txn, state->task, &before) == ERR_OK ? &before : NULL, state, &other);
+	when_state(sim_running, txn, state);
+	return __real_task_state_put(txn, state);
 }
 
 /* ── Accounts ── */

@@ -2,16 +2,29 @@
 #include "sim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ── Orders ── */
 
-static const struct selection *task_selection(const struct ground *ground, const struct task *task)
+/* By the policy in use, whichever the task is of; NULL = it is none of its tasks. */
+static const struct selection *task_selection(const struct load *load, const struct task *task)
 {
-	for (size_t i = 0; i < policy_task_count(ground->policy); i++)
-		if (policy_task(ground->policy, i) == task)
-			return &ground->selections[i];
-	sim_die("%s has no such task", ground->name);
+	for (size_t i = 0; i < policy_task_count(load->policy); i++)
+		if (strcmp(policy_task(load->policy, i)->name, task->name) == 0)
+			return &load->selections[i];
+	return NULL;
+}
+
+size_t people_meant(struct sim *sim, const struct task *task, struct selected *items)
+{
+	const struct selection *all = task_selection(reload_now(sim), task);
+	size_t count = 0;
+
+	for (size_t i = 0; all != NULL && i < all->count; i++)
+		if (world_account(sim, all->items[i].asset->name, all->items[i].account) != NULL)
+			items[count++] = all->items[i];
+	return count;
 }
 
 static void people_order(struct sim *sim, const struct rotation_order *order)
@@ -29,15 +42,12 @@ static void people_order(struct sim *sim, const struct rotation_order *order)
 
 void people_order_task(struct sim *sim, const char *name, enum rotation_kind kind)
 {
-	const struct task *task = policy_task_find(sim->ground->policy, name);
-	const struct selection *all = task_selection(sim->ground, task);
+	const struct task *task = policy_task_find(reload_now(sim)->policy, name);
 	struct selected items[SIM_ACCOUNTS];
 	struct rotation_order order = {
 	    .kind = kind, .task = task, .items = items, .trigger = "manual"};
 
-	for (size_t i = 0; i < all->count; i++)
-		if (world_account(sim, all->items[i].asset->name, all->items[i].account) != NULL)
-			items[order.count++] = all->items[i];
+	order.count = people_meant(sim, task, items);
 	people_order(sim, &order);
 }
 
@@ -47,7 +57,8 @@ static void people_restore(struct sim *sim)
 	enum secret_kind kind = sim_amount(sim, 4) == 0 ? SECRET_KEY : SECRET_PASSWORD;
 	const struct sim_account *at =
 	    &sim->accounts[sim_amount(sim, (uint32_t)sim->account_count)];
-	struct selected item = {.asset = at->at, .account = at->name};
+	const struct policy *policy = reload_now(sim)->policy;
+	struct selected item = {.asset = policy_asset_find(policy, at->asset), .account = at->name};
 	struct rotation_order order = {
 	    .kind = ROTATION_CHANGE, .items = &item, .count = 1, .trigger = "restore"};
 	struct vault_txn *txn = vault_read(sim->vault);
@@ -56,9 +67,9 @@ static void people_restore(struct sim *sim)
 	if (account_get(txn, at->asset, at->name, kind, &account) == ERR_OK)
 		order.restore = account.previous;
 	vault_read_end(txn);
-	if (order.restore == 0)
+	if (order.restore == 0 || item.asset == NULL || !asset_has_account(item.asset, at->name))
 		return;
-	order.task = policy_task_find(sim->ground->policy, kind == SECRET_KEY ? "keys" : "login");
+	order.task = policy_task_find(policy, kind == SECRET_KEY ? "keys" : "login");
 	sim_seen(sim, "an earlier version ordered");
 	people_order(sim, &order);
 }
@@ -78,6 +89,34 @@ static void people_order_beside(struct sim *sim)
 	}
 }
 
+/* ── Policies ── */
+
+/* What a schedule means, of the accounts that are there. */
+enum err __real_policy_select(
+    const struct policy *, const struct task *, struct selection *, struct error *);
+enum err __wrap_policy_select(
+    const struct policy *, const struct task *, struct selection *, struct error *);
+
+enum err __wrap_policy_select(const struct policy *policy, const struct task *task,
+    struct selection *selection, struct error *error)
+{
+	if (sim_running == NULL)
+		return __real_policy_select(policy, task, selection, error);
+	*selection = (struct selection){.items = calloc(SIM_ACCOUNTS, sizeof(struct selected))};
+	selection->count = people_meant(sim_running, task, selection->items);
+	return ERR_OK;
+}
+
+/* As a daemon does from time to time. */
+static void people_settle(struct sim *sim)
+{
+	struct error error = {.text = ""};
+
+	sim->looks = false; /* alone */
+	if (rotation_settle(sim->rotation, &error) != ERR_OK)
+		core_failed(sim, "doubts cannot have their turn", &error);
+}
+
 /* ── Looking ── */
 
 static void people_told(void *arg, const struct look_result *result)
@@ -95,10 +134,13 @@ static void people_told(void *arg, const struct look_result *result)
 static void people_ping(struct sim *sim)
 {
 	const struct sim_asset *asset = &sim->assets[sim_amount(sim, (uint32_t)sim->asset_count)];
+	const struct asset *at = policy_asset_find(reload_now(sim)->policy, asset->at->name);
 	enum look what = sim_amount(sim, 3) == 0 ? LOOK_KEY : LOOK_PING;
 
+	if (at == NULL)
+		return;
 	sim->looking++;
-	rotation_look(sim->rotation, asset->at, what, people_told, sim);
+	rotation_look(sim->rotation, at, what, people_told, sim);
 }
 
 /* ── Stopping ── */
@@ -117,14 +159,17 @@ static void people_cancel(struct sim *sim)
 
 	execution_each_open(txn, take_first, &id);
 	vault_read_end(txn);
-	if (rotation_cancel(sim->rotation, &id, &error) == ERR_OK)
-		sim_seen(sim, "a run cancelled");
+	if (rotation_cancel(sim->rotation, &id, &error) != ERR_OK)
+		return;
+	sim_seen(sim, "a run cancelled");
+	stops_cancel(sim, &id);
 }
 
 /* The engine is asked to end: it does when it has nothing in flight. */
 static void people_drain(struct sim *sim)
 {
 	sim->drained = true;
+	stops_drain(sim);
 	rotation_drain(sim->rotation);
 }
 
@@ -205,4 +250,10 @@ void people_meddle(struct sim *sim)
 		people_drain(sim);
 	else if (sim_event(sim, "someone tells", "", 1))
 		people_tell(sim);
+	else if (sim_event(sim, "doubts have another turn", "", 1))
+		people_settle(sim);
+	else if (!sim->drained && sim_event(sim, "the policy loaded anew", "", 2))
+		reload_meddle(sim);
+	else if (sim->scheduler != NULL && sim_event(sim, "someone pauses", "", 3))
+		when_pause(sim);
 }

@@ -8,16 +8,14 @@
 void sends_check_way(struct sim_session *session, const struct wire_session *via)
 {
 	struct sim *sim = session->sim;
-	const char *gateway = policy_asset_find(sim->ground->policy, session->asset)->gateway;
 	struct sim_session *other = NULL;
 
 	if (via != NULL)
 		LIST_FOREACH (other, &sim->sessions, entry)
 			if (&other->session == via)
 				break;
-	if ((gateway == NULL) != (via == NULL) ||
-	    (via != NULL &&
-		(other == NULL || !other->carries || strcmp(other->asset, gateway) != 0)))
+	if ((via != NULL && (other == NULL || !other->carries)) ||
+	    !reload_goes_by(sim, session->asset, via != NULL ? other->asset : NULL))
 		sim_violation(sim, "not by the asset's gateway", "%s", session->asset);
 	session->through = via != NULL;
 	session->via = other;
@@ -209,11 +207,12 @@ static void check_nobody_inside(struct sim_session *session)
 	const struct sim_session *other;
 
 	LIST_FOREACH (other, &session->sim->sessions, entry)
-		if (session->account->privileged && other->via != NULL && !other->broken &&
+		if (session->account->privileged && other->via != NULL && !session_is_cut(other) &&
 		    other->busy && strcmp(other->via->asset, session->asset) == 0)
 			sim_violation(session->sim,
-			    "a gateway's account changed while it is in use", "%s %s",
-			    session->asset, session->name);
+			    "a gateway's account changed while it is in use", "%s %s: %s %s",
+			    session->asset, session->name, session_kind_name(other->kind),
+			    other->asset);
 }
 
 /* ── All of it ── */

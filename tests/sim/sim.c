@@ -4,7 +4,8 @@
  *   sim [--seed N] [--count N] [--jobs N] [--task T]   histories of these seeds
  *       [--state FILE]                                 that many more than FILE says are done
  *   sim --seed N [--only N,…] [--trace]                one history, told step by step
- *   sim --bugs                                         each deliberate bug: which check, how soon
+ *   sim --bugs [--bug N]                               each deliberate bug (from that one on):
+ *                                                      which check, how soon
  *
  * For one history also --crash-in N (at the n-th point of its first run) and --bug N.
  */

@@ -17,13 +17,17 @@
  *   lies.c    a wire that was taken over
  *   meddle.c  what others do to assets, disk and clock
  *   people.c  who orders, and who tells
+ *   when.c    schedules: what is due, and what must hold of what they begin
+ *   stops.c   what was cancelled or drained: nothing more of it begins
+ *   reload.c  another policy while the engine is at work
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
  *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
  *   commits.c what must hold of each commit, before it is made
  *   said.c    what the engine says, and whether it is true
  *   check.c   what must hold after every step, and in the end
- *   bugs.c    rules broken on purpose, one at a time: bugs_life.c, bugs_way.c, bugs_vault.c
+ *   bugs.c    rules broken on purpose, one at a time: bugs_life.c, bugs_way.c, bugs_vault.c,
+ *             bugs_when.c
  *   history.c one history, from its first choice to its last check
  *   shrink.c  a failing history with the fewest events
  *   campaign.c  many histories, in several processes
@@ -64,9 +68,11 @@
 
 #include "base/clock.h"
 #include "bugs.h"
+#include "cover.h"
 #include "policy.h"
 #include "rotation.h"
 #include "vault.h"
+#include "when.h"
 #include "wire.h"
 
 #define SIM_SECRET_SIZE 160 /* a key's line fits */
@@ -79,8 +85,8 @@
 #define SIM_OPENED	16
 #define SIM_ASSETS	10
 #define SIM_HOST_KEY	64
-#define SIM_TOUCHED	64
-#define SIM_DROPPED	64
+#define SIM_TOUCHED	256
+#define SIM_DROPPED	128
 
 struct sim;
 
@@ -152,6 +158,10 @@ void sim_clock_init(struct sim_clock *);
 void sim_clock_clear(struct sim_clock *);
 /* Runs all that are due until then. */
 void sim_clock_run_until(struct sim_clock *, uint64_t at_ms);
+/* What the wall clock shows. */
+uint64_t sim_wall_ms(const struct sim *);
+/* When the next timer is due; UINT64_MAX = there is none. */
+uint64_t sim_clock_next_ms(const struct sim_clock *);
 /* Runs the next due timer, moving time on. False when there is none. */
 bool sim_clock_step(struct sim_clock *);
 
@@ -178,10 +188,16 @@ bool disk_broke(const struct disk *);
 
 /* ── The ground: what is declared, and a vault to begin with ── */
 
-struct ground {
-	const char *name; /* its directory in tests/sim/policy */
+/* One load of a policy: what is loaded twice is two. */
+struct load {
 	struct policy *policy;
 	struct selection *selections; /* of each task */
+};
+
+struct ground {
+	const char *name;
+	const struct policy *policy;  /* of the first load, which says what is there */
+	struct load loads[LOADS_MAX]; /* what it can come to be */
 	char *dir;		      /* of the vault */
 	char *key_path;
 	struct disk *disk;
@@ -206,51 +222,6 @@ void ground_secret(const char *asset, const char *account, char out[SIM_SECRET_S
 /* Their directory: this process's, and gone with it. */
 const char *scratch_make(void);
 void scratch_clear(void);
-
-/* ── Coverage ── */
-
-enum cover_group {
-	COVER_SEEN,	  /* what histories went through */
-	COVER_EVENT,	  /* events that happened */
-	COVER_STATE,	  /* states of accounts and records */
-	COVER_TRANSITION, /* of a record's life, each in a commit of its own or with others */
-	COVER_COMMIT,	  /* what else a commit is made of */
-	COVER_POINT,	  /* named points of the engine's way */
-	COVER_GROUPS
-};
-
-/* Where a crash may stand to what is covered. */
-enum cover_moment {
-	MOMENT_PASSED,
-	MOMENT_BEFORE, /* of a point: there; of a commit: nothing of it is written */
-	MOMENT_TORN,   /* its pages are written, not synced */
-	MOMENT_SYNCED, /* they are synced, and what points to them is not written */
-	MOMENT_AFTER,  /* it is durable, and nobody was told */
-	MOMENTS
-};
-
-struct cover_row {
-	enum cover_group group;
-	char name[56];
-	uint64_t count[MOMENTS];
-};
-
-/* Rows of one process, in memory that its parent sees. */
-#define COVER_ROWS 512
-struct cover {
-	uint64_t histories, steps, crashes, violations;
-	struct cover_row rows[COVER_ROWS];
-};
-
-void cover_add(struct cover *, enum cover_group, const char *name, enum cover_moment);
-uint64_t cover_of(const struct cover *, enum cover_group, const char *name, enum cover_moment);
-void cover_merge(struct cover *into, const struct cover *from);
-void cover_merge_row(struct cover *, const struct cover_row *);
-void cover_print(const struct cover *, FILE *);
-/* Which transitions and commits were crashed at fewer times than this, of a moment. */
-void cover_print_few(const struct cover *, uint64_t times, FILE *);
-/* Something that a history should come across. */
-void sim_seen(struct sim *, const char *what);
 
 /* ── The world ── */
 
@@ -292,6 +263,7 @@ struct sim_account {
 	uint64_t opened[SIM_OPENED];	    /* hashes of what the asset let in */
 	size_t opened_next;
 	struct refusals fails;
+	uint64_t sent;		   /* the hash of what was sent last */
 	uint64_t changed_ms;	   /* when `live` was set */
 	uint64_t used[SIM_OPENED]; /* hashes of what `live` was */
 	size_t used_next;
@@ -305,6 +277,7 @@ struct sim_account {
 struct sim_asset {
 	const struct asset *at;
 	uint32_t host_key;     /* the how many-th */
+	uint64_t silent_ms;    /* until then it answers nobody who connects */
 	bool early;	       /* its answer is no end */
 	bool remembers;	       /* it refuses passwords that were used before */
 	uint64_t age_ms;       /* a password as young as this is not changed */
@@ -357,6 +330,7 @@ struct sim {
 	bool dead;    /* the core is: what it does until it is taken down is not let out */
 	bool broke;   /* it said that it must end */
 	bool drained; /* it was asked to end */
+	bool follows; /* its tasks' schedules */
 	struct sim_clock clock;
 	struct wires wires;
 	LIST_HEAD(, sim_session) sessions;
@@ -372,6 +346,10 @@ struct sim {
 	const struct ground *ground;
 	struct vault *vault;
 	struct rotation *rotation;
+	struct scheduler *scheduler; /* NULL: nothing begins by itself */
+	struct when when;
+	struct stops stops;
+	struct reloads reloads;
 	uint32_t crash_permille; /* at each point */
 	uint32_t crash_in;	 /* points until one that is asked for; 0 = none is */
 	char failed[SIM_FAILED][SIM_SECRET_SIZE]; /* said to be `failed`: may never be live */
@@ -401,6 +379,8 @@ extern struct sim *sim_running;
 void sim_violation(struct sim *, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void sim_trace(struct sim *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Something that a history should come across. */
+void sim_seen(struct sim *, const char *what);
 
 /* The accounts of the assets that this history has: `asset`, or NULL = as the seed says. */
 void world_init(struct sim *, const char *asset);
@@ -509,6 +489,7 @@ struct sim_session {
 	char secret[SIM_SECRET_SIZE];
 	char become[SIM_SECRET_SIZE];
 	enum wire_become becoming;
+	uint32_t snapshot; /* whose scripts its jobs need; 0 = none did */
 	enum wire_proof proof;
 	bool targeted;
 	bool puts_back;
@@ -588,11 +569,15 @@ bool check_is_kept(struct vault_txn *, const struct sim_account *);
 
 /* What others do between two steps, if the seed says so. */
 void meddle(struct sim *);
+/* Someone changes a password by hand, of an account that is privileged or is not. */
+void meddle_by_hand(struct sim *, bool privileged);
 /* They mend what nobody else can. */
 void meddle_end(struct sim *);
 
 /* A run is ordered, of all accounts of the task that are there. */
 void people_order_task(struct sim *, const char *task, enum rotation_kind);
+/* The accounts that a task means and that are there: at most SIM_ACCOUNTS. */
+size_t people_meant(struct sim *, const struct task *, struct selected *items);
 /* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
 void people_mend(struct sim *, struct sim_account *);
 void people_meddle(struct sim *); /* other orders, and what is told meanwhile */

@@ -96,6 +96,13 @@ static void test_histories(void **state)
 	assert_seen("a run cancelled");
 	assert_seen("a ping answered");
 	assert_seen("a ping not tried");
+	assert_seen("begun by a schedule");
+	assert_seen("a task paused");
+	assert_seen("a task goes on");
+	assert_seen("a policy loaded");
+	assert_seen("a policy loaded at work");
+	assert_event("doubts have another turn");
+	assert_event("an asset falls silent");
 	assert_event("the engine asked to end");
 	assert_event("someone else orders");
 	assert_event("the clock set forward");
@@ -275,6 +282,8 @@ static void test_bugs_are_caught(void **state)
 		struct beginning beginning = {.seed = 1, .task = sim_bug_task(bug)};
 		struct ending ending = {.violation = NULL};
 
+		if (sim_bug_rare(bug) && times() == 1)
+			continue;
 		sim_bug = bug;
 		for (; beginning.seed <= BUG_HISTORIES && ending.violation == NULL;
 		     beginning.seed++) {

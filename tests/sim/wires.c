@@ -164,12 +164,14 @@ static bool change_is_applied(struct sim_session *session, struct wire_result *r
 {
 	struct sim *sim = session->sim;
 	const char *name = session->name;
+	bool again = session->account->sent == sim_hash(session->secret);
 
+	session->account->sent = sim_hash(session->secret);
 	if (rules_refuse(sim, session->account, session->secret)) {
 		result->fault = FAULT_REFUSED;
 		return false;
 	}
-	if (sim_event(sim, "the change refused", name, 80)) {
+	if (sim_event(sim, "the change refused", name, again ? 250 : 80)) {
 		result->fault = FAULT_REFUSED;
 		sim_seen(sim, "a change refused");
 		return false;
@@ -190,7 +192,7 @@ static bool change_is_applied(struct sim_session *session, struct wire_result *r
 static void job_change(struct sim_session *session, struct wire_result *result)
 {
 	struct sim *sim = session->sim;
-	uint32_t lost = session->puts_back ? 500 : 120; /* what is rare by itself */
+	uint32_t lost = session->puts_back ? 350 : 120; /* what is rare by itself */
 
 	result->sent = true;
 	result->ended = true;
@@ -376,6 +378,21 @@ static void session_take(struct sim_session *session, const struct wire_job *job
 	session->until_ms = session->sim->clock.now_ms + job->timeout_ms;
 }
 
+/* Now and then an asset is slow, and answers just in time; or it does not answer at all. */
+static uint64_t job_takes_ms(struct sim_session *session, const struct wire_job *job)
+{
+	struct sim *sim = session->sim;
+
+	if (job->kind == WIRE_OPEN &&
+	    sim->clock.now_ms < world_asset(sim, session->asset)->silent_ms) {
+		session->broken = true;
+		return job->timeout_ms;
+	}
+	if (sim_event(sim, "an asset is slow", session->asset, 10))
+		return 1 + sim_amount(sim, (uint32_t)job->timeout_ms - 1);
+	return 1 + sim_choose(sim, "how long a job takes", session->asset, 20);
+}
+
 static void sim_submit(
     struct wire_session *wire, const struct wire_job *job, wire_done_fn done, void *arg)
 {
@@ -389,8 +406,9 @@ static void sim_submit(
 	session->arg = arg;
 	session->timer.fn = job_answer;
 	session->timer.arg = session;
+	reload_check_job(session, job->snapshot);
 	sends_check(session);
-	process_start_job(session, 1 + sim_choose(sim, "how long a job takes", session->asset, 20));
+	process_start_job(session, job_takes_ms(session, job));
 	core_point(sim, given[session->kind]);
 }
 

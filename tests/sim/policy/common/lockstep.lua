@@ -73,3 +73,21 @@ task "careful" {
 }
 task "entry_keys" { accounts = { "root", "ops" }, nodes = { "/" }, secret = ssh_key {} }
 task "unproved" { accounts = "app", nodes = { "/" }, secret = random "plain", verify = false }
+
+-- Begun by themselves, where a history follows schedules; it begins at 08:00.
+task "often" {
+	accounts = { "app", "svc" }, nodes = { "/" }, secret = random "plain", verify = "login",
+	schedule = every "2m", jitter = "20s", catch_up = false,
+}
+task "windowed" {
+	accounts = "*", nodes = { "/" }, secret = random "plain", verify = { "login", "su" },
+	schedule = cron "* * * * *", window = "08:02-08:06",
+	limits = { per_second = 1, retries = 6 },
+}
+task "once" {
+	accounts = { "root", "ops" }, nodes = { "/" }, secret = random "plain",
+	verify = { "login", "su" }, schedule = at "2027-01-15 08:07",
+}
+task "heartbeat" {
+	kind = "verify", accounts = "*", nodes = { "/" }, schedule = every "7m", catch_up = "1h",
+}
