@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,6 +40,9 @@ struct block {
 
 _Static_assert(sizeof(struct block) == 16, "blocks are 16-byte aligned");
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Under the lock. */
 static struct {
 	struct block *free[CLASS_COUNT];
 	char *chunk; /* what is left of the newest chunk */
@@ -181,33 +185,41 @@ static struct block *small_take(size_t size)
 void *mem_alloc(size_t size)
 {
 	struct block *block;
+	void *ptr;
 
 	if (size > SIZE_LIMIT)
 		return NULL;
+	pthread_mutex_lock(&lock);
 	if (size + sizeof(*block) > BLOCK_MAX)
 		block = large_map(size);
 	else
 		block = small_take(size);
-	return block == NULL ? NULL : block_open(block, size);
+	ptr = block == NULL ? NULL : block_open(block, size);
+	pthread_mutex_unlock(&lock);
+	return ptr;
 }
 
 void mem_free(void *ptr)
 {
 	struct block *block;
+	size_t size;
 
 	if (ptr == NULL)
 		return;
 	block = block_of(ptr);
-	arena.used -= block->size;
-	explicit_bzero(ptr, block->size);
+	size = block->size;
+	explicit_bzero(ptr, size);
 	block->state = STATE_FREE;
+	pthread_mutex_lock(&lock);
+	arena.used -= size;
 	if ((block->class & CLASS_LARGE) != 0) {
 		large_unmap(block);
-		return;
+	} else {
+		block->next = arena.free[block->class];
+		arena.free[block->class] = block;
+		asan_poison(block, class_size(block->class));
 	}
-	block->next = arena.free[block->class];
-	arena.free[block->class] = block;
-	asan_poison(block, class_size(block->class));
+	pthread_mutex_unlock(&lock);
 }
 
 /* True when `size` bytes fit into the block that they have, and do not waste half of it. */
@@ -222,13 +234,17 @@ static bool block_suits(const struct block *block, size_t size)
 static void *block_resize(struct block *block, size_t size)
 {
 	size_t old = block->size;
+	void *ptr;
 
 	if (size < old) {
 		explicit_bzero((char *)(block + 1) + size, old - size);
 		asan_poison(block + 1, old);
 	}
+	pthread_mutex_lock(&lock);
 	arena.used -= old;
-	return block_open(block, size);
+	ptr = block_open(block, size);
+	pthread_mutex_unlock(&lock);
+	return ptr;
 }
 
 void *mem_realloc(void *ptr, size_t size)
@@ -260,7 +276,12 @@ void *mem_realloc(void *ptr, size_t size)
 
 size_t mem_used(void)
 {
-	return arena.used;
+	size_t used;
+
+	pthread_mutex_lock(&lock);
+	used = arena.used;
+	pthread_mutex_unlock(&lock);
+	return used;
 }
 
 static void *must(void *ptr)

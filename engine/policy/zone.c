@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +23,18 @@
  */
 #define REACH (26 * HOUR)
 
+/* The environment is everybody's: names are looked up where a policy is loaded, beside the loop. */
+static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER;
+
 /* ── Names ───────────────────────────────────────────────────────────────────────────────── */
 
 static const char *zones_dir(void)
 {
-	const char *dir = getenv("TZDIR");
+	const char *dir;
 
+	pthread_mutex_lock(&environment);
+	dir = getenv("TZDIR");
+	pthread_mutex_unlock(&environment);
 	return dir != NULL && dir[0] == '/' ? dir : ZONES_DIR;
 }
 
@@ -140,7 +147,9 @@ void zone_enter(struct zone_turn *turn, const char *name)
 		return;
 	if (before != NULL)
 		turn->before = xstrdup(before);
+	pthread_mutex_lock(&environment);
 	setenv("TZ", name, 1);
+	pthread_mutex_unlock(&environment);
 	tzset();
 }
 
@@ -148,10 +157,12 @@ void zone_leave(struct zone_turn *turn)
 {
 	if (!turn->changed)
 		return;
+	pthread_mutex_lock(&environment);
 	if (turn->before != NULL)
 		setenv("TZ", turn->before, 1);
 	else
 		unsetenv("TZ");
+	pthread_mutex_unlock(&environment);
 	tzset();
 	free(turn->before);
 }

@@ -23,7 +23,7 @@
 
 /*
  * The thread owns nothing: it reads a job's secrets and writes its verdict between the two queues.
- * All is made and freed by the loop's thread, for wiped memory is not for two.
+ * All is made and freed by the loop's thread.
  */
 struct hash_job {
 	TAILQ_ENTRY(hash_job) entry;

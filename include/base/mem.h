@@ -4,7 +4,7 @@
  *
  * Owns the pages behind everything that a secret may pass through outside struct secret:
  * frames, libssh2's blocks, Lua's blocks. Never locks memory: that is secret.h's.
- * Not for threads: one process, one loop.
+ * For threads too: a policy is loaded beside the loop.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
