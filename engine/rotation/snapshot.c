@@ -40,28 +40,60 @@ static struct site *site_new(struct rotation *rotation, const struct asset *asse
 static int by_node(const void *left, const void *right)
 {
 	const struct site *const *a = left, *const *b = right;
-	int order = strcmp((*a)->asset->node, (*b)->asset->node);
 
-	/* Who has its number comes first. */
-	return order != 0 ? order : ((*a)->node > (*b)->node) - ((*a)->node < (*b)->node);
+	return strcmp((*a)->asset->node, (*b)->asset->node);
 }
 
-/* All with the same node have the same number. */
+/* The first of its node among sites in order of that; NULL = there is none. */
+static struct site *first_of_node(struct site **sites, size_t count, const char *node)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(sites[middle]->asset->node, node) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && strcmp(sites[low]->asset->node, node) == 0 ? sites[low] : NULL;
+}
+
+/* Those without a number, in order of their nodes. */
+static size_t sites_unnumbered(const struct rotation *rotation, struct site **out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < rotation->site_count; i++)
+		if (rotation->sites[i]->node == NODE_NONE)
+			out[count++] = rotation->sites[i];
+	if (count > 1)
+		qsort(out, count, sizeof(*out), by_node);
+	return count;
+}
+
+/* All with the same node have the same number. A reload adds few to many, and the loop waits. */
 static void sites_number_nodes(struct rotation *rotation)
 {
-	struct site **sites = xcalloc(rotation->site_count + 1, sizeof(struct site *));
+	struct site **new = xcalloc(rotation->site_count + 1, sizeof(*new));
+	size_t count = sites_unnumbered(rotation, new);
 
-	memcpy(sites, rotation->sites, rotation->site_count * sizeof(struct site *));
-	qsort(sites, rotation->site_count, sizeof(struct site *), by_node);
-	for (size_t i = 0; i < rotation->site_count; i++) {
-		const struct site *before = i > 0 ? sites[i - 1] : NULL;
+	for (size_t i = 0; count > 0 && i < rotation->site_count; i++) {
+		const struct site *site = rotation->sites[i];
+		struct site *first =
+		    site->node == NODE_NONE ? NULL : first_of_node(new, count, site->asset->node);
 
-		if (before != NULL && strcmp(before->asset->node, sites[i]->asset->node) == 0)
-			sites[i]->node = before->node;
-		else if (sites[i]->node == NODE_NONE)
-			sites[i]->node = rotation->node_count++;
+		if (first != NULL && first->node == NODE_NONE)
+			first->node = site->node;
 	}
-	free(sites);
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0 && by_node(&new[i - 1], &new[i]) == 0)
+			new[i]->node = new[i - 1]->node;
+		else if (new[i]->node == NODE_NONE)
+			new[i]->node = rotation->node_count++;
+	}
+	free(new);
 }
 
 /* Of a site that has changed its node, after a visit that the new policy did not wait for. */
@@ -171,16 +203,16 @@ void rotation_reload(struct rotation *rotation, const struct rotation_policy *ne
 			order = strcmp(asset->name, site->asset->name);
 		if (order < 0)
 			site = site_new(rotation, asset);
+		else if (order == 0 && site->visit == NULL)
+			site_see(site, asset);
 		rotation->sites[rotation->site_count++] = site;
 		i += order <= 0;
 		k += order >= 0;
 	}
 	free(old);
-	for (i = 0; i < rotation->site_count; i++) {
-		site_change(rotation->sites[i]);
+	for (i = 0; i < rotation->site_count; i++)
 		if (rotation->sites[i]->policy != policy)
 			site_forget_doubts(rotation->sites[i]);
-	}
 	sites_number_nodes(rotation);
 	dispatch_soon(rotation);
 }
