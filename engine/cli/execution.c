@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/format.h"
 #include "cli/list.h"
 #include "cli/report.h"
@@ -284,6 +285,37 @@ static const struct column log_columns[] = {
     {0},
 };
 
+/* Where a step stands, and where it stood. */
+struct place {
+	json_t *step;
+	size_t order;
+};
+
+static int by_time(const void *left, const void *right)
+{
+	const struct place *a = left, *b = right;
+	int order = strcmp(text_of(a->step, "time"), text_of(b->step, "time"));
+
+	return order != 0 ? order : a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* Each page of the log is in order of time, and all of them together then too. */
+static void sort_steps(json_t *log)
+{
+	const json_t *steps = json_object_get(log, "steps");
+	size_t count = json_array_size(steps);
+	struct place *places = xcalloc(count, sizeof(*places));
+	json_t *sorted = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		places[i] = (struct place){json_array_get(steps, i), i};
+	qsort(places, count, sizeof(*places), by_time);
+	for (size_t i = 0; i < count; i++)
+		json_array_append(sorted, places[i].step);
+	free(places);
+	json_object_set_new(log, "steps", sorted);
+}
+
 static int log_run(struct cli *cli)
 {
 	json_t *params = cli_params(cli), *result;
@@ -291,6 +323,8 @@ static int log_run(struct cli *cli)
 
 	json_object_set_new(params, "execution", json_text(cli->args[0]));
 	status = cli_call(cli, "execution.log", params, &result);
+	if (status == SERVICE_OK)
+		sort_steps(result);
 	if (status == SERVICE_OK && cli->json)
 		status = cli_print_json(result, status);
 	else

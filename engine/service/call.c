@@ -37,6 +37,18 @@ static void call_progress(void *arg, const json_t *event)
 		call->service->progress(call->service->arg, event);
 }
 
+/* Of an object the lists that it has go on. */
+static void call_extend(json_t *all, json_t *page)
+{
+	const char *key;
+	json_t *list;
+
+	if (json_is_array(all))
+		json_array_extend(all, page);
+	json_object_foreach(page, key, list) if (json_is_array(list))
+	    json_array_extend(json_object_get(all, key), list);
+}
+
 /* A page more of a list, or all that there is. */
 static void call_take(struct call *call, json_t *result)
 {
@@ -44,7 +56,7 @@ static void call_take(struct call *call, json_t *result)
 		*call->result = result; /* transferred */
 		return;
 	}
-	json_array_extend(*call->result, result);
+	call_extend(*call->result, result);
 	json_decref(result);
 }
 

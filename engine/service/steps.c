@@ -1,4 +1,4 @@
-/* The log of an execution: what its records keep of their steps, in order of time. */
+/* The log of an execution: what its records keep of their steps, of each page in order of time. */
 #include "service/engine.h"
 
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "service/names.h"
+#include "service/page.h"
 #include "service/shape.h"
 
 enum step { STEP_PLANNED, STEP_STAGED, STEP_SENT, STEP_PROVED, STEP_ENDED };
@@ -22,6 +23,8 @@ struct entry {
 
 struct steps {
 	const char *asset; /* a pattern; NULL = all */
+	struct page page;  /* of records */
+	struct id last;
 	struct entry *entries;
 	size_t count, room;
 };
@@ -103,14 +106,15 @@ static bool steps_add_record(void *arg, const struct record *record)
 {
 	struct steps *steps = arg;
 
+	steps->last = record->id;
 	if (steps->asset != NULL && !text_glob(steps->asset, record->asset))
-		return true;
+		return page_take(&steps->page, false);
 	steps_add(steps, record->planned_ms, shape_step(record, STEP_PLANNED));
 	steps_add_staged(steps, record);
 	steps_add_sent(steps, record);
 	steps_add_proved(steps, record);
 	steps_add_ended(steps, record);
-	return true;
+	return page_take(&steps->page, true);
 }
 
 static int entry_order(const void *left, const void *right)
@@ -134,20 +138,36 @@ static json_t *steps_array(struct steps *steps)
 	return array;
 }
 
+/* Where the page before ended; none = this is the first. False, and fails, where that is no id. */
+static bool steps_begin(struct request *request, struct steps *steps)
+{
+	steps->asset = param_text(request, "asset");
+	return page_read(request, UINT64_MAX, &steps->page) &&
+	       (steps->page.after[0] == '\0' ||
+		   page_read_id(request, steps->page.after, &steps->last));
+}
+
 static json_t *shape_steps(
     struct request *request, const struct execution *execution, struct vault_txn *txn)
 {
-	struct steps steps = {.asset = param_text(request, "asset")};
-	const struct id first = {{0}};
+	struct steps steps = {.asset = NULL};
+	char at[ID_TEXT_SIZE];
+	struct id after;
 
-	record_each(txn, &execution->id, &first, steps_add_record, &steps);
+	(void)steps_begin(request, &steps);
+	after = steps.last;
+	record_each(txn, &execution->id, &after, steps_add_record, &steps);
+	page_end(request, &steps.page, id_text(&steps.last, at));
 	return json_pack("{s:o, s:o}", "execution",
 	    shape_execution(execution, txn, request->service), "steps", steps_array(&steps));
 }
 
 enum service_end execution_log(struct request *request)
 {
+	struct steps steps = {.asset = NULL};
 	struct execution execution;
 
+	if (!steps_begin(request, &steps))
+		return SERVICE_USAGE;
 	return execution_meant(request, &execution, shape_steps);
 }

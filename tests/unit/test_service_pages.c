@@ -147,7 +147,8 @@ static void answered(
 	struct answer *answer = arg;
 
 	answer->end = end;
-	answer->count = json_array_size(result);
+	answer->count =
+	    json_array_size(json_is_object(result) ? json_object_get(result, "steps") : result);
 	snprintf(answer->next, sizeof(answer->next), "%s", next == NULL ? "" : next);
 	snprintf(answer->error, sizeof(answer->error), "%s", error->text);
 	json_decref(result);
@@ -247,6 +248,26 @@ static const char *newest(void)
 	return id_text(&id, text);
 }
 
+/* A log's page has the steps of so many records. */
+static void test_a_log_has_pages(void **state)
+{
+	struct answer answer =
+	    page_of("execution.log", json_pack("{s:s}", "execution", newest()), "");
+	json_t *log = all_of("execution.log", json_pack("{s:s}", "execution", newest()));
+	const json_t *step;
+	size_t i, planned = 0;
+
+	(void)state;
+	assert_int_equal(answer.end, SERVICE_OK);
+	assert_in_range(answer.count, PAGE_ROWS, 5 * PAGE_ROWS);
+	assert_string_not_equal(answer.next, "");
+	assert_string_equal(text(json_object_get(log, "execution"), "id"), newest());
+	json_array_foreach(json_object_get(log, "steps"), i, step) planned +=
+	    strcmp(text(step, "step"), "planned") == 0;
+	assert_int_equal(planned, RECORDS);
+	json_decref(log);
+}
+
 static void test_all_pages_are_the_list(void **state)
 {
 	(void)state;
@@ -284,6 +305,7 @@ int main(void)
 	    cmocka_unit_test(test_what_no_page_gave_is_refused),
 	    cmocka_unit_test(test_all_pages_are_the_list),
 	    cmocka_unit_test(test_a_limit_holds_over_all_pages),
+	    cmocka_unit_test(test_a_log_has_pages),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
