@@ -1,6 +1,7 @@
 /*
  * The manual pages say all that there is: lockstep(1) each command with its arguments and options,
- * lockstep-policy(5) and lockstep-platform(5) each field and function of lua/meta.
+ * lockstep-policy(5) and lockstep-platform(5) each field and function of lua/meta. The operations
+ * guide names no command and no test that there is not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -220,6 +221,77 @@ static void test_every_field_of_a_platform_is_in_the_manual(void **state)
 	check_reference("docs/lockstep-platform.5", "lua/meta/platform.lua");
 }
 
+/* ── docs/operations.md ──────────────────────────────────────────────────────────────────── */
+
+static bool is_command(const char *words)
+{
+	size_t len = strcspn(words, "`");
+
+	for (size_t t = 0; command_tables[t] != NULL; t++)
+		for (const struct command *c = command_tables[t]; c->words != NULL; c++) {
+			size_t own = strlen(c->words);
+
+			if (own <= len && strncmp(words, c->words, own) == 0 &&
+			    (own == len || words[own] == ' ' || words[own] == ':'))
+				return true;
+		}
+	return false;
+}
+
+/* Each `lockstep WORDS` of the line, and one that begins it. */
+static size_t check_line(const char *line)
+{
+	static const char name[] = "lockstep ";
+	size_t count = 0;
+
+	for (const char *at = line; (at = strstr(at, name)) != NULL; at += sizeof(name) - 1) {
+		if (at != line && at[-1] != '`')
+			continue;
+		if (!is_command(at + sizeof(name) - 1))
+			fail_msg("docs/operations.md has no such command: %s", at);
+		count++;
+	}
+	return count;
+}
+
+/* "| `NN_name.py` `test_name` |" at the end of a row. */
+static bool check_test(const char *line)
+{
+	const char *file = strstr(line, ".py` `test_");
+	char path[64], function[140], test[128];
+	struct page page;
+	size_t at;
+
+	if (file == NULL)
+		return false;
+	snprintf(test, sizeof(test), "%s", strstr(file, "test_"));
+	test[strcspn(test, "`")] = '\0';
+	while (file[-1] != '`')
+		file--;
+	snprintf(path, sizeof(path), "tests/e2e/%.*s", (int)strcspn(file, "`"), file);
+	snprintf(function, sizeof(function), "def %s():", test);
+	page = read_page(path);
+	at = find_line(&page, 0, function);
+	if (at == page.count)
+		fail_msg("docs/operations.md names %s of %s, which is not there", test, path);
+	free(page.lines);
+	return true;
+}
+
+static void test_the_guide_names_what_there_is(void **state)
+{
+	struct page page = read_page("docs/operations.md");
+	size_t commands = 0, tests = 0;
+
+	(void)state;
+	for (size_t at = 0; at < page.count; at++) {
+		commands += check_line(page.lines[at]);
+		tests += check_test(page.lines[at]);
+	}
+	assert_true(commands > 60 && tests > 15);
+	free(page.lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +299,7 @@ int main(void)
 	    cmocka_unit_test(test_every_summary_fits_a_line),
 	    cmocka_unit_test(test_every_field_of_a_policy_is_in_the_manual),
 	    cmocka_unit_test(test_every_field_of_a_platform_is_in_the_manual),
+	    cmocka_unit_test(test_the_guide_names_what_there_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
