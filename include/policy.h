@@ -359,6 +359,15 @@ uint64_t task_opens(const struct task *, uint64_t from_ms, uint64_t *until_ms);
 /* Differs where two schedules do. */
 uint64_t task_schedule_mark(const struct task *);
 
+/* ── Two loads ───────────────────────────────────────────────────────────────────────────── */
+
+/* Whether they make the same secrets; NULL = none. */
+bool rule_same(const struct rule *, const struct rule *);
+
+/* Whether they are the same, wherever they are declared. */
+bool asset_same(const struct asset *, const struct asset *);
+bool platform_same(const struct platform *, const struct platform *);
+
 /* ── In words ────────────────────────────────────────────────────────────────────────────── */
 
 /* What becomes of the secret: as rule_describe, "specified "name"", "ssh key ed25519, replaces

@@ -52,6 +52,7 @@ extern const struct command audit_commands[];
 extern const struct command completion_commands[];
 extern const struct command status_commands[];
 extern const struct command reload_commands[];
+extern const struct command diff_commands[];
 
 /* ── main's ── */
 

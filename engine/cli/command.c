@@ -33,6 +33,7 @@ const struct command *const command_tables[] = {
     audit_commands,
     status_commands,
     reload_commands,
+    diff_commands,
     completion_commands,
     NULL,
 };

@@ -231,6 +231,17 @@ size_t phrase_shortest(const struct phrase *phrase)
 	return phrase->shortest;
 }
 
+bool phrase_same(const struct phrase *a, const struct phrase *b)
+{
+	if (a->words != b->words || a->digits != b->digits || a->capital != b->capital ||
+	    strcmp(a->join, b->join) != 0 || a->list_count != b->list_count)
+		return false;
+	for (size_t i = 0; i < a->list_count; i++)
+		if (strcmp(a->list[i], b->list[i]) != 0)
+			return false;
+	return true;
+}
+
 uint32_t phrase_words(const struct phrase *phrase)
 {
 	return phrase->words;

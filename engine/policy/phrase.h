@@ -30,6 +30,7 @@ double phrase_bits(const struct phrase *);
 size_t phrase_longest(const struct phrase *);
 size_t phrase_shortest(const struct phrase *);
 uint32_t phrase_words(const struct phrase *);
+bool phrase_same(const struct phrase *, const struct phrase *);
 
 /* A character of `refuse` that a passphrase may hold, or NUL. */
 char phrase_may_hold(const struct phrase *, const char *refuse);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "service/account_rows.h"
+#include "service/held.h"
 #include "service/shape.h"
 #include "service/task.h"
 
@@ -74,35 +74,28 @@ static enum service_end check_tasks(struct request *request, json_t *tasks)
 /* ── The vault ───────────────────────────────────────────────────────────────────────────── */
 
 /* By su, root's secret is needed too. */
-static bool admin_opens(struct vault_txn *txn, const struct asset *asset)
+static bool admin_opens(const struct held *held, const struct asset *asset)
 {
-	return account_is_managed(txn, asset->name, asset->admin) &&
-	       (asset->become != BECOME_SU || account_is_managed(txn, asset->name, "root"));
+	return held_manages(held, asset->name, asset->admin) &&
+	       (asset->become != BECOME_SU || held_manages(held, asset->name, "root"));
 }
 
-static bool note_any(void *arg, const struct account *account)
+static void lacking_asset(
+    struct lacking *lacking, const struct held *held, const struct asset *asset)
 {
-	(void)account;
-	*(bool *)arg = true;
-	return false;
-}
+	bool any = held_find(held, asset->name, NULL) != NULL;
 
-static void lacking_asset(struct lacking *lacking, struct vault_txn *txn, const struct asset *asset)
-{
-	bool any = false;
-
-	account_each(txn, asset->name, note_any, &any);
 	lacking->bare += !any;
 	lacking->bare_one = any ? lacking->bare_one : asset->name;
 	for (size_t i = 0; i < asset->account_count; i++) {
 		const char *account = asset->accounts[i];
 
-		if (account_is_managed(txn, asset->name, account))
+		if (held_manages(held, asset->name, account))
 			continue;
 		lacking->unmanaged++;
 		lacking->rotated += !asset_account_privileged(asset, account);
 	}
-	if (asset->admin == NULL || admin_opens(txn, asset))
+	if (asset->admin == NULL || admin_opens(held, asset))
 		return;
 	lacking->admins++;
 	if (lacking->admin_of == NULL)
@@ -137,28 +130,24 @@ static void warn_lacking(const struct lacking *lacking, json_t *warnings)
 	}
 }
 
-/* Rows come in order of their assets. */
-static bool note_gone(void *arg, const struct account *account)
+/* Accounts come in order of their assets. */
+static void note_gone(struct gone *gone, const char *asset)
 {
-	struct gone *gone = arg;
-
-	if (policy_asset_find(gone->policy, account->asset) != NULL ||
-	    strcmp(account->asset, gone->name) == 0)
-		return true;
-	memcpy(gone->name, account->asset, sizeof(gone->name));
+	if (policy_asset_find(gone->policy, asset) != NULL || strcmp(asset, gone->name) == 0)
+		return;
+	snprintf(gone->name, sizeof(gone->name), "%s", asset);
 	gone->count++;
-	return true;
 }
 
 /* An asset that the inventory has under another name now looks like one lost and one gained. */
 static void warn_renamed(const struct lacking *lacking, const struct policy *policy,
-    struct vault_txn *txn, json_t *warnings)
+    const struct held *held, json_t *warnings)
 {
 	struct gone gone = {.policy = policy};
 	char text[512 + 2 * ASSET_NAME_SIZE];
 
-	if (lacking->bare > 0)
-		account_each(txn, NULL, note_gone, &gone);
+	for (size_t i = 0; lacking->bare > 0 && i < held->count; i++)
+		note_gone(&gone, held->accounts[i].asset);
 	if (gone.count == 0)
 		return;
 	snprintf(text, sizeof(text),
@@ -170,15 +159,14 @@ static void warn_renamed(const struct lacking *lacking, const struct policy *pol
 	warn(warnings, text);
 }
 
-static void warn_specified(const struct policy *policy, struct vault_txn *txn, json_t *warnings)
+static void warn_specified(const struct policy *policy, const struct held *held, json_t *warnings)
 {
 	for (size_t i = 0; i < policy_task_count(policy); i++) {
 		const struct task *task = policy_task(policy, i);
-		struct named_secret named;
 		char text[512];
 
 		if (task->source != SOURCE_SPECIFIED ||
-		    named_secret_facts(txn, task->specified, &named) != ERR_NOT_FOUND)
+		    json_object_get(held->secrets, task->specified) != NULL)
 			continue;
 		snprintf(text, sizeof(text),
 		    "task \"%s\" names secret \"%s\", which the vault does not hold: lockstep "
@@ -188,18 +176,37 @@ static void warn_specified(const struct policy *policy, struct vault_txn *txn, j
 	}
 }
 
+/* How many of the selection have a secret that is older than the task's max_age. */
+static size_t count_overdue(const struct held *held, const struct task *task,
+    const struct selection *selection, uint64_t now_ms)
+{
+	enum secret_kind kind = task->source == SOURCE_SSH_KEY ? SECRET_KEY : SECRET_PASSWORD;
+	size_t count = 0;
+
+	for (size_t i = 0; i < selection->count; i++) {
+		const struct selected *item = &selection->items[i];
+		const struct held_account *account =
+		    held_find_kind(held, item->asset->name, item->account, kind);
+
+		count += account != NULL && account->changed_ms != 0 &&
+			 account->changed_ms + task->max_age_ms < now_ms;
+	}
+	return count;
+}
+
 static void warn_overdue_of(
-    struct request *request, const struct task *task, struct vault_txn *txn, json_t *warnings)
+    struct request *request, const struct task *task, const struct held *held, json_t *warnings)
 {
 	uint64_t now_ms = clock_wall_ms(loop_clock(request->service->loop));
 	struct selection selection;
+	struct error none;
 	char text[512];
 	size_t overdue;
 
 	if (task->max_age_ms == 0 ||
-	    policy_select(request->policy, task, &selection, request->error) != ERR_OK)
+	    policy_select(request->policy, task, &selection, &none) != ERR_OK)
 		return;
-	overdue = task_overdue(txn, task, &selection, now_ms);
+	overdue = count_overdue(held, task, &selection, now_ms);
 	selection_clear(&selection);
 	if (overdue == 0)
 		return;
@@ -209,35 +216,27 @@ static void warn_overdue_of(
 	warn(warnings, text);
 }
 
-static void warn_overdue(struct request *request, struct vault_txn *txn, json_t *warnings)
+static void warn_overdue(struct request *request, const struct held *held, json_t *warnings)
 {
 	for (size_t i = 0; i < policy_task_count(request->policy); i++)
-		warn_overdue_of(request, policy_task(request->policy, i), txn, warnings);
+		warn_overdue_of(request, policy_task(request->policy, i), held, warnings);
 }
 
 /* The number of accounts without a secret; null when the vault cannot be read now. */
 static json_t *check_vault(struct request *request, json_t *warnings)
 {
 	const struct policy *policy = request->policy;
-	struct error none;
-	struct request quiet = {.service = request->service,
-	    .snapshot = request->snapshot,
-	    .policy = request->policy,
-	    .error = &none};
 	struct lacking lacking = {.unmanaged = 0};
-	struct vault_txn *txn;
+	struct held held;
 
-	if (engine_open(&quiet, NEEDS_VAULT) != SERVICE_OK)
-		return json_null();
-	txn = request_read(&quiet);
-	if (txn == NULL)
+	if (!held_read(request, &held))
 		return json_null();
 	for (size_t i = 0; i < policy_asset_count(policy); i++)
-		lacking_asset(&lacking, txn, policy_asset(policy, i));
-	warn_specified(policy, txn, warnings);
-	warn_overdue(&quiet, txn, warnings);
-	warn_renamed(&lacking, policy, txn, warnings);
-	vault_read_end(txn);
+		lacking_asset(&lacking, &held, policy_asset(policy, i));
+	warn_specified(policy, &held, warnings);
+	warn_overdue(request, &held, warnings);
+	warn_renamed(&lacking, policy, &held, warnings);
+	held_clear(&held);
 	warn_lacking(&lacking, warnings);
 	return json_integer((json_int_t)lacking.unmanaged);
 }

@@ -9,8 +9,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "service/audit.h"
 #include "service/engine.h"
+#include "service/reload.h"
 #include "service/run.h"
 #include "service/server.h"
 #include "service/systemd.h"
@@ -25,7 +25,6 @@
 struct daemon {
 	struct service *service;
 	const struct service_daemon *config;
-	json_t *reload; /* what came of the last one */
 	struct timer settle, watchdog, look, last;
 	uint64_t settle_ms; /* the pause before doubts are tried again */
 	uint64_t drain_until_ms;
@@ -127,159 +126,13 @@ void daemon_broken(struct daemon *daemon, const struct error *error)
 
 /* ── Reloading ───────────────────────────────────────────────────────────────────────────── */
 
-static bool same(const char *a, const char *b)
-{
-	return strcmp(a, b) == 0;
-}
-
-static void warn(json_t *warnings, const char *text)
-{
-	json_array_append_new(warnings, json_pack("{s:n, s:n, s:s}", "file", "line", "text", text));
-}
-
-/* What an engine has once and for all. */
-static void warn_fixed(
-    struct service *service, const struct settings *before, const struct settings *now, json_t *out)
-{
-	if (service->secure_mode && !now->secure_mode)
-		warn(out, "secure_mode stays on: turning it off needs a restart of lockstepd");
-	if (!same(before->vault, now->vault) || !same(before->master_key, now->master_key) ||
-	    !same(before->socket, now->socket))
-		warn(out, "vault, master_key and socket stay as they were until lockstepd is "
-			  "restarted");
-	if (before->wires != now->wires || before->sandbox != now->sandbox)
-		warn(out, "wires and sandbox stay as they were until lockstepd is restarted");
-}
-
-static enum service_end refuse(
-    struct snapshot *snapshot, enum service_end end, json_t **result, const struct error *error)
-{
-	snapshot_free(snapshot);
-	if (*result == NULL)
-		*result = json_pack("{s:b, s:[{s:n, s:n, s:s}], s:[]}", "ok", 0, "errors", "file",
-		    "line", "text", error->text, "warnings");
-	return end;
-}
-
-static void take(struct service *service, struct snapshot *snapshot, json_t **result)
-{
-	const struct settings *before = policy_settings(service->snapshot->policy);
-	const struct settings *now = policy_settings(snapshot->policy);
-	json_int_t assets = (json_int_t)policy_asset_count(snapshot->policy);
-	json_int_t tasks = (json_int_t)policy_task_count(snapshot->policy);
-	json_t *warnings = json_copy(snapshot->warnings);
-
-	warn_fixed(service, before, now, warnings);
-	service->secure_mode = service->secure_mode || now->secure_mode;
-	rotation_reload(service->rotation, &(struct rotation_policy){
-					       .policy = snapshot->policy,
-					       .snapshot = snapshot->number,
-					       .secure_mode = service->secure_mode,
-					   });
-	scheduler_reload(service->scheduler);
-	snapshot_use(service, snapshot);
-	*result = json_pack("{s:b, s:I, s:I, s:[], s:o}", "ok", 1, "assets", assets, "tasks", tasks,
-	    "errors", "warnings", warnings);
-}
-
-static enum service_end reload(
-    struct daemon *daemon, struct request *request, json_t **result, struct error *error)
-{
-	struct service *service = daemon->service;
-	struct snapshot *snapshot;
-	enum err err;
-
-	*result = NULL;
-	snapshot = snapshot_load(service, result, error);
-	if (snapshot == NULL)
-		return refuse(NULL, SERVICE_USAGE, result, error);
-	err = snapshot_give_to_wires(service, snapshot, error);
-	if (err == ERR_OK)
-		err = audit_policy(service, request, &service->files, NULL, true, error);
-	if (err != ERR_OK)
-		return refuse(snapshot, err == ERR_INVALID ? SERVICE_USAGE : SERVICE_NO_ENGINE,
-		    result, error);
-	take(service, snapshot, result);
-	audit_follow(service);
-	return SERVICE_OK;
-}
-
-/* The old policy stays in any case, so that one that cannot be recorded is only logged. */
-static void audit_refused(struct daemon *daemon, struct request *request, const struct error *why)
-{
-	struct service *service = daemon->service;
-	struct error error;
-
-	if (audit_policy(service, request, &service->files, why->text, true, &error) != ERR_OK)
-		log_event(LOG_LEVEL_ERROR, "not_audited", "error", error.text, NULL);
-}
-
-static void log_problems(enum log_level level, const char *event, const json_t *problems)
-{
-	const json_t *problem;
-	size_t i;
-
-	json_array_foreach(problems, i, problem)
-	{
-		const char *text = json_string_value(json_object_get(problem, "text"));
-
-		log_event(level, event, "text", text, NULL);
-	}
-}
-
-static void reload_note(
-    struct daemon *daemon, enum service_end end, json_t *result, const struct error *error)
-{
-	bool ok = end == SERVICE_OK;
-	uint64_t now_ms = clock_wall_ms(clock_of(daemon));
-
-	json_decref(daemon->reload);
-	daemon->reload = json_copy(result);
-	json_object_set_new(daemon->reload, "at", json_time(now_ms));
-	json_object_set_new(daemon->reload, "error", ok ? json_null() : json_string(error->text));
-	if (ok)
-		log_event(LOG_LEVEL_INFO, "reloaded", "policy", daemon->service->dir, NULL);
-	else
-		log_event(LOG_LEVEL_ERROR, "reload_refused", "error", error->text, NULL);
-	log_problems(LOG_LEVEL_ERROR, "policy_error", json_object_get(result, "errors"));
-	log_problems(LOG_LEVEL_WARN, "policy_warning", json_object_get(result, "warnings"));
-}
-
-enum service_end daemon_reload(
-    struct daemon *daemon, struct request *request, json_t **result, struct error *error)
-{
-	char state[64];
-	enum service_end end;
-
-	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
-	    (unsigned long long)clock_mono_ms(clock_of(daemon)) * 1000);
-	systemd_tell(state);
-	end = reload(daemon, request, result, error);
-	if (end != SERVICE_OK)
-		audit_refused(daemon, request, error);
-	reload_note(daemon, end, *result, error);
-	systemd_tell(end == SERVICE_OK
-			 ? "READY=1\nSTATUS=the policy was loaded anew"
-			 : "READY=1\nSTATUS=the new policy was refused: lockstep status");
-	return end;
-}
-
-json_t *daemon_last_reload(const struct daemon *daemon)
-{
-	return daemon->reload == NULL ? json_null() : json_incref(daemon->reload);
-}
-
 static void on_reload(void *arg, int signo)
 {
 	struct daemon *daemon = arg;
-	struct error error = {.code = ERR_OK};
-	json_t *result;
 
 	(void)signo;
-	if (daemon->draining)
-		return;
-	(void)daemon_reload(daemon, NULL, &result, &error);
-	json_decref(result);
+	if (!daemon->draining)
+		reloads_signalled(daemon->service->reloads);
 }
 
 static void on_reopen(void *arg, int signo)
@@ -386,6 +239,7 @@ static enum service_end open_all(struct daemon *daemon, json_t **result, struct 
 		return SERVICE_NO_ENGINE;
 	service->recovered = true;
 	service->scheduler = scheduler_new(service->rotation);
+	service->reloads = reloads_new(service);
 	return SERVICE_OK;
 }
 
@@ -402,7 +256,7 @@ static void daemon_listen(struct daemon *daemon)
 	daemon->watchdog = (struct timer){.fn = on_watchdog, .arg = daemon};
 	if (systemd_watchdog_ms() > 0)
 		on_watchdog(daemon);
-	log_problems(LOG_LEVEL_WARN, "policy_warning", daemon->service->snapshot->warnings);
+	reload_log_warnings(daemon->service->snapshot->warnings);
 	log_event(LOG_LEVEL_INFO, "ready", "policy", daemon->service->dir, NULL);
 	systemd_tell("READY=1");
 }
@@ -413,7 +267,6 @@ static void daemon_clear(struct daemon *daemon)
 	timer_stop(&daemon->watchdog);
 	timer_stop(&daemon->look);
 	timer_stop(&daemon->last);
-	json_decref(daemon->reload);
 }
 
 enum service_end service_serve(struct service *service, const struct service_daemon *config,

@@ -1,20 +1,17 @@
 /*
  * An engine that goes on until it is told to end: lockstepd's.
  *
- * Owns its signals, reloading, draining, and when doubts are tried again. Never knows how it was
+ * Owns its signals, draining, and when doubts are tried again. Never knows how it was
  * started, or where its log goes.
  */
 #ifndef SERVICE_DAEMON_H
 #define SERVICE_DAEMON_H
-
-#include <jansson.h>
 
 #include "base/err.h"
 #include "service.h"
 
 struct daemon;
 struct rotation_event;
-struct request;
 struct service;
 
 /* Rotation cannot go on: the engine ends, and whoever restarts it recovers. */
@@ -25,13 +22,5 @@ void daemon_ended_execution(struct daemon *);
 
 /* Of an execution that no request watches: its schedule began it. */
 void daemon_unwatched(struct daemon *, const struct rotation_event *);
-
-/* Loads the policy anew. Where it is bad the old one stays, and `*result` has its errors. `request`
- * NULL: a signal asked for it. */
-enum service_end daemon_reload(
-    struct daemon *, struct request *request, json_t **result, struct error *error);
-
-/* {at, ok, error, errors, warnings} of the last reload; null where there was none. */
-json_t *daemon_last_reload(const struct daemon *);
 
 #endif

@@ -12,6 +12,7 @@
 #include "service/audit.h"
 #include "service/daemon.h"
 #include "service/place.h"
+#include "service/reload.h"
 #include "service/server.h"
 #include "service/shape.h"
 
@@ -325,11 +326,13 @@ void engine_rest(struct service *service)
 	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
 	requests_drop(service);
+	reloads_free(service->reloads);
 	wires_stop(service->wires);
 	sign_audit(service);
 	vault_close(service->vault);
 	service->server = NULL;
 	service->scheduler = NULL;
+	service->reloads = NULL;
 	service->rotation = NULL;
 	service->wires = NULL;
 	service->vault = NULL;

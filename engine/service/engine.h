@@ -48,6 +48,7 @@ struct watch {
 
 struct server;
 struct daemon;
+struct reloads;
 
 /* One load of the policy, for as long as something uses it (snapshot.c). */
 struct snapshot {
@@ -78,6 +79,7 @@ struct service {
 	struct retaining retaining;
 	struct server *server;
 	struct daemon *daemon;	     /* NULL in a command's own engine */
+	struct reloads *reloads;     /* likewise: that one keeps its policy */
 	struct scheduler *scheduler; /* the daemon's; NULL = schedules are not followed */
 	bool secure_mode;	     /* of this engine: on stays on */
 	bool recovered;
@@ -145,6 +147,22 @@ enum needs { NEEDS_DIRECTORY, NEEDS_FILES, NEEDS_POLICY, NEEDS_VAULT, NEEDS_WIRE
 enum service_end engine_open(struct request *, enum needs) MUST_CHECK;
 /* ── snapshot.c ── */
 
+/* A load in progress; load_run needs nothing else of the service's, and may be another thread's. */
+struct load {
+	const char *dir; /* borrowed, as are the drafts */
+	const struct policy_draft *drafts;
+	size_t draft_count;
+	enum err err;
+	struct policy *policy;
+	struct policy_files files;
+	struct problems *problems; /* the errors, then the warnings */
+};
+void load_init(struct load *, const char *dir, const struct policy_draft *, size_t draft_count);
+void load_run(struct load *);
+/* As snapshot_load. */
+struct snapshot *load_take(struct service *, struct load *, json_t **problems, struct error *error);
+void load_clear(struct load *);
+
 /* Loads the policy. Where it is bad: NULL, and `*problems` is {ok, errors, warnings}. */
 struct snapshot *snapshot_load(struct service *, json_t **problems, struct error *error);
 /* As it would be with other files. */
@@ -183,6 +201,7 @@ enum service_end asset_look(struct request *);
 enum service_end asset_trust(struct request *);
 enum service_end asset_rename_request(struct request *);
 enum service_end account_list(struct request *);
+enum service_end account_held(struct request *);
 enum service_end account_show(struct request *);
 enum service_end account_history(struct request *);
 enum service_end account_reveal(struct request *);
@@ -225,5 +244,6 @@ enum service_end secret_delete(struct request *);
 enum service_end complete_names(struct request *);
 enum service_end status_show(struct request *);
 enum service_end reload_request(struct request *);
+enum service_end diff_request(struct request *);
 
 #endif

@@ -25,6 +25,7 @@ static const struct method {
     {"asset.trust", asset_trust, NEEDS_POLICY, true},
     {"asset.rename", asset_rename_request, NEEDS_POLICY, true},
     {"account.list", account_list, NEEDS_POLICY, false},
+    {"account.held", account_held, NEEDS_VAULT, false},
     {"account.show", account_show, NEEDS_POLICY, false},
     {"account.history", account_history, NEEDS_POLICY, false},
     {"account.reveal", account_reveal, NEEDS_POLICY, true},
@@ -67,6 +68,7 @@ static const struct method {
     {"complete", complete_names, NEEDS_FILES, false},
     {"status", status_show, NEEDS_VAULT, false},
     {"reload", reload_request, NEEDS_POLICY, true},
+    {"diff", diff_request, NEEDS_POLICY, false},
 };
 
 struct service *service_new(const struct service_config *config)

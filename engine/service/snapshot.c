@@ -44,6 +44,62 @@ static void say_refused(const struct service *service, enum err err, bool is_dra
 	say_count(service, errors->count + errors->more, is_draft, error);
 }
 
+void load_init(
+    struct load *load, const char *dir, const struct policy_draft *drafts, size_t draft_count)
+{
+	*load = (struct load){.dir = dir,
+	    .drafts = drafts,
+	    .draft_count = draft_count,
+	    .problems = xcalloc(2, sizeof(*load->problems))};
+}
+
+void load_run(struct load *load)
+{
+	char *platforms = platforms_dir(), *wordlists = wordlists_dir();
+	struct policy_config config = {.dir = load->dir,
+	    .platforms_dir = platforms,
+	    .wordlists_dir = wordlists,
+	    .drafts = load->drafts,
+	    .draft_count = load->draft_count,
+	    .files = &load->files};
+
+	load->err = policy_load(&load->policy, &config, &load->problems[0], &load->problems[1]);
+	free(platforms);
+	free(wordlists);
+}
+
+struct snapshot *load_take(
+    struct service *service, struct load *load, json_t **result, struct error *error)
+{
+	struct snapshot *snapshot;
+
+	if (load->draft_count == 0) {
+		policy_files_clear(&service->files);
+		service->files = load->files; /* transferred */
+		load->files = (struct policy_files){.count = 0};
+	}
+	if (load->err != ERR_OK) {
+		say_refused(service, load->err, load->draft_count > 0, &load->problems[0],
+		    &load->problems[1], result, error);
+		return NULL;
+	}
+	snapshot = xcalloc(1, sizeof(*snapshot));
+	snapshot->policy = load->policy; /* transferred */
+	load->policy = NULL;
+	snapshot->warnings = shape_problems(&load->problems[1]);
+	snapshot->loaded_ms = clock_wall_ms(loop_clock(service->loop));
+	return snapshot;
+}
+
+void load_clear(struct load *load)
+{
+	policy_free(load->policy);
+	policy_files_clear(&load->files);
+	problems_clear(&load->problems[0]);
+	problems_clear(&load->problems[1]);
+	free(load->problems);
+}
+
 struct snapshot *snapshot_load(struct service *service, json_t **result, struct error *error)
 {
 	return snapshot_try(service, NULL, 0, result, error);
@@ -52,36 +108,13 @@ struct snapshot *snapshot_load(struct service *service, json_t **result, struct 
 struct snapshot *snapshot_try(struct service *service, const struct policy_draft *drafts,
     size_t count, json_t **result, struct error *error)
 {
-	struct problems *problems = xcalloc(2, sizeof(*problems));
-	struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
-	char *platforms = platforms_dir(), *wordlists = wordlists_dir();
-	struct policy_config config = {
-	    .dir = service->dir,
-	    .platforms_dir = platforms,
-	    .wordlists_dir = wordlists,
-	    .drafts = drafts,
-	    .draft_count = count,
-	    .files = count == 0 ? &service->files : NULL,
-	};
-	enum err err;
+	struct snapshot *snapshot;
+	struct load load;
 
-	if (count == 0)
-		policy_files_clear(&service->files);
-	err = policy_load(&snapshot->policy, &config, &problems[0], &problems[1]);
-
-	if (err != ERR_OK) {
-		say_refused(service, err, count > 0, &problems[0], &problems[1], result, error);
-		free(snapshot);
-		snapshot = NULL;
-	} else {
-		snapshot->warnings = shape_problems(&problems[1]);
-		snapshot->loaded_ms = clock_wall_ms(loop_clock(service->loop));
-	}
-	problems_clear(&problems[0]);
-	problems_clear(&problems[1]);
-	free(problems);
-	free(platforms);
-	free(wordlists);
+	load_init(&load, service->dir, drafts, count);
+	load_run(&load);
+	snapshot = load_take(service, &load, result, error);
+	load_clear(&load);
 	return snapshot;
 }
 
@@ -118,12 +151,6 @@ static void sweep(void *arg)
 		timer_start(loop_clock(service->loop), &service->sweep, SWEEP_MS);
 }
 
-static bool same_platform(const struct platform *a, const struct platform *b)
-{
-	return strcmp(a->name, b->name) == 0 && strcmp(a->file, b->file) == 0 &&
-	       a->source_len == b->source_len && memcmp(a->source, b->source, a->source_len) == 0;
-}
-
 static bool same_scripts(const struct policy *a, const struct policy *b)
 {
 	size_t count = policy_platform_count(a);
@@ -131,7 +158,7 @@ static bool same_scripts(const struct policy *a, const struct policy *b)
 	if (policy_platform_count(b) != count)
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (!same_platform(policy_platform(a, i), policy_platform(b, i)))
+		if (!platform_same(policy_platform(a, i), policy_platform(b, i)))
 			return false;
 	return true;
 }

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "service/daemon.h"
+#include "service/reload.h"
 #include "service/shape.h"
 
 #define EXECUTIONS_MAX 100
@@ -58,10 +58,9 @@ static void add_engine(json_t *json, const struct service *service)
 	json_t *engine = json_pack("{s:b, s:I, s:o, s:o, s:s, s:o, s:o, s:b, s:b, s:b, s:I}",
 	    "running", 1, "pid", pid, "since", json_time(service->since_ms), "purpose",
 	    json_text(service->purpose), "version", PACKAGE_VERSION, "policy",
-	    shape_policy(service), "reload",
-	    service->daemon == NULL ? json_null() : daemon_last_reload(service->daemon),
-	    "secure_mode", service->secure_mode, "sandbox", sandbox, "stopping",
-	    service->interrupted, "in_flight", in_flight);
+	    shape_policy(service), "reload", reloads_last(service->reloads), "secure_mode",
+	    service->secure_mode, "sandbox", sandbox, "stopping", service->interrupted, "in_flight",
+	    in_flight);
 
 	json_object_update(json, engine);
 	json_decref(engine);
@@ -83,18 +82,30 @@ enum service_end status_show(struct request *request)
 	return SERVICE_OK;
 }
 
-enum service_end reload_request(struct request *request)
+/* Loads the policy beside the loop: to take it, or to see what would change. */
+static enum service_end load_again(struct request *request, bool take)
 {
 	struct service *service = request->service;
 
-	if (service->daemon != NULL && !service->interrupted)
-		return daemon_reload(service->daemon, request, &request->result, request->error);
+	if (service->reloads != NULL && !service->interrupted)
+		return reloads_ask(service->reloads, request, take);
 	if (service->server == NULL)
 		return request_fail(request, SERVICE_USAGE,
-		    "no lockstepd runs with this vault, so there is nothing to reload: a command "
-		    "reads the policy when it starts (lockstep check)");
+		    "no lockstepd runs with this vault, so there is nothing to %s: a command "
+		    "reads the policy when it starts (lockstep check)",
+		    take ? "reload" : "compare with");
 	return request_fail(request, SERVICE_USAGE, "\"%s\" (process %ld) has the vault: %s",
 	    service->purpose, (long)getpid(),
 	    service->interrupted ? "it ends, and loads nothing more; try again then"
 				 : "it keeps its policy to its end; try again then");
+}
+
+enum service_end reload_request(struct request *request)
+{
+	return load_again(request, true);
+}
+
+enum service_end diff_request(struct request *request)
+{
+	return load_again(request, false);
 }

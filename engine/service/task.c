@@ -164,7 +164,7 @@ static json_t *shape_limits(const struct limits *limits)
 	    shape_portion(&limits->canary), "stop_after", shape_portion(&limits->stop_after));
 }
 
-static void set_declared(json_t *shape, const struct task *task)
+void task_shape_declared(json_t *shape, const struct task *task)
 {
 	char secret[256], verify[32];
 	json_int_t line = (json_int_t)task->line;
@@ -201,7 +201,7 @@ enum service_end task_show(struct request *request)
 		    (json_int_t)task_overdue(txn, task, &selection, now_ms(request));
 
 		request->result = shape_task(request, txn, task);
-		set_declared(request->result, task);
+		task_shape_declared(request->result, task);
 		json_object_update_new(request->result,
 		    json_pack("{s:I, s:I, s:o}", "accounts", accounts, "assets", assets, "overdue",
 			task->max_age_ms == 0 ? json_null() : json_integer(overdue)));

@@ -7,6 +7,9 @@
 /* Sets "schedule", "next" and "next_local", as the policy alone says. */
 void task_shape_next(json_t *shape, const struct task *, uint64_t now_ms);
 
+/* Sets what the policy says of it beside its schedule. */
+void task_shape_declared(json_t *shape, const struct task *);
+
 /* What `check` says of it; NULL, and the request's error, where it cannot select. */
 json_t *task_shape_checked(struct request *, const struct task *);
 

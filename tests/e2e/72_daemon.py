@@ -132,6 +132,16 @@ def test_none_runs():
 
 
 def test_it_serves():
+    policy('task "late" { accounts = "svc", assets = "asset1", secret = specified "none" }')
+    ops.inventory(rows() + [("new", "192.0.2.1", 22, "ops", "sudo", "app;deploy")])
+    alone = ops.json("check")
+    with Daemon() as daemon:
+        # What the vault lacks is seen beside it, too.
+        beside = ops.json("check")
+        assert beside["unmanaged"] == alone["unmanaged"] == 3, (alone, beside)
+        assert beside["warnings"] == alone["warnings"] and len(beside["warnings"]) >= 2, beside
+    ops.inventory(rows())
+    policy()
     with Daemon() as daemon:
         status = daemon.status()
         assert status["pid"] == daemon.process.pid and status["purpose"] == "lockstepd"
@@ -243,27 +253,89 @@ def test_a_bad_policy_is_refused():
         assert daemon.status()["reload"]["ok"] is True
 
 
+def test_diff_tells_what_a_reload_would_change():
+    with Daemon() as daemon:
+        done = ops.run("diff", expect=0)
+        assert done.stdout.startswith("nothing differs from what was loaded"), done
+        loaded = daemon.status()["policy"]["loaded"]
+        policy('task "third" { accounts = "deploy", assets = "asset*", secret = random "plain" }')
+        text = open(os.path.join(ops.dir, "lockstep.lua")).read()
+        text = text.replace('assets = { "asset2" }', 'assets = { "asset1" }, comment = "x"')
+        text = text.replace("length = 20", "length = 20, exclude = 'Q'")
+        ops.write("lockstep.lua", text.replace("settings {", "settings { in_flight = 7,"))
+        ops.inventory(rows()[1:])
+        told = ops.json("diff", expect=1)
+        assert told["settings"] == [{"field": "in_flight", "was": 2000, "is": 7}], told
+        assert told["assets"]["lost"] == {"count": 1, "examples": ["mute0"]}, told
+        assert told["platforms"]["changed"]["count"] == 0, told
+        tasks = {t["name"]: t for t in told["tasks"]}
+        assert tasks["third"]["change"] == "gained" and tasks["third"]["gained"]["count"] == 2
+        assert tasks["slow"]["lost"]["examples"] == [{"asset": "mute0", "account": "app"}], told
+        second = tasks["second"]
+        assert {"field": "comment", "was": None, "is": "x"} in second["fields"], second
+        assert (second["gained"]["count"], second["lost"]["count"]) == (1, 1), second
+        # A rule that differs in what no word tells.
+        assert [f["field"] for f in tasks["first"]["fields"]] == ["rule"], tasks["first"]
+        text = ops.run("diff", expect=1).stdout
+        assert "  in_flight: 2000 → 7\n" in text and "  - 1 accounts: app on mute0\n" in text, text
+        # It changed nothing.
+        assert daemon.status()["policy"]["loaded"] == loaded
+        ops.write("lockstep.lua", "settings {")
+        assert "lockstep.lua:1" in ops.run("diff", expect=2).stderr
+        ops.inventory(rows())
+        policy()
+    done = ops.run("diff", expect=2)
+    assert "no lockstepd runs" in done.stderr, done.stderr
+
+
+def test_reloads_at_once_are_all_answered():
+    with Daemon() as daemon:
+        both = [ops.start("reload", "--json") for _ in range(8)] + [ops.start("diff", "--json")]
+        for _ in range(20):
+            daemon.signal(signal.SIGHUP)
+        policy('task "third" { accounts = "deploy", assets = "asset1", secret = random "plain" }')
+        last = ops.json("reload")
+        # Whatever was under way when it was asked for: it is of the files as they were then.
+        assert last["tasks"] == 6, last
+        for one in both:
+            out, err = one.communicate(timeout=60)
+            assert one.returncode in (0, 1), (out, err)
+        assert daemon.status()["policy"]["tasks"] == 6
+        # One that is under way when it is told to end is answered, too.
+        daemon.signal(signal.SIGSTOP)
+        late = [ask("reload", {}), ask("diff", {})]
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGCONT)
+        for link in late:
+            told = answer(link)
+            assert told.get("ok") or told.get("same") or told.get("exit") in (2, 3), told
+    policy()
+
+
 def test_what_is_in_flight_ends_by_its_own_policy():
+    # Longer than all that is done meanwhile.
+    text = open(os.path.join(ops.dir, "lockstep.lua")).read()
+    text = text.replace(f'login_timeout = "{LASTS - 1}s"', f'login_timeout = "{3 * LASTS}s"')
+    ops.write("lockstep.lua", text)
     with Daemon() as daemon:
         slow = begin("both")
         try:
             # The assets that it works on leave, and so does its task.
             ops.inventory(rows()[2:])
-            text = open(os.path.join(ops.dir, "lockstep.lua")).read()
             text = text.replace('task "both"', 'task "other"')
             ops.write("lockstep.lua", text)
-            assert ops.run("reload", expect=0)
-            assert len(ops.json("asset", "list")) == 2
-            assert ops.run("run", "both").returncode == 2
-            assert ops.run("run", "first", expect=0)
             # As often as one likes, but wires keep the platforms of eight loads.
             for n in range(8):
-                ops.run("reload", expect=0)
+                assert answer(ask("reload", {}))["ok"]
             ops.write("lockstep.lua", text + 'include "own.lua"\n')
             for n in range(8):
                 ops.write("own.lua", f'platform "own" {{ extends = "linux" }} -- {n}\n')
-                ops.run("reload", expect=3 if n >= 7 else 0)
+                told = answer(ask("reload", {}))
+                assert told.get("exit") == 3 if n >= 7 else told["ok"], (n, slow.poll(), told)
+            assert len(ops.json("asset", "list")) == 2
+            assert ops.run("run", "both").returncode == 2
             assert slow.poll() is None
+            assert ops.run("run", "first", expect=0)
             told = json.loads(slow.communicate(timeout=60)[0])
             assert told["failed"] == 2 and told["total"] == 2, told
         finally:

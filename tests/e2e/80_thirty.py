@@ -1,19 +1,25 @@
 #!/usr/bin/env python3
 """Thirty real assets, four accounts each, through every way in: root, sudo with a password, su, a
 key, a gateway, a chain of two. All succeed, the new secrets open, the old ones are refused, and it
-takes less than a minute."""
+takes less than a minute. Nor does a policy that is loaded anew all the time lose or double any."""
 # time limit: 240
 
+import itertools
+import json
 import os
+import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import PASSWORD, WORK, Fleet, Ops, main, opens
+from harness import LOCKSTEP, PASSWORD, WORK, Fleet, Ops, main, opens, wait_for
 
 ACCOUNTS = ("app", "deploy", "svc", "web")
 ROOT, SUDO, SU, KEY, GATEWAY, CHAIN = (range(n, n + 5) for n in (1, 6, 11, 16, 21, 26))
 FIRST, SECOND = 6, 21  # the gateways: SECOND is reached through FIRST
 SECONDS = 60
+RELOADS, PAUSE = (1000, 0) if os.environ.get("LONG") else (50, 0.1)
+FILES = ("lockstep.lua", "inventory/assets.csv")
 fleet = ops = None
 
 
@@ -110,6 +116,98 @@ def test_plain_ssh_agrees():
     with ThreadPoolExecutor(4) as pool:
         for n, agreed in zip(fleet.assets, pool.map(agrees, fleet.assets)):
             assert agreed, n
+
+
+# ── Reloads during a rotation ─────────────────────────────────────────────────────────────────
+
+
+def variants():
+    """Policies that follow one another: files to write, and whether that may be refused."""
+    with open(os.path.join(ops.dir, "lockstep.lua")) as file:
+        base = file.read()
+    with open(os.path.join(ops.dir, "inventory/assets.csv")) as file:
+        assets = file.read()
+    less = "".join(assets.splitlines(keepends=True)[:-1])
+    platform = 'platform "own" {{ extends = "linux" }} -- {0}\n'
+    for n in itertools.count():
+        also = base + 'include "own.lua"\n'
+        yield base.replace("length = 20", "length = 22"), assets, None, False
+        yield base.replace('task "all"', 'task "others"'), assets, None, False
+        yield base, less, None, False
+        yield base + 'task "broken" { acounts = "app" }\n', assets, None, True
+        # Wires keep the platforms of eight loads.
+        yield also, assets, platform.format(n % 3), True
+        yield base, assets, None, False
+
+
+def post(method):
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(60)
+        link.connect(os.path.join(ops.dir, "vault", "socket"))
+        link.sendall(f"POST /v1/{method} HTTP/1.1\r\nContent-Length: 0\r\n\r\n".encode())
+        text = b""
+        while part := link.recv(65536):
+            text += part
+    return int(text.split()[1])
+
+
+def load(policy, assets, own, may_be_refused):
+    ops.write("lockstep.lua", policy)
+    ops.write("inventory/assets.csv", assets)
+    if own:
+        ops.write("own.lua", own)
+    status = post("reload")
+    assert status == 200 or may_be_refused and status in (400, 503), status
+    return status == 200
+
+
+def rotated_while_reloading(policies, base):
+    """A rotation, and how many reloads there were and were taken while it lasted."""
+    before = ops.shadows()
+    run = ops.start("run", "all", "--json")
+    done = taken = 0
+    wait_for(lambda: ops.json("status")["executions"])
+    while run.poll() is None:
+        taken += load(*next(policies))
+        done += 1
+        time.sleep(PAUSE)
+    out, err = run.communicate()
+    assert run.returncode == 0, (out, err)
+    assert load(*base)
+    told = json.loads(out)
+    assert told["success"] == told["total"] == 120, told
+    ops.judge(told["execution"], before)
+    return told["execution"], done, taken
+
+
+def test_reloads_lose_and_double_nothing():
+    policies = variants()
+    base = (*[open(os.path.join(ops.dir, f)).read() for f in FILES], None, False)
+    program = os.path.join(os.path.dirname(os.path.dirname(LOCKSTEP)), "sbin", "lockstepd")
+    log = open(os.path.join(WORK, "lockstepd.log"), "w")
+    daemon = subprocess.Popen([program, "-C", ops.dir], stderr=log, start_new_session=True)
+    executions, done, taken = [], 0, 0
+    try:
+        wait_for(lambda: ops.run("status").returncode == 0)
+        while done < RELOADS:
+            execution, more, took = rotated_while_reloading(policies, base)
+            executions.append(execution)
+            done, taken = done + more, taken + took
+        assert ops.json("status")["doubts"] == 0
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=60)
+        log.close()
+    print(f"      {done} reloads ({taken} taken) in {len(executions)} rotations", flush=True)
+    versions = {}
+    for record in [r for e in executions for r in ops.records(e)]:
+        assert record["sends"] == 1, record
+        versions.setdefault((record["asset"], record["account"]), []).append(record["new_version"])
+    assert len(versions) == 120
+    for (asset, account), made in versions.items():
+        # One after the other, each once, and the last is what the vault and the asset have.
+        assert sorted(made) == list(range(min(made), min(made) + len(executions))), made
+        assert ops.reveal(asset, account)["version"] == max(made), (asset, account, made)
 
 
 main()
