@@ -59,6 +59,18 @@ json_t *json_id(const struct id *id)
 	return json_string(id_text(id, text));
 }
 
+const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text == NULL ? "" : text;
+}
+
+json_int_t number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
 struct writer {
 	int fd;
 	struct buf pending;

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "cli/accounts_csv.h"
 #include "cli/ask.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/list.h"
 #include "cli/reveal.h"
 #include "cli/run.h"

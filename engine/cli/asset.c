@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/advice.h"
+#include "service/advice.h"
 #include "cli/list.h"
 #include "cli/terminal.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/list.h"
 
 enum {

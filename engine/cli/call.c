@@ -107,15 +107,3 @@ int cli_print_json(const json_t *result, int status)
 		return status;
 	return SERVICE_NO_ENGINE;
 }
-
-const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text == NULL ? "" : text;
-}
-
-json_int_t number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}

@@ -4,7 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/sheet.h"
 #include "cli/terminal.h"
 

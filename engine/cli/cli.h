@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "base/json.h"
 #include "service.h"
 
 struct progress;
@@ -85,9 +86,5 @@ void cli_problems(const json_t *problems, const char *word);
 
 /* Prints a result as JSON. Returns `status`, or 3 when it could not be written. */
 int cli_print_json(const json_t *result, int status);
-
-/* A member's text; "" for null, absent and what is none. A number as text is format's. */
-const char *text_of(const json_t *object, const char *key);
-json_int_t number_of(const json_t *object, const char *key);
 
 #endif

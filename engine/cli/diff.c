@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
-#include "cli/format.h"
+#include "base/format.h"
 
 #define VALUE_SIZE 256
 

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "cli/format.h"
 #include "cli/list.h"
-#include "cli/report.h"
+#include "service/report.h"
 
 enum { KEY_LIMIT = 0x1000, KEY_ASSET, KEY_HTML, KEY_OUTPUT };
 

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/advice.h"
-#include "cli/format.h"
+#include "service/advice.h"
+#include "base/format.h"
 #include "cli/list.h"
 #include "cli/pager.h"
 #include "cli/run.h"

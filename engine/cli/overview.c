@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/terminal.h"
 #include "cli/trouble.h"
 

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/terminal.h"
 
 #define REDRAW_MS    100

@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "cli/advice.h"
-#include "cli/format.h"
+#include "service/advice.h"
+#include "base/format.h"
 #include "cli/list.h"
 
 #define LIST_LIMIT 1000 /* the service's, of all executions */

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/terminal.h"
 #include "cli/trouble.h"
 

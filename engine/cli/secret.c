@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/ask.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/list.h"
 #include "cli/terminal.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/format.h"
+#include "base/format.h"
 
 #define GAP	    2 /* between columns */
 #define WIDTH_LEAST 6 /* no column is cut below this */

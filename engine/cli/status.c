@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 
 static int status_run(struct cli *);
 static int reload_run(struct cli *);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/list.h"
 #include "cli/run.h"
 #include "cli/task_file.h"

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/editor.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/reload.h"
 #include "cli/terminal.h"
 

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/advice.h"
+#include "service/advice.h"
 #include "cli/cli.h"
-#include "cli/format.h"
+#include "base/format.h"
 
 #define NEXT_SIZE      512
 #define STATUS_COLUMNS 10

@@ -18,6 +18,10 @@ json_t *json_text(const char *text);
 json_t *json_time(uint64_t wall_ms); /* RFC 3339 UTC; 0 gives null */
 json_t *json_id(const struct id *);  /* none gives null */
 
+/* A member's text, or number; "" and 0 for null, absent and what is none. */
+const char *text_of(const json_t *object, const char *key);
+json_int_t number_of(const json_t *object, const char *key);
+
 /* Writes one document and a newline to `fd`; compact or indented. ERR_IO when it cannot. */
 enum err json_write(int fd, const json_t *, bool indented) MUST_CHECK;
 

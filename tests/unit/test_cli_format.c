@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/sheet.h"
 
 static void test_counts(void **state)

@@ -1,4 +1,4 @@
-#include "cli/format.h"
+#include "base/format.h"
 
 #include <ctype.h>
 #include <inttypes.h>

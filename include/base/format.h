@@ -1,6 +1,6 @@
 /* Words for people: numbers, times, widths. */
-#ifndef CLI_FORMAT_H
-#define CLI_FORMAT_H
+#ifndef BASE_FORMAT_H
+#define BASE_FORMAT_H
 
 #include <stddef.h>
 #include <stdint.h>

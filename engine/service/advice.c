@@ -1,11 +1,11 @@
-#include "cli/advice.h"
+#include "service/advice.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "cli/format.h"
+#include "base/format.h"
+#include "base/json.h"
 
 #define COMMAND_SIZE 384
 

@@ -1,10 +1,10 @@
-#include "cli/report.h"
+#include "service/report.h"
 
 #include <string.h>
 
-#include "cli/advice.h"
-#include "cli/cli.h"
-#include "cli/format.h"
+#include "base/format.h"
+#include "base/json.h"
+#include "service/advice.h"
 
 #define WORDS_SIZE  512
 #define CHART_WIDTH 720

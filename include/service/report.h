@@ -2,8 +2,8 @@
  * A report of an execution, for people who were not there: as text, or as a page of HTML that needs
  * nothing else.
  */
-#ifndef CLI_REPORT_H
-#define CLI_REPORT_H
+#ifndef SERVICE_REPORT_H
+#define SERVICE_REPORT_H
 
 #include <stdio.h>
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <glob.h>
 
-#include "cli/advice.h"
+#include "service/advice.h"
 #include "wire.h"
 
 static json_t *record(const char *status, const char *reason, const char *code, const char *said)
@@ -197,7 +197,7 @@ static size_t check_words(const char *path)
 	text[len] = '\0';
 	for (; (word = next_word(&at)) != NULL; count++)
 		if (!advice_knows(word) && !is_other(word))
-			fail_msg("%s: cli/advice.c has no advice for \"%s\"", path, word);
+			fail_msg("%s: service/advice.c has no advice for \"%s\"", path, word);
 	return count;
 }
 

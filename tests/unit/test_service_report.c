@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "cli/report.h"
+#include "service/report.h"
 
 #define EVIL "</td><script>alert(1)</script>'\"&<img src=x onerror=y>"
 

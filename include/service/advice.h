@@ -1,6 +1,6 @@
 /* What happened to a record in words, and what to do next about it. */
-#ifndef CLI_ADVICE_H
-#define CLI_ADVICE_H
+#ifndef SERVICE_ADVICE_H
+#define SERVICE_ADVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>
