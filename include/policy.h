@@ -86,6 +86,43 @@ struct policy *policy_load_settings(const struct policy_config *) MUST_CHECK;
 
 /* ── What it says ────────────────────────────────────────────────────────────────────────── */
 
+/* What people and programs may be told of. */
+enum occasion {
+	OCCASION_FINISHED, /* an execution has ended: none of it failed or is in doubt */
+	OCCASION_FAILED,   /* it has ended, and some of it failed, or its engine was killed */
+	OCCASION_STOPPED,  /* nothing more of it is begun: a limit, a window, someone */
+	OCCASION_IN_DOUBT, /* it has ended, none of it failed, and some is in doubt */
+	OCCASION_SETTLED,  /* doubts of earlier executions ended */
+	OCCASION_POLICY_REJECTED, /* lockstepd was to load a policy that has errors */
+};
+#define OCCASION_COUNT 6
+#define OCCASIONS_ALL  ((1u << OCCASION_COUNT) - 1)
+const char *occasion_name(enum occasion); /* "finished", … */
+bool occasion_named(const char *name, enum occasion *);
+
+/* What is wrong with an address of mail, in words behind it; NULL = nothing. */
+const char *mail_address_fault(const char *address);
+
+struct mail {
+	const char *server;   /* "smtps://HOST" or "smtp://HOST:PORT"; NULL = no mail is sent */
+	const char *from;     /* an address */
+	const char *user;     /* NULL = no login */
+	const char *password; /* the name of a secret in the vault; NULL = no login */
+	bool tls;	      /* of smtp://: nothing is sent before STARTTLS; default true */
+	const char *ca;	      /* a file of certificates, absolute; NULL = those of the system */
+	uint32_t events;      /* a bit each: of which there is mail; default all */
+	/* Who hears of what is no task's, and of tasks that name nobody: addresses, each once. */
+	const char *const *recipients;
+	size_t recipient_count;
+};
+
+/* How the queue of what is to be told is worked off. */
+struct notify {
+	uint64_t first_pause_ms; /* after the first failure; default 30 s. They double up to 1 h */
+	uint64_t give_up_ms;	 /* after it was queued; default 3 d */
+	uint64_t timeout_ms;	 /* of one attempt; default 1 min */
+};
+
 enum host_keys { HOST_KEYS_FIRST_USE, HOST_KEYS_KNOWN };
 
 struct settings {
@@ -105,6 +142,8 @@ struct settings {
 	uint32_t gateway_in_flight; /* assets at once through one gateway; default 100 */
 	bool sandbox;		    /* default true */
 	bool audit_syslog;	    /* each entry of the audit log goes to syslog too */
+	struct mail mail;
+	struct notify notify;
 };
 
 #define GATEWAYS_MAX 4 /* one behind the other */
@@ -231,6 +270,8 @@ struct task {
 	struct schedule schedule;
 	uint64_t max_age_ms; /* a secret that is older is overdue; 0 = none is */
 	bool active;
+	const char *const *recipients; /* addresses, each once: who is told of its executions */
+	size_t recipient_count;
 	const char *comment; /* NULL = none */
 	const char *file;
 	size_t line;

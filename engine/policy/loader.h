@@ -68,7 +68,7 @@ struct rule_decl {
 };
 
 /* Functions give a value to Lua as a pointer, to what begins with its kind. */
-enum value { VALUE_SECRET, VALUE_SCHEDULE };
+enum value { VALUE_SECRET, VALUE_SCHEDULE, VALUE_NAMED };
 
 /* What `random`, `specified` and `ssh_key` give. */
 struct secret_use {
@@ -89,8 +89,15 @@ struct schedule_use {
 	uint64_t number; /* every: ms; at: the reading */
 };
 
+/* What `secret` gives. */
+struct named_use {
+	enum value value;
+	const char *name;
+};
+
 struct task_decl {
 	struct task_entry entry;
+	struct names recipients;
 	const struct secret_use *secret; /* NULL: the default */
 	STAILQ_ENTRY(task_decl) link;
 };
@@ -152,6 +159,9 @@ void platform_read(struct loader *, const struct statement *, int index);
 void random_read(struct loader *, const struct statement *, int index);
 void specified_read(struct loader *, const struct statement *, int index);
 void ssh_key_read(struct loader *, const struct statement *, int index);
+
+/* `secret "name"`: what the vault holds under it, for the fields that ask for such. */
+void named_read(struct loader *, const struct statement *, int index);
 
 /* `cron "0 3 * * sun"`, `every "6h"`, `at "2027-01-01 03:00"`: likewise. */
 void cron_read(struct loader *, const struct statement *, int index);
@@ -237,6 +247,10 @@ void catch_up_read(struct reader *, const struct field_path *, void *task_decl);
 /* What of them does not belong together. */
 void schedule_check(struct loader *, const struct task_entry *);
 
+/* A field of a task: who is told of its executions; and once all is read, their addresses. */
+void recipients_read(struct reader *, const struct field_path *, void *task_decl);
+void task_recipients_build(struct loader *, struct task_decl *);
+
 /* A field of a platform: which parameters it takes. */
 void params_declare(struct reader *, const struct field_path *, void *platform_decl);
 
@@ -249,6 +263,14 @@ void params_inherit(struct arena *, struct platform *own, const struct platform 
 void settings_defaults(struct loader *);
 
 void settings_build(struct loader *);
+/* A path of the settings: absolute, or from the policy's directory on. */
+const char *path_resolve(struct loader *, const char *path);
+
+/* What the settings say of who is told, and how: its fields, defaults, and what does not fit. */
+extern const struct field mail_fields[], notify_fields[];
+void notify_defaults(struct settings *);
+void notify_build(struct loader *);
+
 void platforms_build(struct loader *);
 void assets_build(struct loader *);
 void tasks_build(struct loader *);

@@ -133,6 +133,33 @@ const char *address_fault(const char *address)
 	return NULL;
 }
 
+/* Words and dots, none at an end or beside another. */
+static bool is_dotted(const char *text, size_t len, const char *signs)
+{
+	bool word = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] != '.' && !is_word(text[i]) && !strchr(signs, text[i]))
+			return false;
+		if (text[i] == '.' && !word)
+			return false;
+		word = text[i] != '.';
+	}
+	return word;
+}
+
+const char *mail_fault(const char *address)
+{
+	const char *at = strrchr(address, '@');
+	size_t local = at ? (size_t)(at - address) : 0;
+
+	if (at && local <= 64 && strlen(address) <= 254 && at[1] != '-' &&
+	    is_dotted(address, local, "!#$%&'*+/=?^_`{|}~-") &&
+	    is_dotted(at + 1, strlen(at + 1), "-"))
+		return NULL;
+	return "is no mail address: give one such as \"ops@example.com\"";
+}
+
 /* Takes the next component of a path off `*path`. False at the end. */
 static bool component(const char **path, char out[COMPONENT_SIZE])
 {

@@ -24,6 +24,9 @@ const char *node_pattern_fault(const char *pattern);
 /* A host name, or an IPv4 or IPv6 address. */
 const char *address_fault(const char *address);
 
+/* Of mail: "ops@example.com", without a name before it. */
+const char *mail_fault(const char *address);
+
 /* True when the node is at or below a place that the pattern means, component by component. */
 bool node_matches(const char *pattern, const char *node);
 

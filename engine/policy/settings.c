@@ -74,7 +74,8 @@ static const struct field settings_fields[] = {
 	.max = 20000},
     {.name = "sandbox", .type = FIELD_FLAG, .offset = AT(sandbox)},
     {.name = "audit", .type = FIELD_TABLE, .fields = audit_fields},
-    {.name = "mail", .type = FIELD_LATER},
+    {.name = "mail", .type = FIELD_TABLE, .fields = mail_fields},
+    {.name = "notify", .type = FIELD_TABLE, .fields = notify_fields},
     {0},
 };
 
@@ -95,6 +96,7 @@ void settings_defaults(struct loader *loader)
 	    .gateway_in_flight = GATEWAY_IN_FLIGHT_DEFAULT,
 	    .sandbox = true,
 	};
+	notify_defaults(&loader->policy->settings);
 }
 
 void settings_read(struct loader *loader, const struct statement *statement, int index)
@@ -123,7 +125,7 @@ static const char *join(struct arena *arena, const char *dir, const char *name)
 	return whole;
 }
 
-static const char *resolve(struct loader *loader, const char *path)
+const char *path_resolve(struct loader *loader, const char *path)
 {
 	return path[0] == '/' ? path : join(&loader->policy->arena, loader->dir, path);
 }
@@ -132,10 +134,11 @@ void settings_build(struct loader *loader)
 {
 	struct settings *settings = &loader->policy->settings;
 
-	settings->vault = resolve(loader, settings->vault);
-	settings->master_key = resolve(loader, settings->master_key);
+	settings->vault = path_resolve(loader, settings->vault);
+	settings->master_key = path_resolve(loader, settings->master_key);
 	if (settings->socket != NULL)
-		settings->socket = resolve(loader, settings->socket);
+		settings->socket = path_resolve(loader, settings->socket);
 	else
 		settings->socket = join(&loader->policy->arena, settings->vault, SOCKET_NAME);
+	notify_build(loader);
 }

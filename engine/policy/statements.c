@@ -13,7 +13,6 @@ enum form {
 	FORM_TABLE,   /* kind { … } */
 	FORM_PATTERN, /* kind "pattern" */
 	FORM_VALUE,   /* kind "name" or kind { … }, and gives a value */
-	FORM_LATER,   /* not supported yet */
 };
 
 struct kind {
@@ -38,7 +37,7 @@ static const struct kind kinds[] = {
     {"cron", FORM_VALUE, cron_read, NULL},
     {"every", FORM_VALUE, every_read, NULL},
     {"at", FORM_VALUE, at_read, NULL},
-    {"secret", FORM_LATER, NULL, NULL},
+    {"secret", FORM_VALUE, named_read, NULL},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
@@ -158,16 +157,6 @@ static int call_value(lua_State *lua, struct loader *loader, const struct kind *
 	return 1;
 }
 
-static int call_later(lua_State *lua, struct loader *loader, const struct kind *kind)
-{
-	size_t line = calling_line(lua);
-
-	problem_add_line(
-	    loader->errors, loader->current, line, "\"%s\" is not supported yet", kind->name);
-	push_refused(lua);
-	return 1;
-}
-
 static int call_kind(lua_State *lua)
 {
 	struct loader *loader = running(lua);
@@ -185,10 +174,9 @@ static int call_kind(lua_State *lua)
 	case FORM_NAMED: return call_named(lua, loader, kind);
 	case FORM_TABLE: return call_table(lua, loader, kind);
 	case FORM_PATTERN: return call_pattern(lua, loader, kind);
-	case FORM_VALUE: return call_value(lua, loader, kind);
-	case FORM_LATER: break;
+	case FORM_VALUE: break;
 	}
-	return call_later(lua, loader, kind);
+	return call_value(lua, loader, kind);
 }
 
 void statements_define(struct loader *loader)

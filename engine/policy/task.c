@@ -26,7 +26,8 @@ static void secret_read(struct reader *reader, const struct field_path *path, vo
 	else if (use)
 		statement_problem(reader->errors, reader->statement, path, NULL,
 		    "field \"secret\" must be random \"rule\", random { … }, specified \"name\" or "
-		    "ssh_key { … }, not a schedule");
+		    "ssh_key { … }, not %s",
+		    use->value == VALUE_NAMED ? "secret \"…\"" : "a schedule");
 	else
 		field_wrong(reader, path,
 		    "random \"rule\", random { … }, specified \"name\" or ssh_key { … }");
@@ -227,7 +228,7 @@ static const struct field task_fields[] = {
 	.offset = TASK(max_age_ms),
 	.min = 3600000,
 	.max = MAX_AGE_MAX_MS},
-    {.name = "recipients", .type = FIELD_LATER},
+    {.name = "recipients", .type = FIELD_OWN, .read = recipients_read},
     {0},
 };
 
@@ -369,6 +370,7 @@ void tasks_build(struct loader *loader)
 		check_kind(loader, decl);
 		check_proofs(loader, &decl->entry);
 		schedule_check(loader, &decl->entry);
+		task_recipients_build(loader, decl);
 		policy->tasks[policy->task_count++] = decl->entry;
 	}
 	qsort(policy->tasks, policy->task_count, sizeof(policy->tasks[0]), entry_compare);

@@ -25,6 +25,48 @@
 ---Each entry goes to syslog too (`authpriv.notice`) as it becomes durable; default false.
 ---@field syslog? boolean
 
+---A secret of the vault, by its name.
+---@class named
+
+---What someone may be told of: an execution ended well (`finished`), with failures (`failed`), or
+---with doubts (`in_doubt`); nothing more of one is begun (`stopped`); doubts of earlier ones ended
+---(`settled`); lockstepd was to load a policy that has errors (`policy_rejected`).
+---@alias event
+---| "finished"
+---| "failed"
+---| "stopped"
+---| "in_doubt"
+---| "settled"
+---| "policy_rejected"
+
+---@class mail
+---`"smtps://HOST"` or `"smtp://HOST:PORT"`; by the latter nothing is sent before STARTTLS.
+---@field server? string
+---The address that the mail is from.
+---@field from? string
+---Who logs in; only together with `password`.
+---@field user? string
+---`secret "name"`: what `lockstep secret set name` keeps.
+---@field password? named
+---False: by `smtp://` it is sent without TLS, and without a login; default true.
+---@field tls? boolean
+---A file of certificates that are trusted in place of the system's, relative to the policy's
+---directory.
+---@field ca? string
+---Of which there is mail; default: of all.
+---@field events? event[]
+---Who hears of what is no task's, and of tasks that name nobody.
+---@field recipients? string|string[]
+
+---@class notify
+---After the first attempt that failed, `"100ms"` to `"1h"`; default `"30s"`. Pauses double up to an
+---hour. For so long, too, doubts that are settled are gathered into one notice.
+---@field first_pause? duration
+---After so long nothing is tried any more, `"1s"` to `"30d"`; default `"3d"`.
+---@field give_up? duration
+---Of one attempt, `"1s"` to `"10m"`; default `"1m"`.
+---@field timeout? duration
+
 ---@class settings
 ---Leaves admins, `root` and `administrator` alone; default true. With false they are rotated too:
 ---the account that an asset is entered with as its last, and not without a proof. Where the new
@@ -59,6 +101,10 @@
 ---@field sandbox? boolean
 ---Where the audit log goes besides.
 ---@field audit? audit
+---How mail is sent; without it none is.
+---@field mail? mail
+---How what could not be sent is tried again.
+---@field notify? notify
 
 ---How Lockstep works, for the whole policy. At most once.
 ---@param fields settings
@@ -214,6 +260,12 @@ function random(rule) end
 ---@return source
 function specified(name) end
 
+---What the vault holds under this name (`lockstep secret set NAME`), for fields of settings that
+---ask for such a value. It is never set on an asset.
+---@param name string
+---@return named
+function secret(name) end
+
 ---@class key
 ---Default `"ed25519"`. `"rsa"` is refused where the SSH library of this build signs by SHA-1 alone.
 ---@field type? "ed25519"|"ecdsa"|"rsa"
@@ -346,6 +398,9 @@ function at(time) end
 ---@field max_age? duration
 ---Default true. What was due while it was false is not made up for.
 ---@field active? boolean
+---Addresses of mail, at most 100: who is told what came of its executions. Without any, the
+---`recipients` of `settings.mail` are.
+---@field recipients? string|string[]
 ---@field comment? string
 
 ---What is rotated.
