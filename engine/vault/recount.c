@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "vault/count.h"
 #include "vault/index.h"
+#include "vault/notice.h"
 #include "vault/row.h"
 
 struct recount {
@@ -193,6 +194,26 @@ static size_t rows_of(struct vault_txn *txn, enum table table)
 	return rows;
 }
 
+static bool recount_notice(void *arg, const struct notice *notice)
+{
+	struct notice_counts *counts = arg;
+
+	counts->waiting += notice->given_up_ms == 0;
+	counts->given_up += notice->given_up_ms != 0;
+	return true;
+}
+
+static void compare_notices(struct recount *recount)
+{
+	struct notice_counts kept, walked = {.waiting = 0};
+	const struct id first = {{0}};
+
+	notice_count(recount->txn, &kept);
+	notice_each(recount->txn, &first, recount_notice, &walked);
+	if (kept.waiting != walked.waiting || kept.given_up != walked.given_up)
+		differs(recount, "the notices");
+}
+
 static void compare_indices(struct recount *recount)
 {
 	if (rows_of(recount->txn, TABLE_BAD) != recount->bad)
@@ -217,6 +238,7 @@ enum err vault_recount(struct vault_txn *txn, struct error *error)
 	if (memcmp(&kept, &recount.totals, sizeof(kept)) != 0)
 		differs(&recount, "the totals");
 	compare_days(&recount);
+	compare_notices(&recount);
 	compare_indices(&recount);
 	free(recount.days);
 	if (recount.differs == NULL)

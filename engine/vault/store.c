@@ -43,6 +43,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_FAILING] = "failing",
     [TABLE_TASK] = "task",
     [TABLE_AUDIT] = "audit",
+    [TABLE_NOTICE] = "notice",
 };
 
 const char *table_name(enum table table)

@@ -39,8 +39,9 @@ enum table {
 	TABLE_FAILING, /* id of the record by which its account fails: nothing */
 	TABLE_TASK,    /* task: how far its schedule was followed, and who paused it */
 	TABLE_AUDIT,   /* number: an entry of the audit log */
+	TABLE_NOTICE,  /* id: what is to be told to someone */
 };
-#define TABLE_COUNT_ALL (TABLE_AUDIT + 1)
+#define TABLE_COUNT_ALL (TABLE_NOTICE + 1)
 #define STORE_SCHEMA	5
 
 const char *table_name(enum table);
