@@ -65,6 +65,14 @@ struct rotation_config {
 	struct clock *clock;
 	/* Called from the loop; may call rotation_drain, nothing else of this door. */
 	void (*event)(void *arg, const struct rotation_event *);
+	/*
+	 * Called in the transaction that ends an execution (ENDED), or the doubt of an earlier
+	 * record (SETTLED), so that what is to be told of it is durable with it. May be called
+	 * again for the same, as any vault_apply_fn; an error keeps the end from being written.
+	 * NULL = nothing is.
+	 */
+	enum err (*note)(
+	    void *arg, struct vault_txn *, const struct rotation_event *, struct error *);
 	void *arg;
 };
 

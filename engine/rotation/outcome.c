@@ -6,6 +6,7 @@
 
 #include "base/crash.h"
 #include "base/text.h"
+#include "rotation/note.h"
 
 #define RETRY_PAUSE_MS 1000
 
@@ -58,6 +59,8 @@ static enum err life_apply_version(struct vault_txn *txn, struct life *life, str
 	return err;
 }
 
+static void life_ended(struct life *);
+
 static enum err life_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct life *life = arg;
@@ -76,7 +79,11 @@ static enum err life_apply(struct vault_txn *txn, void *arg, struct error *error
 		subject->old_version = life->account.current;
 	}
 	err = record_put(txn, subject);
-	return err == ERR_OK ? ERR_OK : error_set(error, err, "a record cannot be written");
+	if (err != ERR_OK)
+		return error_set(error, err, "a record cannot be written");
+	if (life->then != life_ended || subject != &life->doubted || life->account.pending != 0)
+		return ERR_OK;
+	return rotation_note(life->site->rotation, txn, ROTATION_SETTLED, NULL, subject, error);
 }
 
 static void life_written(void *arg, enum err result, const struct error *error)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "rotation/note.h"
 
 struct recovery {
 	struct rotation *rotation;
@@ -79,7 +80,8 @@ static bool recovery_add_execution(void *arg, const struct execution *execution)
 	return true;
 }
 
-static enum err recover_execution(struct recovery *recovery, const struct id *id)
+static enum err recover_execution(
+    struct recovery *recovery, const struct id *id, struct error *error)
 {
 	struct execution execution;
 	enum err err = recover_records(recovery, id);
@@ -90,7 +92,10 @@ static enum err recover_execution(struct recovery *recovery, const struct id *id
 		return err;
 	execution.interrupted = true;
 	execution.ended_ms = rotation_wall(recovery->rotation);
-	return execution_put(recovery->txn, &execution);
+	err = execution_put(recovery->txn, &execution);
+	return err == ERR_OK ? rotation_note(recovery->rotation, recovery->txn, ROTATION_ENDED,
+				   &execution, NULL, error)
+			     : err;
 }
 
 static enum err recover_apply(struct vault_txn *txn, void *arg, struct error *error)
@@ -102,7 +107,7 @@ static enum err recover_apply(struct vault_txn *txn, void *arg, struct error *er
 	recovery->count = 0;
 	execution_each_open(txn, recovery_add_execution, recovery);
 	for (size_t i = 0; err == ERR_OK && i < recovery->count; i++)
-		err = recover_execution(recovery, &recovery->ids[i]);
+		err = recover_execution(recovery, &recovery->ids[i], error);
 	return err == ERR_OK ? ERR_OK
 			     : error_set(error, err, "an interrupted execution cannot be ended");
 }

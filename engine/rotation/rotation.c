@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "rotation/note.h"
 
 uint64_t rotation_now(const struct rotation *rotation)
 {
@@ -33,6 +34,17 @@ void rotation_tell(struct rotation *rotation, enum rotation_event_kind kind,
 	};
 
 	rotation_say(rotation, &event);
+}
+
+enum err rotation_note(struct rotation *rotation, struct vault_txn *txn,
+    enum rotation_event_kind kind, const struct execution *execution, const struct record *record,
+    struct error *error)
+{
+	struct rotation_event event = {.kind = kind, .execution = execution, .record = record};
+
+	if (rotation->config.note == NULL)
+		return ERR_OK;
+	return rotation->config.note(rotation->config.arg, txn, &event, error);
 }
 
 void rotation_break(struct rotation *rotation, const struct error *error)

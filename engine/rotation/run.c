@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "rotation/note.h"
 
 /* What an execution keeps of why it was stopped. */
 #define BY_CANARY "canary"
@@ -258,8 +259,9 @@ static enum err run_end_apply(struct vault_txn *txn, void *arg, struct error *er
 	err = execution_put(txn, &run->execution);
 	if (err == ERR_OK)
 		err = execution_get(txn, &run->execution.id, &run->execution);
-	return err == ERR_OK ? ERR_OK
-			     : error_set(error, err, "the end of an execution cannot be written");
+	if (err != ERR_OK)
+		return error_set(error, err, "the end of an execution cannot be written");
+	return rotation_note(run->rotation, txn, ROTATION_ENDED, &run->execution, NULL, error);
 }
 
 static void run_ended(void *arg, enum err result, const struct error *error)
