@@ -29,6 +29,7 @@ const struct command *const command_tables[] = {
     overview_commands,
     execution_commands,
     record_commands,
+    notice_commands,
     secret_commands,
     audit_commands,
     status_commands,

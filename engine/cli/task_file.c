@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/editor.h"
-#include "base/format.h"
 #include "cli/reload.h"
 #include "cli/terminal.h"
 

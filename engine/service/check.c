@@ -8,6 +8,7 @@
 #include "service/held.h"
 #include "service/shape.h"
 #include "service/task.h"
+#include "service/uses.h"
 
 struct lacking {
 	size_t unmanaged;
@@ -159,19 +160,21 @@ static void warn_renamed(const struct lacking *lacking, const struct policy *pol
 	warn(warnings, text);
 }
 
-static void warn_specified(const struct policy *policy, const struct held *held, json_t *warnings)
+static void warn_not_kept(const struct policy *policy, const struct held *held, json_t *warnings)
 {
-	for (size_t i = 0; i < policy_task_count(policy); i++) {
-		const struct task *task = policy_task(policy, i);
+	struct use use = {.at = 0};
+
+	while (use_next(policy, &use)) {
 		char text[512];
 
-		if (task->source != SOURCE_SPECIFIED ||
-		    json_object_get(held->secrets, task->specified) != NULL)
+		if (json_object_get(held->secrets, use.secret) != NULL)
 			continue;
 		snprintf(text, sizeof(text),
-		    "task \"%s\" names secret \"%s\", which the vault does not hold: lockstep "
+		    "%s%s%s%s names secret \"%s\", which the vault does not hold: lockstep "
 		    "secret set %s",
-		    task->name, task->specified, task->specified);
+		    use.task != NULL ? "task \"" : "settings.", use.name,
+		    use.task != NULL ? "\"" : ".", use.task != NULL ? "" : use.field, use.secret,
+		    use.secret);
 		warn(warnings, text);
 	}
 }
@@ -233,7 +236,7 @@ static json_t *check_vault(struct request *request, json_t *warnings)
 		return json_null();
 	for (size_t i = 0; i < policy_asset_count(policy); i++)
 		lacking_asset(&lacking, &held, policy_asset(policy, i));
-	warn_specified(policy, &held, warnings);
+	warn_not_kept(policy, &held, warnings);
 	warn_overdue(request, &held, warnings);
 	warn_renamed(&lacking, policy, &held, warnings);
 	held_clear(&held);

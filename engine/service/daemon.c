@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/courier.h"
 #include "service/engine.h"
 #include "service/reload.h"
 #include "service/run.h"
@@ -239,6 +240,7 @@ static enum service_end open_all(struct daemon *daemon, json_t **result, struct 
 		return SERVICE_NO_ENGINE;
 	service->recovered = true;
 	service->scheduler = scheduler_new(service->rotation);
+	service->courier = courier_new(service);
 	service->reloads = reloads_new(service);
 	return SERVICE_OK;
 }

@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/audit.h"
+#include "service/courier.h"
 #include "service/daemon.h"
+#include "service/notices.h"
 #include "service/place.h"
 #include "service/reload.h"
 #include "service/server.h"
@@ -207,6 +209,10 @@ static void rotation_said(void *arg, const struct rotation_event *event)
 
 	if (event->kind == ROTATION_BROKEN && service->daemon != NULL)
 		daemon_broken(service->daemon, event->error);
+	if (event->kind == ROTATION_STOPPED)
+		notices_stopped(service, event->execution);
+	if (event->kind == ROTATION_ENDED || event->kind == ROTATION_SETTLED)
+		courier_look(service->courier);
 	if (event->execution != NULL) {
 		watch = watch_of(service, &event->execution->id);
 		if (watch != NULL)
@@ -246,6 +252,7 @@ static enum service_end open_rotation(struct request *request)
 	    .wires = service->wires,
 	    .clock = loop_clock(service->loop),
 	    .event = rotation_said,
+	    .note = notices_note,
 	    .arg = service,
 	};
 
@@ -323,6 +330,7 @@ static void sign_audit(struct service *service)
 void engine_rest(struct service *service)
 {
 	server_close(service->server);
+	courier_free(service->courier);
 	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
 	requests_drop(service);
@@ -330,7 +338,9 @@ void engine_rest(struct service *service)
 	wires_stop(service->wires);
 	sign_audit(service);
 	vault_close(service->vault);
+	notices_drop(service);
 	service->server = NULL;
+	service->courier = NULL;
 	service->scheduler = NULL;
 	service->reloads = NULL;
 	service->rotation = NULL;

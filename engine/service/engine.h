@@ -46,9 +46,11 @@ struct watch {
 	void *arg;
 };
 
-struct server;
+struct courier;
 struct daemon;
+struct later;
 struct reloads;
+struct server;
 
 /* One load of the policy, for as long as something uses it (snapshot.c). */
 struct snapshot {
@@ -81,6 +83,8 @@ struct service {
 	struct daemon *daemon;	     /* NULL in a command's own engine */
 	struct reloads *reloads;     /* likewise: that one keeps its policy */
 	struct scheduler *scheduler; /* the daemon's; NULL = schedules are not followed */
+	struct courier *courier;     /* the daemon's; NULL = what is queued stays there */
+	LIST_HEAD(, later) laters;   /* what is about to be queued (notices.c) */
 	bool secure_mode;	     /* of this engine: on stays on */
 	bool recovered;
 	bool interrupted;
@@ -241,6 +245,10 @@ enum service_end audit_verify(struct request *);
 enum service_end secret_list(struct request *);
 enum service_end secret_set(struct request *);
 enum service_end secret_delete(struct request *);
+enum service_end notice_list(struct request *);
+enum service_end notice_retry(struct request *);
+enum service_end notice_drop(struct request *);
+enum service_end notice_test(struct request *);
 enum service_end complete_names(struct request *);
 enum service_end status_show(struct request *);
 enum service_end reload_request(struct request *);

@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/audit.h"
+#include "service/courier.h"
 #include "service/diff.h"
 #include "service/loading.h"
+#include "service/notices.h"
 #include "service/systemd.h"
 
 /* What a load is for. */
@@ -131,6 +133,7 @@ static void take(struct service *service, struct snapshot *snapshot, json_t **re
 					   });
 	scheduler_reload(service->scheduler);
 	snapshot_use(service, snapshot);
+	courier_look_anew(service->courier);
 	*result = json_pack("{s:b, s:I, s:I, s:[], s:o}", "ok", 1, "assets", assets, "tasks", tasks,
 	    "errors", "warnings", warnings);
 }
@@ -211,6 +214,16 @@ static void say_begun(const struct reloads *reloads)
 	systemd_tell(state);
 }
 
+static void say_refused(
+    const struct reloads *reloads, const json_t *result, const struct error *error)
+{
+	const json_t *first = json_array_get(json_object_get(result, "errors"), 0);
+	const char *text = text_of(first, "text");
+
+	log_event(LOG_LEVEL_ERROR, "reload_refused", "error", error->text, NULL);
+	notices_rejected(reloads->service, text[0] != '\0' ? text : error->text);
+}
+
 static void say_ended(
     struct reloads *reloads, enum service_end end, json_t *result, const struct error *error)
 {
@@ -224,7 +237,7 @@ static void say_ended(
 	if (ok)
 		log_event(LOG_LEVEL_INFO, "reloaded", "policy", reloads->service->dir, NULL);
 	else
-		log_event(LOG_LEVEL_ERROR, "reload_refused", "error", error->text, NULL);
+		say_refused(reloads, result, error);
 	log_problems(LOG_LEVEL_ERROR, "policy_error", json_object_get(result, "errors"));
 	reload_log_warnings(json_object_get(result, "warnings"));
 	systemd_tell(ok ? "READY=1\nSTATUS=the policy was loaded anew"

@@ -8,7 +8,7 @@
 #include "service/names.h"
 #include "service/shape.h"
 
-#define PROBLEMS_MOST 1000 /* that are told one by one; all are counted */
+#define PROBLEMS_MOST 1000 /* that the command tells one by one; all are counted */
 #define CAUSES_MOST   100  /* words that are told apart */
 
 struct cause {
@@ -20,6 +20,7 @@ struct cause {
 struct reporting {
 	struct vault_txn *txn;
 	json_t *problems;
+	size_t problems_most;
 	json_int_t problem_total;
 	struct cause causes[CAUSES_MOST];
 	size_t cause_count;
@@ -57,7 +58,7 @@ static bool report_record(void *arg, const struct record *record)
 	if (record_is_fine(record))
 		return true;
 	reporting->problem_total++;
-	if (json_array_size(reporting->problems) < PROBLEMS_MOST)
+	if (json_array_size(reporting->problems) < reporting->problems_most)
 		json_array_append_new(reporting->problems, shape_record(record, reporting->txn));
 	return true;
 }
@@ -86,18 +87,25 @@ static json_t *shape_causes(struct reporting *reporting)
 	return array;
 }
 
-static json_t *report(
-    struct request *request, const struct execution *execution, struct vault_txn *txn)
+json_t *report_of(const struct service *service, struct vault_txn *txn,
+    const struct execution *execution, size_t problems_most)
 {
 	static const enum status bad[] = {STATUS_FAILED, STATUS_UNVERIFIED, STATUS_SKIPPED};
-	struct reporting reporting = {.txn = txn, .problems = json_array()};
+	struct reporting reporting = {
+	    .txn = txn, .problems = json_array(), .problems_most = problems_most};
 	const struct id none = {{0}};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		record_each_with(txn, &execution->id, bad[i], &none, report_record, &reporting);
 	return json_pack("{s:o, s:o, s:{s:I, s:o}}", "execution",
-	    shape_execution(execution, txn, request->service), "causes", shape_causes(&reporting),
+	    shape_execution(execution, txn, service), "causes", shape_causes(&reporting),
 	    "problems", "total", reporting.problem_total, "records", reporting.problems);
+}
+
+static json_t *report(
+    struct request *request, const struct execution *execution, struct vault_txn *txn)
+{
+	return report_of(request->service, txn, execution, PROBLEMS_MOST);
 }
 
 enum service_end execution_report(struct request *request)

@@ -35,6 +35,12 @@ static const char *state_of(const json_t *execution)
 	return text_of(execution, "ended")[0] != '\0' ? "ended" : "running";
 }
 
+/* Of a doubt that is settled so, there is nothing to say. */
+static bool is_success(const json_t *record)
+{
+	return strcmp(text_of(record, "status"), "success") == 0;
+}
+
 /* How many are not told one by one. */
 static json_int_t untold(const json_t *report)
 {
@@ -86,6 +92,8 @@ static void text_problem(FILE *out, const json_t *record)
 
 	fprintf(out, "\n  %s  %s of %s\n", text_of(record, "status"), text_of(record, "account"),
 	    text_of(record, "asset"));
+	if (is_success(record))
+		return;
 	fprintf(out, "    %s\n", advice_what(what, sizeof(what), record));
 	fprintf(out, "    → %s\n", advice_next(next, sizeof(next), record));
 }
@@ -93,18 +101,25 @@ static void text_problem(FILE *out, const json_t *record)
 void report_text(FILE *out, const json_t *report)
 {
 	const json_t *records = json_object_get(json_object_get(report, "problems"), "records");
+	const json_t *execution = json_object_get(report, "execution");
+	const char *note = text_of(report, "note"), *foot = text_of(report, "foot");
 	char count[FORMAT_SIZE];
 
-	text_head(out, report);
+	if (note[0] != '\0')
+		fprintf(out, "%s\n%s", note, execution != NULL ? "\n" : "");
+	if (execution != NULL)
+		text_head(out, report);
 	text_causes(out, json_object_get(report, "causes"));
-	if (json_array_size(records) > 0)
+	if (json_array_size(records) > 0 && execution != NULL)
 		fputs("\nwhat to do\n", out);
 	for (size_t i = 0; i < json_array_size(records); i++)
 		text_problem(out, json_array_get(records, i));
 	if (untold(report) > 0)
-		fprintf(out, "\n  … and %s more: lockstep record list --execution %s\n",
+		fprintf(out, "\n  … and %s more: lockstep record list%s%s\n",
 		    format_count(count, (uint64_t)untold(report)),
-		    text_of(json_object_get(report, "execution"), "id"));
+		    execution != NULL ? " --execution " : "", text_of(execution, "id"));
+	if (foot[0] != '\0')
+		fprintf(out, "\n-- \n%s\n", foot);
 }
 
 /* ── HTML ────────────────────────────────────────────────────────────────────────────────── */
@@ -138,6 +153,14 @@ static void fact(FILE *out, const char *word, const char *text)
 	fputs("</tr>\n", out);
 }
 
+static void html_title(FILE *out, const json_t *execution)
+{
+	if (execution == NULL)
+		fputs("Lockstep", out);
+	escape(out, text_of(execution, "task"));
+	fputs(execution == NULL ? "" : ": what came of it", out);
+}
+
 static void html_begin(FILE *out, const json_t *execution)
 {
 	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -145,8 +168,8 @@ static void html_begin(FILE *out, const json_t *execution)
 	      "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",
 	    out);
-	escape(out, text_of(execution, "task"));
-	fputs(": what came of it</title>\n<style>\n"
+	html_title(out, execution);
+	fputs("</title>\n<style>\n"
 	      "body { font: 15px/1.4 sans-serif; max-width: 60em; margin: 2em auto; "
 	      "padding: 0 1em; color: #222; background: #fff; }\n"
 	      "table { border-collapse: collapse; margin: 1em 0; }\n"
@@ -227,10 +250,21 @@ static void html_problem(FILE *out, const json_t *record)
 	element(out, "td", text_of(record, "asset"));
 	element(out, "td", text_of(record, "account"));
 	fputs("<td>", out);
-	escape(out, advice_what(what, sizeof(what), record));
-	fputs("<div class=\"next\">", out);
-	escape(out, advice_next(next, sizeof(next), record));
-	fputs("</div></td></tr>\n", out);
+	if (!is_success(record)) {
+		escape(out, advice_what(what, sizeof(what), record));
+		fputs("<div class=\"next\">", out);
+		escape(out, advice_next(next, sizeof(next), record));
+		fputs("</div>", out);
+	}
+	fputs("</td></tr>\n", out);
+}
+
+static void html_which(FILE *out, const json_t *execution)
+{
+	if (execution == NULL)
+		return;
+	fputs(" --execution ", out);
+	escape(out, text_of(execution, "id"));
 }
 
 static void html_problems(FILE *out, const json_t *report)
@@ -240,26 +274,43 @@ static void html_problems(FILE *out, const json_t *report)
 
 	if (json_array_size(records) == 0)
 		return;
-	fputs("<h2>What to do</h2>\n<table>\n<thead><tr><th>status</th><th>asset</th>"
+	if (json_object_get(report, "execution") != NULL)
+		element(out, "h2", "What to do");
+	fputs("\n<table>\n<thead><tr><th>status</th><th>asset</th>"
 	      "<th>account</th><th>what happened, and what to do</th></tr></thead>\n<tbody>\n",
 	    out);
 	for (size_t i = 0; i < json_array_size(records); i++)
 		html_problem(out, json_array_get(records, i));
 	fputs("</tbody>\n</table>\n", out);
 	if (untold(report) > 0) {
-		fprintf(out, "<p>And %s more: <code>lockstep record list --execution ",
+		fprintf(out, "<p>And %s more: <code>lockstep record list",
 		    format_count(count, (uint64_t)untold(report)));
-		escape(out, text_of(json_object_get(report, "execution"), "id"));
+		html_which(out, json_object_get(report, "execution"));
 		fputs("</code></p>\n", out);
 	}
 }
 
+static void html_paragraph(FILE *out, const char *text, const char *kind)
+{
+	if (text[0] == '\0')
+		return;
+	fprintf(out, "<p%s>", kind);
+	escape(out, text);
+	fputs("</p>\n", out);
+}
+
 void report_html(FILE *out, const json_t *report)
 {
-	html_begin(out, json_object_get(report, "execution"));
-	html_head(out, report);
-	html_chart(out, report);
-	html_outcomes(out, report);
+	const json_t *execution = json_object_get(report, "execution");
+
+	html_begin(out, execution);
+	html_paragraph(out, text_of(report, "note"), "");
+	if (execution != NULL) {
+		html_head(out, report);
+		html_chart(out, report);
+		html_outcomes(out, report);
+	}
 	html_problems(out, report);
+	html_paragraph(out, text_of(report, "foot"), " class=\"next\"");
 	fputs("</body>\n</html>\n", out);
 }

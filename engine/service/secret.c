@@ -7,29 +7,21 @@
 #include "base/json.h"
 #include "service/names.h"
 #include "service/shape.h"
+#include "service/uses.h"
 
 /* ── What uses them ──────────────────────────────────────────────────────────────────────── */
-
-/* The name that a task asks for; NULL = none. */
-static const char *task_asks(const struct task *task)
-{
-	return task->source == SOURCE_SPECIFIED ? task->specified : NULL;
-}
 
 /* {kind, name, field} for each place of the policy that asks for it. */
 static json_t *shape_uses(const struct policy *policy, const char *name)
 {
 	json_t *uses = json_array();
+	struct use use = {.at = 0};
 
-	for (size_t i = 0; i < policy_task_count(policy); i++) {
-		const struct task *task = policy_task(policy, i);
-		const char *asked = task_asks(task);
-
-		if (asked != NULL && strcmp(asked, name) == 0)
+	while (use_next(policy, &use))
+		if (strcmp(use.secret, name) == 0)
 			json_array_append_new(
-			    uses, json_pack("{s:s, s:o, s:s}", "kind", "task", "name",
-				      json_text(task->name), "field", "secret"));
-	}
+			    uses, json_pack("{s:s, s:o, s:s}", "kind", use.kind, "name",
+				      json_text(use.name), "field", use.field));
 	return uses;
 }
 
@@ -64,16 +56,15 @@ static bool is_listed(const json_t *list, const char *name)
 /* What the policy asks for and the vault does not have stands at the end. */
 static void list_missing(struct request *request)
 {
-	const struct policy *policy = request->policy;
+	struct use use = {.at = 0};
 
-	for (size_t i = 0; i < policy_task_count(policy); i++) {
-		const char *asked = task_asks(policy_task(policy, i));
+	while (use_next(request->policy, &use)) {
 		struct named_secret none = {.made_ms = 0};
 
-		if (asked == NULL || is_listed(request->result, asked))
+		if (is_listed(request->result, use.secret))
 			continue;
-		snprintf(none.name, sizeof(none.name), "%s", asked);
-		json_array_append_new(request->result, shape_named(policy, &none));
+		snprintf(none.name, sizeof(none.name), "%s", use.secret);
+		json_array_append_new(request->result, shape_named(request->policy, &none));
 	}
 }
 
@@ -161,14 +152,16 @@ enum service_end secret_set(struct request *request)
 
 static enum service_end still_used(struct request *request, const char *name, const json_t *uses)
 {
-	const char *user = json_string_value(json_object_get(json_array_get(uses, 0), "name"));
-	const struct task *task = policy_task_find(request->policy, user);
+	const char *others = json_array_size(uses) > 1 ? " and others" : "";
+	struct use use = {.at = 0};
+	char where[256];
 
+	while (use_next(request->policy, &use) && strcmp(use.secret, name) != 0)
+		continue;
+	use_text(&use, where, sizeof(where));
 	return request_fail(request, SERVICE_USAGE,
-	    "secret \"%s\" is used by task \"%s\" (%s:%zu)%s: take it out there first; nothing "
-	    "was deleted",
-	    name, task->name, task->file, task->line,
-	    json_array_size(uses) > 1 ? " and others" : "");
+	    "secret \"%s\" is used by %s%s: take it out there first; nothing was deleted", name,
+	    where, others);
 }
 
 enum service_end secret_delete(struct request *request)

@@ -65,6 +65,10 @@ static const struct method {
     {"secret.list", secret_list, NEEDS_VAULT, false},
     {"secret.set", secret_set, NEEDS_VAULT, true},
     {"secret.delete", secret_delete, NEEDS_VAULT, true},
+    {"notice.list", notice_list, NEEDS_VAULT, false},
+    {"notice.retry", notice_retry, NEEDS_VAULT, false},
+    {"notice.drop", notice_drop, NEEDS_VAULT, false},
+    {"notice.test", notice_test, NEEDS_VAULT, false},
     {"complete", complete_names, NEEDS_FILES, false},
     {"status", status_show, NEEDS_VAULT, false},
     {"reload", reload_request, NEEDS_POLICY, true},
@@ -82,6 +86,7 @@ struct service *service_new(const struct service_config *config)
 		return NULL;
 	}
 	LIST_INIT(&service->watches);
+	LIST_INIT(&service->laters);
 	TAILQ_INIT(&service->requests);
 	TAILQ_INIT(&service->earlier);
 	service->since_ms = clock_wall_ms(loop_clock(service->loop));

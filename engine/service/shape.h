@@ -30,6 +30,10 @@ json_t *shape_version(const struct account *, const struct version *);
 json_t *shape_execution(const struct execution *, struct vault_txn *txn, const struct service *);
 json_t *shape_record(const struct record *, struct vault_txn *txn);
 
+/* {execution, causes, problems}: of the latter so many are told one by one. */
+json_t *report_of(
+    const struct service *, struct vault_txn *, const struct execution *, size_t problems_most);
+
 /* "replaced" …; "" while it is in a stage. */
 const char *version_end_name(enum version_end);
 /* "pending", "current", "previous" or "history". */

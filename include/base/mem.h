@@ -23,6 +23,16 @@ void mem_free(void *ptr);
 /* Bytes that are in use now: what a leak shows in, since leak checkers do not see these pages. */
 size_t mem_used(void);
 
+/*
+ * For a library that has threads: from the system's heap, wiped when freed. NULL when there is
+ * none. A core file would have it, but a process that holds secrets leaves none (process_harden).
+ */
+void *wiped_alloc(size_t size);
+void *wiped_realloc(void *ptr, size_t size);
+void wiped_free(void *ptr);
+void *wiped_zeroed(size_t count, size_t size);
+char *wiped_copy(const char *text);
+
 /* Ordinary memory for small things of ours; ends the process when there is none. */
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *ptr, size_t size);

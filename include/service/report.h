@@ -1,6 +1,9 @@
 /*
  * A report of an execution, for people who were not there: as text, or as a page of HTML that needs
  * nothing else.
+ *
+ * It is what execution.report answers; a mail's may have `note` (said in front) and `foot` too, and
+ * no execution.
  */
 #ifndef SERVICE_REPORT_H
 #define SERVICE_REPORT_H

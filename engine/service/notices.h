@@ -1,0 +1,37 @@
+/*
+ * What is queued to be told: which events are told to whom, by the policy as it is now.
+ *
+ * Owns the meaning of each event. Never sends anything: that is the courier's.
+ */
+#ifndef SERVICE_NOTICES_H
+#define SERVICE_NOTICES_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "vault.h"
+
+struct policy;
+struct rotation_event;
+struct service;
+
+#define CHANNEL_MAIL  "mail"
+#define NOTICE_TESTED "test" /* the event of what only shows that the way is open */
+
+/* What rotation's `note` is, with the service as its `arg`. */
+enum err notices_note(
+    void *service, struct vault_txn *, const struct rotation_event *, struct error *) MUST_CHECK;
+
+/* Nothing more of it is begun; soon, in a commit of its own. */
+void notices_stopped(struct service *, const struct execution *);
+
+/* A policy was refused; `text` is the first thing that is wrong with it. */
+void notices_rejected(struct service *, const char *text);
+
+/* The vault is closed: what was not written yet is gone. */
+void notices_drop(struct service *);
+
+/* Whether there is anyone to tell anything. */
+bool notices_are_wanted(const struct policy *);
+
+#endif
