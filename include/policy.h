@@ -116,6 +116,15 @@ struct mail {
 	size_t recipient_count;
 };
 
+/* Who is told by an HTTP request. */
+struct webhook {
+	const char *name;
+	const char *url;
+	const char *secret; /* the name of one in the vault, which signs what is posted */
+	const char *ca;	    /* as of mail */
+	uint32_t events;    /* default all */
+};
+
 /* How the queue of what is to be told is worked off. */
 struct notify {
 	uint64_t first_pause_ms; /* after the first failure; default 30 s. They double up to 1 h */
@@ -144,6 +153,9 @@ struct settings {
 	bool audit_syslog;	    /* each entry of the audit log goes to syslog too */
 	struct mail mail;
 	struct notify notify;
+	struct webhook *webhooks; /* in order of name */
+	size_t webhook_count;
+	const char *metrics; /* "127.0.0.1:9464": they are served there too; NULL = nowhere */
 };
 
 #define GATEWAYS_MAX 4 /* one behind the other */

@@ -268,6 +268,7 @@ const char *path_resolve(struct loader *, const char *path);
 
 /* What the settings say of who is told, and how: its fields, defaults, and what does not fit. */
 extern const struct field mail_fields[], notify_fields[];
+void webhooks_read(struct reader *, const struct field_path *, void *settings);
 void notify_defaults(struct settings *);
 void notify_build(struct loader *);
 

@@ -1,20 +1,21 @@
 /*
- * Who is told, and how: the settings of mail, a task's recipients, and
+ * Who is told, and how: the settings of mail, webhooks and metrics, a task's recipients, and
  * secrets that the vault holds under a name.
  */
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/loader.h"
+#include "policy/url.h"
 
 #define SECOND_MS 1000UL
 #define MINUTE_MS (60 * SECOND_MS)
 #define DAY_MS	  (24 * 60 * MINUTE_MS)
 
-#define URL_LEN_MAX    512
-#define HOST_SIZE      254
 #define RECIPIENTS_MAX 100
+#define WEBHOOKS_MAX   32
 #define DESCRIBE_OCCASIONS                                                                         \
 	"a list of \"finished\", \"failed\", \"stopped\", \"in_doubt\", "                          \
 	"\"settled\" and \"policy_rejected\""
@@ -71,7 +72,7 @@ void named_read(struct loader *loader, const struct statement *statement, int in
 static void named_take(struct reader *reader, const struct field_path *path, const char **out)
 {
 	const struct named_use *use = NULL;
-	char name[128];
+	char name[128], what[320];
 
 	if (lua_type(reader->lua, -1) == LUA_TLIGHTUSERDATA && !is_refused(reader->lua))
 		use = lua_touserdata(reader->lua, -1);
@@ -83,67 +84,12 @@ static void named_take(struct reader *reader, const struct field_path *path, con
 		field_wrong(reader, path, "secret \"name\"");
 		return;
 	}
-	/* Not with its value: that may be the secret itself. */
 	field_path_text(path, name, sizeof(name));
-	statement_problem(reader->errors, reader->statement, path, NULL,
+	snprintf(what, sizeof(what),
 	    "field \"%s\" must be secret \"name\": no secret stands in a policy; keep it with "
 	    "lockstep secret set NAME",
 	    name);
-}
-
-/* ── Places on the network ───────────────────────────────────────────────────────────────── */
-
-/* Reads "host", "host:port" or "[address]:port" up to `end`; the host without its brackets. */
-static bool host_read(const char *text, const char *end, char host[HOST_SIZE], bool *port)
-{
-	const char *from = text, *to = end, *colon = NULL;
-	char *rest;
-	unsigned long number;
-
-	if (text < end && *text == '[') {
-		from++;
-		to = memchr(text, ']', (size_t)(end - text));
-		if (!to || (to + 1 < end && to[1] != ':'))
-			return false;
-		colon = to + 1 < end ? to + 1 : NULL;
-	} else {
-		colon = memchr(text, ':', (size_t)(end - text));
-		to = colon ? colon : end;
-	}
-	if ((size_t)(to - from) >= HOST_SIZE)
-		return false;
-	memcpy(host, from, (size_t)(to - from));
-	host[to - from] = '\0';
-	*port = colon != NULL;
-	if (colon) {
-		number = strtoul(colon + 1, &rest, 10);
-		if (colon[1] < '0' || colon[1] > '9' || rest != end || number == 0 ||
-		    number > 65535)
-			return false;
-	}
-	return address_fault(host) == NULL;
-}
-
-/* What stands behind the scheme, up to a path; NULL = no such scheme. */
-static const char *after(const char *url, const char *scheme)
-{
-	size_t len = strlen(scheme);
-
-	return strncmp(url, scheme, len) == 0 ? url + len : NULL;
-}
-
-static const char *server_fault(const char *server)
-{
-	const char *at = after(server, "smtps://");
-	char host[HOST_SIZE];
-	bool port;
-
-	if (!at)
-		at = after(server, "smtp://");
-	if (!at || strlen(server) > URL_LEN_MAX || !host_read(at, at + strlen(at), host, &port))
-		return "must be \"smtps://HOST\" or \"smtp://HOST\", perhaps with a port "
-		       "(\"smtp://HOST:587\")";
-	return NULL;
+	statement_problem_quiet(reader->errors, reader->statement, path, what);
 }
 
 /* ── Events ──────────────────────────────────────────────────────────────────────────────── */
@@ -253,7 +199,33 @@ void task_recipients_build(struct loader *loader, struct task_decl *decl)
 		    "} } says how");
 }
 
+/* ── Places ──────────────────────────────────────────────────────────────────────────────── */
+
+/* Whoever writes a password into it must not find it in the log. */
+static void place_take(struct reader *reader, const struct field_path *path,
+    const char *(*fault)(const char *), const char **out)
+{
+	const char *text = field_text(reader, path, "a text");
+	const char *wrong = text ? fault(text) : NULL;
+	char name[128], what[320];
+
+	if (wrong && strchr(text, '@')) {
+		field_path_text(path, name, sizeof(name));
+		snprintf(what, sizeof(what), "field \"%s\" %s", name, wrong);
+		statement_problem_quiet(reader->errors, reader->statement, path, what);
+	} else if (wrong) {
+		field_fault(reader, path, wrong);
+	} else if (text) {
+		*out = text;
+	}
+}
+
 /* ── settings { mail = … } ───────────────────────────────────────────────────────────────── */
+
+static void mail_server_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	place_take(reader, path, server_fault, &((struct settings *)out)->mail.server);
+}
 
 static void mail_password_read(struct reader *reader, const struct field_path *path, void *out)
 {
@@ -278,7 +250,7 @@ static void mail_recipients_read(struct reader *reader, const struct field_path 
 #define MAIL(member) offsetof(struct settings, mail.member)
 
 const struct field mail_fields[] = {
-    {.name = "server", .type = FIELD_TEXT, .offset = MAIL(server), .fault = server_fault},
+    {.name = "server", .type = FIELD_OWN, .read = mail_server_read},
     {.name = "from", .type = FIELD_TEXT, .offset = MAIL(from), .fault = mail_fault},
     {.name = "user", .type = FIELD_TEXT, .offset = MAIL(user)},
     {.name = "password", .type = FIELD_OWN, .read = mail_password_read},
@@ -312,11 +284,101 @@ static void mail_check(struct loader *loader)
 	if (!mail->user != !mail->password)
 		mail_problem(loader, mail->user ? "user" : "password",
 		    "user and password belong together: a login needs both");
-	if (!mail->tls && after(mail->server, "smtps://"))
+	if (!mail->tls && url_after(mail->server, "smtps://"))
 		mail_problem(loader, "tls", "smtps:// is TLS: for none, take smtp://");
 	if (!mail->tls && mail->password)
 		mail_problem(loader, "tls",
 		    "without TLS the password would be readable on the way: nothing logs in so");
+}
+
+/* ── settings { webhooks = … } ───────────────────────────────────────────────────────────── */
+
+#define WEBHOOK(member) offsetof(struct webhook, member)
+
+static void webhook_url_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	place_take(reader, path, url_fault, &((struct webhook *)out)->url);
+}
+
+static void webhook_secret_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	named_take(reader, path, &((struct webhook *)out)->secret);
+}
+
+static void webhook_events_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	events_take(reader, path, &((struct webhook *)out)->events);
+}
+
+static const struct field webhook_fields[] = {
+    {.name = "url", .type = FIELD_OWN, .read = webhook_url_read},
+    {.name = "secret", .type = FIELD_OWN, .read = webhook_secret_read},
+    {.name = "events", .type = FIELD_OWN, .read = webhook_events_read},
+    {.name = "ca", .type = FIELD_TEXT, .offset = WEBHOOK(ca)},
+    {0},
+};
+
+/* Its table is at the top. */
+static void webhook_read(
+    struct reader *reader, const struct field_path *path, struct webhook *webhook)
+{
+	size_t before = reader->errors->count + reader->errors->more;
+	const char *fault = secret_name_fault(path->name);
+
+	*webhook = (struct webhook){.events = OCCASIONS_ALL};
+	webhook->name = arena_text(reader->arena, path->name, strlen(path->name));
+	if (fault) {
+		statement_problem(reader->errors, reader->statement, path, NULL,
+		    "the webhook's name \"%s\" %s", path->name, fault);
+		return;
+	}
+	if (lua_type(reader->lua, -1) != LUA_TTABLE) {
+		field_wrong(reader, path, "a table: { url = …, secret = secret \"name\" }");
+		return;
+	}
+	schema_read(reader, webhook_fields, lua_gettop(reader->lua), path, webhook);
+	if (reader->errors->count + reader->errors->more == before &&
+	    (!webhook->url || !webhook->secret))
+		statement_problem(reader->errors, reader->statement, path, NULL,
+		    "webhook \"%s\" needs url and secret: by the secret its receiver knows who "
+		    "sends",
+		    webhook->name);
+}
+
+static int webhook_order(const void *left, const void *right)
+{
+	const struct webhook *a = left, *b = right;
+
+	return strcmp(a->name, b->name);
+}
+
+void webhooks_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	struct settings *settings = out;
+	lua_State *lua = reader->lua;
+	struct webhook *list = arena_alloc(reader->arena, WEBHOOKS_MAX * sizeof(list[0]));
+	size_t count = 0;
+
+	if (lua_type(lua, -1) != LUA_TTABLE) {
+		field_wrong(reader, path, "a table: { NAME = { url = …, secret = … } }");
+		return;
+	}
+	luaL_checkstack(lua, 8, NULL);
+	for (lua_pushnil(lua); lua_next(lua, -2); lua_pop(lua, 1)) {
+		struct field_path inner = {.up = path};
+
+		if (lua_type(lua, -2) != LUA_TSTRING || count == WEBHOOKS_MAX) {
+			lua_pop(lua, 2);
+			field_wrong(
+			    reader, path, "a table of at most 32 webhooks, each with a name");
+			return;
+		}
+		inner.name = lua_tostring(lua, -2);
+		webhook_read(reader, &inner, &list[count++]);
+	}
+	qsort(list, count, sizeof(list[0]), webhook_order);
+	settings->webhooks = list;
+	settings->webhook_count = count;
 }
 
 /* ── settings { notify = … } ─────────────────────────────────────────────────────────────── */
@@ -356,7 +418,8 @@ void notify_build(struct loader *loader)
 {
 	static const struct field_path up = {.name = "mail"};
 	static const struct field_path path = {.up = &up, .name = "recipients"};
-	struct mail *mail = &loader->policy->settings.mail;
+	struct settings *settings = &loader->policy->settings;
+	struct mail *mail = &settings->mail;
 	const struct names names = {
 	    (const char **)(uintptr_t)mail->recipients, mail->recipient_count};
 
@@ -367,4 +430,7 @@ void notify_build(struct loader *loader)
 		    recipients_build(loader, loader->settings, &path, &names, &mail->recipients);
 	if (mail->ca)
 		mail->ca = path_resolve(loader, mail->ca);
+	for (size_t i = 0; i < settings->webhook_count; i++)
+		if (settings->webhooks[i].ca)
+			settings->webhooks[i].ca = path_resolve(loader, settings->webhooks[i].ca);
 }

@@ -233,6 +233,19 @@ void statement_problem(struct problems *problems, const struct statement *statem
 	free(below);
 }
 
+void statement_problem_quiet(struct problems *problems, const struct statement *statement,
+    const struct field_path *path, const char *what)
+{
+	struct position position = {.line = statement->line};
+
+	if (problems_full(problems))
+		return;
+	if (statement->source)
+		(void)source_find(statement->source, statement->line, statement->kind,
+		    statement->name, path, &position);
+	statement_push(problems, statement, position.line, what, "");
+}
+
 void statement_problem_why(struct problems *problems, const struct statement *statement,
     const char *why, const char *fmt, ...)
 {

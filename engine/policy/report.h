@@ -38,6 +38,10 @@ void problem_add_line(struct problems *, const struct source *, size_t line, con
 void statement_problem(struct problems *, const struct statement *, const struct field_path *,
     const char *meant, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* The same, without the line itself: it may hold a secret, which goes into no log. */
+void statement_problem_quiet(
+    struct problems *, const struct statement *, const struct field_path *, const char *what);
+
 /* About a statement as a whole, with a second line that says why. */
 void statement_problem_why(struct problems *, const struct statement *, const char *why,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "policy/loader.h"
+#include "policy/url.h"
 
 #define SECOND_MS 1000UL
 #define MINUTE_MS (60 * SECOND_MS)
@@ -76,6 +77,8 @@ static const struct field settings_fields[] = {
     {.name = "audit", .type = FIELD_TABLE, .fields = audit_fields},
     {.name = "mail", .type = FIELD_TABLE, .fields = mail_fields},
     {.name = "notify", .type = FIELD_TABLE, .fields = notify_fields},
+    {.name = "webhooks", .type = FIELD_OWN, .read = webhooks_read},
+    {.name = "metrics", .type = FIELD_TEXT, .offset = AT(metrics), .fault = listen_fault},
     {0},
 };
 

@@ -58,6 +58,17 @@
 ---Who hears of what is no task's, and of tasks that name nobody.
 ---@field recipients? string|string[]
 
+---@class webhook
+---`"https://HOST/PATH"`; to this machine itself also `"http://"`.
+---@field url string
+---`secret "name"`, which signs what is posted.
+---@field secret named
+---Of which it is told; default: of all.
+---@field events? event[]
+---A file of certificates that are trusted in place of the system's, relative to the policy's
+---directory.
+---@field ca? string
+
 ---@class notify
 ---After the first attempt that failed, `"100ms"` to `"1h"`; default `"30s"`. Pauses double up to an
 ---hour. For so long, too, doubts that are settled are gathered into one notice.
@@ -105,6 +116,11 @@
 ---@field mail? mail
 ---How what could not be sent is tried again.
 ---@field notify? notify
+---Who is told by an HTTP request, at most 32: each under a name of its own.
+---@field webhooks? table<string, webhook>
+---An IP address and a port, such as `"127.0.0.1:9464"`, where lockstepd serves its metrics to
+---Prometheus, without TLS or a login. At the engine's socket they are always.
+---@field metrics? string
 
 ---How Lockstep works, for the whole policy. At most once.
 ---@param fields settings
