@@ -70,6 +70,13 @@ enum err vault_open(struct vault **, const struct vault_config *, struct error *
 /* Drops what was submitted and not committed (no `done` is called), closes, releases the lock. */
 void vault_close(struct vault *);
 
+struct vault_size {
+	uint64_t bytes;	  /* of pages that were ever used: what a copy of it takes */
+	uint64_t commits; /* since it was opened */
+};
+
+void vault_size(const struct vault *, struct vault_size *);
+
 /* The descriptor that holds the flock; wires inherit it. Stays the vault's. */
 int vault_lock_fd(const struct vault *);
 
@@ -479,6 +486,8 @@ struct task_state {
 enum err task_state_get(struct vault_txn *, const char *task, struct task_state *) MUST_CHECK;
 enum err task_state_put(struct vault_txn *, const struct task_state *) MUST_CHECK;
 enum err task_state_drop(struct vault_txn *, const char *task) MUST_CHECK;
+/* When an execution of the task last ended with nothing failed or in doubt (wall); 0 = none has. */
+uint64_t task_succeeded_ms(struct vault_txn *, const char *task);
 /* In order of name. False from fn stops. */
 void task_state_each(
     struct vault_txn *, bool (*fn)(void *arg, const struct task_state *), void *arg);

@@ -286,6 +286,9 @@ enum err wires_start(struct wires **, const struct wires_config *, struct error 
 enum err wires_load(struct wires *, uint32_t snapshot, const struct wire_script *scripts,
     size_t count, struct error *error) MUST_CHECK;
 
+/* How many of its processes there are now; of those that died some are yet to be started anew. */
+uint32_t wires_alive(const struct wires *);
+
 /* Ends the processes and waits for them; jobs in work are not answered, and sessions that are left
  * are freed. Fine from a job's `done`, as its last act. NULL is fine. */
 void wires_stop(struct wires *);

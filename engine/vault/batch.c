@@ -90,8 +90,11 @@ static enum err batch_commit(struct vault *vault, struct vault_txn *txn, struct 
 	}
 	if (batch->gate != NULL)
 		err = batch->gate(batch->gate_arg);
-	if (err == ERR_OK)
-		return store_commit(txn, error);
+	if (err == ERR_OK) {
+		err = store_commit(txn, error);
+		batch->commits += err == ERR_OK;
+		return err;
+	}
 	store_abort(txn);
 	return error_set(error, err == ERR_FULL ? ERR_FULL : ERR_IO,
 	    "vault %s: the commit failed: %s", vault->dir, err_name(err));

@@ -8,6 +8,7 @@
 #define VAULT_BATCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "vault.h"
@@ -20,6 +21,7 @@ struct batch {
 	struct timer timer;
 	bool running;	      /* functions of a batch are being called: none may start another */
 	struct error failure; /* why nothing more is taken; code ERR_OK = it is */
+	uint64_t commits;
 	enum err (*gate)(void *arg);
 	void *gate_arg;
 };

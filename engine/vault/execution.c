@@ -4,6 +4,7 @@
 #include "vault/find.h"
 #include "vault/record.h"
 #include "vault/row.h"
+#include "vault/task.h"
 
 /* One that was interrupted is over, though nobody knows when it ended. */
 static bool execution_is_open(const struct execution *execution)
@@ -57,7 +58,9 @@ enum err execution_put(struct vault_txn *txn, const struct execution *execution)
 		err = count_get(txn, &execution->id, &is.counts);
 	if (err == ERR_OK)
 		err = execution_write(txn, execution);
-	return err == ERR_OK ? count_execution(txn, is_new ? NULL : &was, &is) : err;
+	if (err == ERR_OK)
+		err = count_execution(txn, is_new ? NULL : &was, &is);
+	return err == ERR_OK ? task_succeeded(txn, &is) : err;
 }
 
 enum err execution_drop(struct vault_txn *txn, const struct execution *execution)

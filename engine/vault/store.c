@@ -44,6 +44,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_TASK] = "task",
     [TABLE_AUDIT] = "audit",
     [TABLE_NOTICE] = "notice",
+    [TABLE_WELL] = "well",
 };
 
 const char *table_name(enum table table)
@@ -141,6 +142,16 @@ static size_t map_bytes(const struct store *store)
 
 	mdb_env_info(store->env, &info);
 	return info.me_mapsize;
+}
+
+uint64_t store_size(const struct store *store)
+{
+	MDB_envinfo info;
+	MDB_stat db;
+
+	mdb_env_info(store->env, &info);
+	mdb_env_stat(store->env, &db);
+	return ((uint64_t)info.me_last_pgno + 1) * db.ms_psize;
 }
 
 /*

@@ -40,8 +40,9 @@ enum table {
 	TABLE_TASK,    /* task: how far its schedule was followed, and who paused it */
 	TABLE_AUDIT,   /* number: an entry of the audit log */
 	TABLE_NOTICE,  /* id: what is to be told to someone */
+	TABLE_WELL,    /* task: when an execution of it last ended well */
 };
-#define TABLE_COUNT_ALL (TABLE_NOTICE + 1)
+#define TABLE_COUNT_ALL (TABLE_WELL + 1)
 #define STORE_SCHEMA	5
 
 const char *table_name(enum table);
@@ -81,6 +82,9 @@ enum err store_schema_raise(struct vault_txn *) MUST_CHECK;
 
 /* Doubles the map, between transactions. ERR_FULL at the cap or when the disk has no room. */
 enum err store_grow(struct store *, struct error *error) MUST_CHECK;
+
+/* Bytes of all pages that were ever used. */
+uint64_t store_size(const struct store *);
 
 /* ── Transactions ────────────────────────────────────────────────────────────────────────── */
 

@@ -22,7 +22,7 @@ enum err tally_get(
 	return ERR_OK;
 }
 
-static enum err tally_put(struct vault_txn *txn, enum table table, const struct key *key,
+enum err tally_put(struct vault_txn *txn, enum table table, const struct key *key,
     const uint64_t *numbers, size_t count)
 {
 	uint64_t any = 0;

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "vault/row.h"
+#include "vault/tally.h"
+#include "vault/task.h"
 #include "vault/vault_state.h"
 
 /* A task's name is a key as it stands. */
@@ -93,4 +95,26 @@ void task_state_each(
 		if (task_state_get(txn, task, &state) != ERR_OK || !fn(arg, &state))
 			return;
 	}
+}
+
+/* ── When it last went well ──────────────────────────────────────────────────────────────── */
+
+uint64_t task_succeeded_ms(struct vault_txn *txn, const char *task)
+{
+	struct key key;
+	uint64_t at_ms = 0;
+
+	if (task_key(task, &key) != ERR_OK || tally_get(txn, TABLE_WELL, &key, &at_ms, 1) != ERR_OK)
+		return 0;
+	return at_ms;
+}
+
+enum err task_succeeded(struct vault_txn *txn, const struct execution *execution)
+{
+	struct key key;
+
+	if (execution_outcome(execution) != OUTCOME_SUCCEEDED ||
+	    task_key(execution->task, &key) != ERR_OK)
+		return ERR_OK;
+	return tally_put(txn, TABLE_WELL, &key, &execution->ended_ms, 1);
 }

@@ -281,6 +281,12 @@ void vault_close(struct vault *vault)
 	free(vault);
 }
 
+void vault_size(const struct vault *vault, struct vault_size *size)
+{
+	*size =
+	    (struct vault_size){.bytes = store_size(vault->store), .commits = vault->batch.commits};
+}
+
 int vault_lock_fd(const struct vault *vault)
 {
 	return vault->lock_fd;

@@ -294,6 +294,16 @@ static size_t slot_load(const struct slot *slot)
 	return slot->by_number.count;
 }
 
+uint32_t wires_alive(const struct wires *wires)
+{
+	const struct pool *pool = (const struct pool *)(const void *)wires;
+	uint32_t alive = 0;
+
+	for (uint32_t i = 0; i < pool->slot_count; i++)
+		alive += pool->slots[i].process != NULL;
+	return alive;
+}
+
 /* The living wire with the fewest sessions; NULL when none lives. */
 static struct slot *pool_pick(struct pool *pool)
 {
