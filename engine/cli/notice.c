@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +9,9 @@
 #include "base/json.h"
 #include "cli/list.h"
 #include "cli/terminal.h"
+
+#define WAIT_MS	 90000 /* longer than one attempt takes by default */
+#define PAUSE_MS 200
 
 enum { KEY_ALL = 0x1000, KEY_YES };
 
@@ -36,7 +40,7 @@ const struct command notice_commands[] = {
 	retry_run},
     {"notice drop", "[ID...]", "take notices out of the queue, unsent", drop_options, 0, -1,
 	drop_run},
-    {"notice test", "ADDRESS", "queue a mail that only shows that the way is open", NULL, 1, 1,
+    {"notice test", "ADDRESS|WEBHOOK", "send what only shows that the way is open", NULL, 1, 1,
 	test_run},
     {0},
 };
@@ -137,6 +141,60 @@ static int drop_run(struct cli *cli)
 
 /* ── test ────────────────────────────────────────────────────────────────────────────────── */
 
+/* The notice as it is in the queue now; NULL = it is there no more. */
+static json_t *look(struct cli *cli, const char *id)
+{
+	json_t *list, *found = NULL;
+	size_t i;
+	json_t *notice;
+
+	if (cli_call(cli, "notice.list", json_object(), &list) != SERVICE_OK)
+		return json_object();
+	json_array_foreach(list, i, notice)
+	{
+		if (strcmp(text_of(notice, "id"), id) == 0)
+			found = json_incref(notice);
+	}
+	json_decref(list);
+	return found;
+}
+
+/* Until it was sent, or could not be: {…, sent} in place of what it was. */
+static json_t *wait_for(struct cli *cli, json_t *notice)
+{
+	for (int waited_ms = 0; waited_ms < WAIT_MS; waited_ms += PAUSE_MS) {
+		json_t *now = look(cli, text_of(notice, "id"));
+
+		if (now == NULL) {
+			json_object_set_new(notice, "state", json_string("sent"));
+			return notice;
+		}
+		json_object_update(notice, now);
+		json_decref(now);
+		if (number_of(notice, "tries") > 0)
+			return notice;
+		(void)poll(NULL, 0, PAUSE_MS);
+	}
+	return notice;
+}
+
+static int print_test(const json_t *notice)
+{
+	const char *to = text_of(notice, "to"), *why = text_of(notice, "why");
+
+	if (strcmp(text_of(notice, "state"), "sent") == 0) {
+		printf("sent to %s\n", to);
+		return SERVICE_OK;
+	}
+	if (why[0] != '\0')
+		printf("not sent to %s: %s\nit is tried again: lockstep notice list\n", to, why);
+	else if (json_is_true(json_object_get(notice, "lockstepd")))
+		printf("not sent to %s yet: lockstep notice list\n", to);
+	else
+		printf("queued for %s: lockstepd sends it, and none runs with this vault\n", to);
+	return SERVICE_SOME;
+}
+
 static int test_run(struct cli *cli)
 {
 	json_t *params = json_object(), *result;
@@ -144,14 +202,13 @@ static int test_run(struct cli *cli)
 
 	json_object_set_new(params, "to", json_text(cli->args[0]));
 	status = cli_call(cli, "notice.test", params, &result);
+	if (status == SERVICE_OK && json_is_true(json_object_get(result, "lockstepd")))
+		result = wait_for(cli, result);
 	if (status == SERVICE_OK && cli->json)
-		status = cli_print_json(result, status);
-	else if (status == SERVICE_OK && json_is_true(json_object_get(result, "lockstepd")))
-		printf("%s is on its way; if it does not arrive: lockstep notice list\n",
-		    text_of(result, "short"));
+		status = cli_print_json(result,
+		    strcmp(text_of(result, "state"), "sent") == 0 ? SERVICE_OK : SERVICE_SOME);
 	else if (status == SERVICE_OK)
-		printf("%s is queued; lockstepd sends it, and none runs with this vault\n",
-		    text_of(result, "short"));
+		status = print_test(result);
 	json_decref(result);
 	return status;
 }

@@ -89,6 +89,18 @@ static void print_work(const json_t *status)
 	print_executions(executions);
 }
 
+/* Only where there is something: most often all was sent. */
+static void print_notices(const json_t *notices)
+{
+	char waiting[FORMAT_SIZE], given_up[FORMAT_SIZE];
+
+	if (number_of(notices, "waiting") + number_of(notices, "given_up") == 0)
+		return;
+	printf("notices   waiting %s, given up %s: lockstep notice list\n",
+	    format_count(waiting, (uint64_t)number_of(notices, "waiting")),
+	    format_count(given_up, (uint64_t)number_of(notices, "given_up")));
+}
+
 static int status_run(struct cli *cli)
 {
 	json_t *status;
@@ -104,6 +116,7 @@ static int status_run(struct cli *cli)
 		else
 			printf("engine    none runs\n");
 		print_work(status);
+		print_notices(json_object_get(status, "notices"));
 	}
 	json_decref(status);
 	return end;

@@ -165,16 +165,14 @@ static void warn_not_kept(const struct policy *policy, const struct held *held, 
 	struct use use = {.at = 0};
 
 	while (use_next(policy, &use)) {
-		char text[512];
+		char text[512], where[192];
 
 		if (json_object_get(held->secrets, use.secret) != NULL)
 			continue;
+		use_text(&use, where, sizeof(where));
 		snprintf(text, sizeof(text),
-		    "%s%s%s%s names secret \"%s\", which the vault does not hold: lockstep "
-		    "secret set %s",
-		    use.task != NULL ? "task \"" : "settings.", use.name,
-		    use.task != NULL ? "\"" : ".", use.task != NULL ? "" : use.field, use.secret,
-		    use.secret);
+		    "%s names secret \"%s\", which the vault does not hold: lockstep secret set %s",
+		    where, use.secret, use.secret);
 		warn(warnings, text);
 	}
 }

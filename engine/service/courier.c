@@ -13,11 +13,23 @@
 #include "service/mail.h"
 #include "service/notices.h"
 #include "service/transfer.h"
+#include "service/webhook.h"
 #include "vault/notice.h"
 
 #define LINE_MOST     64       /* notices that a place has in sight at once */
 #define PAUSE_MOST_MS 3600000u /* between two attempts */
 #define LOOK_MOST_MS  60000u   /* between two looks at the queue */
+
+/* How notices go. */
+static const struct channel {
+	const char *name;
+	enum err (*make)(struct transfer **, const struct service *, struct vault_txn *,
+	    const struct notice *, struct error *error);
+	enum sent (*sent)(const struct transfer *, CURLcode, char why[WHY_SIZE]);
+} channels[] = {
+    {CHANNEL_MAIL, mail_make, mail_sent},
+    {CHANNEL_WEBHOOK, webhook_make, webhook_sent},
+};
 
 /* A notice in sight: those that failed least come first, then the oldest. */
 struct waiting {
@@ -29,6 +41,7 @@ struct waiting {
 struct place {
 	LIST_ENTRY(place) entry;
 	struct courier *courier;
+	const struct channel *way;
 	char channel[WORD_SIZE];
 	char name[NOTICE_TO_SIZE]; /* "": of its channel there is one */
 	struct waiting line[LINE_MOST];
@@ -79,6 +92,14 @@ static struct place *place_find(const struct courier *courier, const struct noti
 	return NULL;
 }
 
+static const struct channel *channel_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++)
+		if (strcmp(channels[i].name, name) == 0)
+			return &channels[i];
+	return NULL;
+}
+
 static struct place *place_of(struct courier *courier, const struct notice *notice)
 {
 	struct place *place = place_find(courier, notice);
@@ -87,6 +108,7 @@ static struct place *place_of(struct courier *courier, const struct notice *noti
 		return place;
 	place = xcalloc(1, sizeof(*place));
 	place->courier = courier;
+	place->way = channel_find(notice->channel);
 	memcpy(place->channel, notice->channel, sizeof(place->channel));
 	snprintf(place->name, sizeof(place->name), "%s", place_name(notice));
 	LIST_INSERT_HEAD(&courier->places, place, entry);
@@ -159,9 +181,9 @@ static void see_queue(struct courier *courier)
 	const struct id first = {{0}};
 	struct place *place;
 
+	courier->stale = false;
 	if (txn == NULL)
 		return;
-	courier->stale = false;
 	courier->due_ms = UINT64_MAX;
 	LIST_FOREACH (place, &courier->places, entry) {
 		place->count = place->at = 0;
@@ -245,7 +267,7 @@ static void on_sent(void *arg, struct transfer *transfer, CURLcode code)
 {
 	struct place *place = arg;
 	char why[WHY_SIZE];
-	enum sent sent = mail_sent(transfer, code, why);
+	enum sent sent = place->way->sent(transfer, code, why);
 
 	transfer_free(transfer);
 	place->transfer = NULL;
@@ -256,12 +278,10 @@ static void on_sent(void *arg, struct transfer *transfer, CURLcode code)
 
 static enum err make(struct place *place, struct vault_txn *txn, struct error *error)
 {
-	const struct service *service = place->courier->service;
-	const struct settings *settings = policy_settings(service->snapshot->policy);
-
-	if (settings->mail.server == NULL)
-		return error_set(error, ERR_NOT_FOUND, "the policy has no settings.mail any more");
-	return mail_make(&place->transfer, service, txn, &place->notice, error);
+	if (place->way == NULL)
+		return error_set(error, ERR_NOT_FOUND, "this release does not know how to send it");
+	return place->way->make(
+	    &place->transfer, place->courier->service, txn, &place->notice, error);
 }
 
 static void place_begin(struct place *place, struct vault_txn *txn)

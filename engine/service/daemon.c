@@ -13,6 +13,7 @@
 #include "service/engine.h"
 #include "service/reload.h"
 #include "service/run.h"
+#include "service/scrape.h"
 #include "service/server.h"
 #include "service/systemd.h"
 
@@ -241,6 +242,8 @@ static enum service_end open_all(struct daemon *daemon, json_t **result, struct 
 	service->recovered = true;
 	service->scheduler = scheduler_new(service->rotation);
 	service->courier = courier_new(service);
+	metrics_start(service);
+	scrape_update(service);
 	service->reloads = reloads_new(service);
 	return SERVICE_OK;
 }

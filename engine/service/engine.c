@@ -15,6 +15,7 @@
 #include "service/notices.h"
 #include "service/place.h"
 #include "service/reload.h"
+#include "service/scrape.h"
 #include "service/server.h"
 #include "service/shape.h"
 
@@ -148,10 +149,12 @@ static enum service_end open_vault(struct request *request)
 
 static void wire_died(void *arg, uint32_t wire, const char *how)
 {
+	struct service *service = arg;
 	json_int_t number = wire;
 
-	service_tell(arg, json_pack("{s:s, s:I, s:o}", "event", "wire_died", "wire", number, "how",
-			      json_text(how)));
+	service->metrics.wires_died++;
+	service_tell(service, json_pack("{s:s, s:I, s:o}", "event", "wire_died", "wire", number,
+				  "how", json_text(how)));
 }
 
 static enum service_end open_wires(struct request *request)
@@ -209,6 +212,7 @@ static void rotation_said(void *arg, const struct rotation_event *event)
 
 	if (event->kind == ROTATION_BROKEN && service->daemon != NULL)
 		daemon_broken(service->daemon, event->error);
+	metrics_count(&service->metrics, event);
 	if (event->kind == ROTATION_STOPPED)
 		notices_stopped(service, event->execution);
 	if (event->kind == ROTATION_ENDED || event->kind == ROTATION_SETTLED)
@@ -330,17 +334,20 @@ static void sign_audit(struct service *service)
 void engine_rest(struct service *service)
 {
 	server_close(service->server);
-	courier_free(service->courier);
+	metrics_stop(service);
+	scrape_free(service->scrape);
 	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
 	requests_drop(service);
 	reloads_free(service->reloads);
 	wires_stop(service->wires);
 	sign_audit(service);
+	courier_free(service->courier);
 	vault_close(service->vault);
 	notices_drop(service);
 	service->server = NULL;
 	service->courier = NULL;
+	service->scrape = NULL;
 	service->scheduler = NULL;
 	service->reloads = NULL;
 	service->rotation = NULL;

@@ -17,6 +17,7 @@
 #include "policy.h"
 #include "rotation.h"
 #include "service.h"
+#include "service/metrics.h"
 #include "service/retain.h"
 #include "vault.h"
 #include "vault/audit.h"
@@ -50,6 +51,7 @@ struct courier;
 struct daemon;
 struct later;
 struct reloads;
+struct scrape;
 struct server;
 
 /* One load of the policy, for as long as something uses it (snapshot.c). */
@@ -83,9 +85,11 @@ struct service {
 	struct daemon *daemon;	     /* NULL in a command's own engine */
 	struct reloads *reloads;     /* likewise: that one keeps its policy */
 	struct scheduler *scheduler; /* the daemon's; NULL = schedules are not followed */
-	struct courier *courier;     /* the daemon's; NULL = what is queued stays there */
-	LIST_HEAD(, later) laters;   /* what is about to be queued (notices.c) */
-	bool secure_mode;	     /* of this engine: on stays on */
+	struct metrics metrics;
+	struct scrape *scrape;	   /* the daemon's; NULL = nobody is to come */
+	struct courier *courier;   /* the daemon's; NULL = what is queued stays there */
+	LIST_HEAD(, later) laters; /* what is about to be queued (notices.c) */
+	bool secure_mode;	   /* of this engine: on stays on */
 	bool recovered;
 	bool interrupted;
 	LIST_HEAD(, watch) watches;

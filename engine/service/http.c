@@ -9,7 +9,9 @@
 
 #include <event2/buffer.h>
 
-#define METHOD_ONLY "POST "
+#define POST	    "POST "
+#define GET	    "GET "
+#define METHODS	    "only POST is taken: POST /v1/METHOD; and GET " HTTP_METRICS
 #define STREAM_TYPE "application/x-ndjson"
 #define LENGTH_SIZE 16
 
@@ -49,7 +51,8 @@ static int refuse(int status, const char *words, const char **why)
 
 static int read_first(struct http_head *head, const struct span *line, const char **why)
 {
-	const char *path = line->at + strlen(METHOD_ONLY);
+	bool gets = strncmp(line->at, GET, strlen(GET)) == 0;
+	const char *path = line->at + strlen(gets ? GET : POST);
 	const char *space = memrchr(line->at, ' ', line->len);
 	size_t version, len;
 
@@ -58,8 +61,8 @@ static int read_first(struct http_head *head, const struct span *line, const cha
 	version = line->len - (size_t)(space + 1 - line->at);
 	if (version != 8 || strncmp(space + 1, "HTTP/1.", 7) != 0)
 		return refuse(505, "only HTTP/1 is spoken here", why);
-	if (strncmp(line->at, METHOD_ONLY, strlen(METHOD_ONLY)) != 0)
-		return refuse(405, "only POST is taken: POST /v1/METHOD", why);
+	if (!gets && strncmp(line->at, POST, strlen(POST)) != 0)
+		return refuse(405, METHODS, why);
 	if (space < path)
 		return refuse(HTTP_BAD, "the request names no path", why);
 	len = (size_t)(space - path);
@@ -67,6 +70,9 @@ static int read_first(struct http_head *head, const struct span *line, const cha
 		return refuse(414, "the path is too long", why);
 	memcpy(head->path, path, len);
 	head->path[len] = '\0';
+	head->gets = gets;
+	if (gets && strcmp(head->path, HTTP_METRICS) != 0)
+		return refuse(405, METHODS, why);
 	return HTTP_OK;
 }
 

@@ -1,5 +1,5 @@
 /*
- * HTTP/1.1 as far as a program beside the engine needs it: one POST a connection.
+ * HTTP/1.1 as far as a program beside the engine needs it: one POST, or GET, a connection.
  *
  * Owns how a request's head reads, its caps, and the heads of answers. Never reads a socket. What
  * is not in this small part of the protocol is refused with its own status, never guessed at.
@@ -25,6 +25,9 @@ struct evbuffer;
 #define HTTP_MISDIRECTED 421
 #define HTTP_UNAVAILABLE 503
 
+/* What may be got, without a body. */
+#define HTTP_METRICS "/metrics"
+
 /* In the "code" of an answer: nothing was begun, and asking again may find another engine. */
 #define HTTP_CODE_AGAIN "again"
 
@@ -36,6 +39,7 @@ struct http_head {
 	char path[HTTP_PATH_SIZE];
 	size_t len; /* of the head, its empty line included */
 	size_t body_len;
+	bool gets;    /* GET of HTTP_METRICS, the one that there is; else POST */
 	bool streams; /* asks for a line of JSON an event */
 	bool expects; /* sends its body only when it was told to go on */
 	char vault[HTTP_VAULT_SIZE];

@@ -185,11 +185,14 @@ static enum err transfer_fill(struct transfer *transfer, const struct service *s
 enum err mail_make(struct transfer **out, const struct service *service, struct vault_txn *txn,
     const struct notice *notice, struct error *error)
 {
-	uint64_t timeout_ms = policy_settings(service->snapshot->policy)->notify.timeout_ms;
-	struct transfer *transfer = transfer_new(timeout_ms);
+	const struct settings *settings = policy_settings(service->snapshot->policy);
+	struct transfer *transfer;
 	enum err err;
 
 	*out = NULL;
+	if (settings->mail.server == NULL)
+		return error_set(error, ERR_NOT_FOUND, "the policy has no settings.mail any more");
+	transfer = transfer_new(settings->notify.timeout_ms);
 	if (transfer == NULL)
 		return error_set(error, ERR_LIMIT, "there is no memory for a transfer");
 	err = transfer_fill(transfer, service, txn, notice, error);

@@ -212,21 +212,45 @@ static enum err test_apply(struct vault_txn *txn, void *arg, struct error *error
 	return err == ERR_OK ? err : error_set(error, err, "a notice cannot be written");
 }
 
-static enum service_end test_to(struct request *request, struct notice *notice)
+static enum service_end test_mail(struct request *request, const char *to)
 {
-	const struct mail *mail = &policy_settings(request->policy)->mail;
-	const char *to = param_need(request, "to");
-	const char *fault = to == NULL ? NULL : mail_address_fault(to);
+	const char *fault = mail_address_fault(to);
 
-	if (to == NULL)
-		return SERVICE_USAGE;
-	if (mail->server == NULL)
+	if (policy_settings(request->policy)->mail.server == NULL)
 		return request_fail(request, SERVICE_USAGE,
 		    "the policy says nothing of mail: set settings { mail = { server = …, from = … "
 		    "} }, then lockstep reload");
 	if (fault != NULL)
 		return request_fail(request, SERVICE_USAGE, "\"%.254s\" %s", to, fault);
-	snprintf(notice->channel, sizeof(notice->channel), "%s", CHANNEL_MAIL);
+	return SERVICE_OK;
+}
+
+static enum service_end test_webhook(struct request *request, const char *to)
+{
+	const struct settings *settings = policy_settings(request->policy);
+
+	for (size_t i = 0; i < settings->webhook_count; i++)
+		if (strcmp(settings->webhooks[i].name, to) == 0)
+			return SERVICE_OK;
+	return request_fail(request, SERVICE_USAGE,
+	    "the policy has no webhook \"%.254s\": give the name of one of settings.webhooks, or "
+	    "an address of mail",
+	    to);
+}
+
+static enum service_end test_to(struct request *request, struct notice *notice)
+{
+	const char *to = param_need(request, "to");
+	bool mail = to != NULL && strchr(to, '@') != NULL;
+	enum service_end end;
+
+	if (to == NULL)
+		return SERVICE_USAGE;
+	end = mail ? test_mail(request, to) : test_webhook(request, to);
+	if (end != SERVICE_OK)
+		return end;
+	snprintf(
+	    notice->channel, sizeof(notice->channel), "%s", mail ? CHANNEL_MAIL : CHANNEL_WEBHOOK);
 	snprintf(notice->to, sizeof(notice->to), "%s", to);
 	return SERVICE_OK;
 }

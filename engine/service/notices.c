@@ -49,6 +49,17 @@ static enum err queue_mail(struct queueing *queueing)
 	return err;
 }
 
+static enum err queue_webhooks(struct queueing *queueing)
+{
+	const struct settings *settings = policy_settings(queueing->policy);
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; err == ERR_OK && i < settings->webhook_count; i++)
+		if ((settings->webhooks[i].events & queueing->events) != 0)
+			err = queue_one(queueing, CHANNEL_WEBHOOK, settings->webhooks[i].name);
+	return err;
+}
+
 static enum err queue_all(struct queueing *queueing, uint64_t now_ms, struct error *error)
 {
 	const struct settings *settings = policy_settings(queueing->policy);
@@ -58,12 +69,16 @@ static enum err queue_all(struct queueing *queueing, uint64_t now_ms, struct err
 	queueing->notice.due_ms =
 	    queueing->gathers ? now_ms + settings->notify.first_pause_ms : now_ms;
 	err = queue_mail(queueing);
+	if (err == ERR_OK)
+		err = queue_webhooks(queueing);
 	return err == ERR_OK ? err : error_set(error, err, "a notice cannot be written");
 }
 
 bool notices_are_wanted(const struct policy *policy)
 {
-	return policy_settings(policy)->mail.server != NULL;
+	const struct settings *settings = policy_settings(policy);
+
+	return settings->mail.server != NULL || settings->webhook_count > 0;
 }
 
 /* ── Which events ────────────────────────────────────────────────────────────────────────── */

@@ -15,8 +15,9 @@ struct policy;
 struct rotation_event;
 struct service;
 
-#define CHANNEL_MAIL  "mail"
-#define NOTICE_TESTED "test" /* the event of what only shows that the way is open */
+#define CHANNEL_MAIL	"mail"
+#define CHANNEL_WEBHOOK "webhook"
+#define NOTICE_TESTED	"test" /* the event of what only shows that the way is open */
 
 /* What rotation's `note` is, with the service as its `arg`. */
 enum err notices_note(

@@ -12,6 +12,7 @@
 #include "service/diff.h"
 #include "service/loading.h"
 #include "service/notices.h"
+#include "service/scrape.h"
 #include "service/systemd.h"
 
 /* What a load is for. */
@@ -134,6 +135,7 @@ static void take(struct service *service, struct snapshot *snapshot, json_t **re
 	scheduler_reload(service->scheduler);
 	snapshot_use(service, snapshot);
 	courier_look_anew(service->courier);
+	scrape_update(service);
 	*result = json_pack("{s:b, s:I, s:I, s:[], s:o}", "ok", 1, "assets", assets, "tasks", tasks,
 	    "errors", "warnings", warnings);
 }
@@ -227,9 +229,12 @@ static void say_refused(
 static void say_ended(
     struct reloads *reloads, enum service_end end, json_t *result, const struct error *error)
 {
+	struct metrics *metrics = &reloads->service->metrics;
 	bool ok = end == SERVICE_OK;
 	uint64_t now_ms = clock_wall_ms(clock_of(reloads));
 
+	metrics->reload_failed = !ok;
+	metrics->reloaded_ms = ok ? now_ms : metrics->reloaded_ms;
 	json_decref(reloads->last);
 	reloads->last = json_copy(result);
 	json_object_set_new(reloads->last, "at", json_time(now_ms));

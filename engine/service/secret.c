@@ -154,14 +154,16 @@ static enum service_end still_used(struct request *request, const char *name, co
 {
 	const char *others = json_array_size(uses) > 1 ? " and others" : "";
 	struct use use = {.at = 0};
-	char where[256];
+	char where[192], line[256] = "";
 
 	while (use_next(request->policy, &use) && strcmp(use.secret, name) != 0)
 		continue;
 	use_text(&use, where, sizeof(where));
+	if (use.task != NULL)
+		snprintf(line, sizeof(line), " (%s:%zu)", use.task->file, use.task->line);
 	return request_fail(request, SERVICE_USAGE,
-	    "secret \"%s\" is used by %s%s: take it out there first; nothing was deleted", name,
-	    where, others);
+	    "secret \"%s\" is used by %s%s%s: take it out there first; nothing was deleted", name,
+	    where, line, others);
 }
 
 enum service_end secret_delete(struct request *request)

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "service/engine.h"
 #include "service/http.h"
+#include "service/metrics.h"
 #include "service/place.h"
 #include "service/unix.h"
 
@@ -308,7 +309,7 @@ static bool conn_read_head(struct conn *conn)
 	status = http_head_read(&conn->head, (const char *)conn->in.data, conn->in.len, &why);
 	if (status != 0 && status != HTTP_OK)
 		conn_refuse(conn, status, why);
-	return status == HTTP_OK && vault_is_ours(conn) && path_is_good(conn);
+	return status == HTTP_OK && vault_is_ours(conn) && (conn->head.gets || path_is_good(conn));
 }
 
 static void conn_go_on(struct conn *conn)
@@ -324,6 +325,11 @@ static void conn_asking(struct conn *conn)
 {
 	if (!conn_read_head(conn))
 		return;
+	if (conn->head.gets) {
+		metrics_answer(conn->server->service, output_of(conn));
+		conn_answered(conn);
+		return;
+	}
 	if (conn->in.len > conn->head.len + conn->head.body_len)
 		conn_refuse(conn, HTTP_BAD, "more bytes came than Content-Length says");
 	else if (conn->in.len == conn->head.len + conn->head.body_len)

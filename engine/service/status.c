@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "service/reload.h"
 #include "service/shape.h"
+#include "vault/notice.h"
 
 #define EXECUTIONS_MAX 100
 
@@ -30,6 +31,17 @@ static bool count_one(void *arg, const struct account *account)
 	return true;
 }
 
+static json_t *shape_notices(struct vault_txn *txn)
+{
+	struct notice_counts counts;
+	json_int_t waiting, given_up;
+
+	notice_count(txn, &counts);
+	waiting = (json_int_t)counts.waiting;
+	given_up = (json_int_t)counts.given_up;
+	return json_pack("{s:I, s:I}", "waiting", waiting, "given_up", given_up);
+}
+
 static json_t *shape_kept(const struct service *service, struct vault_txn *txn)
 {
 	struct open_executions open = {.service = service, .txn = txn, .array = json_array()};
@@ -37,8 +49,8 @@ static json_t *shape_kept(const struct service *service, struct vault_txn *txn)
 
 	execution_each_open(txn, add_execution, &open);
 	account_each_in_doubt(txn, count_one, &doubts);
-	return json_pack(
-	    "{s:b, s:o, s:I}", "running", 0, "executions", open.array, "doubts", doubts);
+	return json_pack("{s:b, s:o, s:I, s:o}", "running", 0, "executions", open.array, "doubts",
+	    doubts, "notices", shape_notices(txn));
 }
 
 static json_t *shape_policy(const struct service *service)

@@ -140,7 +140,8 @@ void transfers_free(struct transfers *transfers)
 
 /* ── One of them ─────────────────────────────────────────────────────────────────────────── */
 
-/* Of a conversation only a refusal is of use to people. */
+/* Of a conversation only a refusal is of use to people; but for that of a login (535), where a
+ * server may say again what it was told. */
 static size_t on_line(char *bytes, size_t size, size_t count, void *arg)
 {
 	struct transfer *transfer = arg;
@@ -150,7 +151,7 @@ static size_t on_line(char *bytes, size_t size, size_t count, void *arg)
 		keep--;
 	if (keep >= sizeof(transfer->said))
 		keep = sizeof(transfer->said) - 1;
-	if (keep > 0 && (bytes[0] == '4' || bytes[0] == '5')) {
+	if (keep > 3 && (bytes[0] == '4' || bytes[0] == '5') && memcmp(bytes, "535", 3) != 0) {
 		memcpy(transfer->said, bytes, keep);
 		transfer->said[keep] = '\0';
 	}

@@ -17,7 +17,7 @@ struct use {
 /* The next place; false when there is none. */
 bool use_next(const struct policy *, struct use *);
 
-/* The place in words: `task "web" (tasks/web.lua:3)`, "settings.mail". */
+/* The place in words: `task "web"`, "settings.mail.password". */
 void use_text(const struct use *, char *out, size_t size);
 
 #endif

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What lockstepd tells to others: mail to a real SMTP server, whatever that one does."""
+"""What lockstepd tells to others: mail, webhooks and metrics, whatever the other side does."""
 # time limit: 240
 
+import http.client
 import json
 import os
 import re
@@ -11,11 +12,12 @@ import subprocess
 import time
 
 from harness import LOCKSTEP, WORK, Fleet, Ops, main, wait_for
-from sinks import Smtp, certificate, tls_context
+from sinks import Hook, Smtp, certificate, tls_context
 
 BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
 CRASH = os.path.join(os.path.dirname(os.environ["BUILD"]), "crash", "lockstepd")
 PASSWORD = "smtp-Secret.1"
+HOOK_SECRET = "hook-Secret.1"
 
 MORE = """
 task "good" { accounts = { "app" }, assets = { "asset1" }, secret = random "plain",
@@ -30,8 +32,9 @@ task "Grüße" { accounts = { "deploy" }, assets = { "asset1" }, secret = random
 fleet = ops = key = cert = None
 
 
-def policy(server=None, mail="", notify='first_pause = "200ms", timeout = "2s"', more=""):
-    settings = ""
+def policy(
+    server=None, mail="", notify='first_pause = "200ms", timeout = "2s"', more="", settings=""
+):
     if server:
         settings += f'mail = {{ server = "{server}", from = "lockstep@example.com", {mail} }},'
     settings += f"notify = {{ {notify} }},"
@@ -56,6 +59,18 @@ def setup():
     ops.tell_all(("ops", "app"))
     ops.tell(("asset1", "deploy", "First-Pass.1"))
     ops.run("secret", "set", "smtp", stdin=PASSWORD, expect=0)
+    ops.run("secret", "set", "hook", stdin=HOOK_SECRET, expect=0)
+
+
+def hooks(**urls):
+    """Settings with webhooks: each an url, or a list of its fields."""
+    each = [
+        f'{name} = {{ url = "{url}", secret = secret "hook", ca = "{cert}" }}'
+        if isinstance(url, str)
+        else f"{name} = {{ {url[0]} }}"
+        for name, url in urls.items()
+    ]
+    return f"webhooks = {{ {', '.join(each)} }},"
 
 
 class Daemon:
@@ -259,7 +274,8 @@ def test_a_recipient_that_is_refused():
         wait_for(sink.messages)
         empty_queue()
         sink.fault = "recipient"
-        ops.json("notice", "test", "ops@example.com")
+        told = ops.json("notice", "test", "ops@example.com", expect=1)
+        assert told["state"] == "given_up" and "550" in told["why"], told
         (left,) = wait_for(lambda: [n for n in queue() if n["state"] == "given_up"])
         assert ops.json("notice", "drop", left["id"]) == {"notices": 1} and not queue()
     sink.close()
@@ -287,7 +303,8 @@ def test_a_stop_and_a_refused_policy():
     server = f"smtp://127.0.0.1:{sink.port}"
     policy(server, 'tls = false, recipients = { "admin@example.com" }')
     with Daemon():
-        ops.run("notice", "test", "someone@example.com", expect=0)
+        told = ops.run("notice", "test", "someone@example.com", expect=0)
+        assert told.stdout == "sent to someone@example.com\n", told.stdout
         (mail,) = wait_for(sink.messages)
         assert mail.message["Subject"] == "[Lockstep] a test"
         assert "arrives here" in mail.part("plain") and "arrives here" in mail.part("html")
@@ -332,13 +349,181 @@ def test_a_killed_run_and_its_doubt():
     sink.close()
 
 
+def test_webhooks():
+    """Signed, once to each that asks for the event, and no secret in it."""
+    plain, secure = Hook(), Hook(tls_context(key, cert))
+    only = f'url = "http://127.0.0.1:{plain.port}/x", secret = secret "hook",'
+    only += ' events = { "stopped" }'
+    policy(
+        settings=hooks(
+            a=f"http://127.0.0.1:{plain.port}/hook?x=1",
+            b=f"https://127.0.0.1:{secure.port}/hook",
+            c=[only],
+        )
+    )
+    with Daemon():
+        ran = ops.json("run", "mute", expect=1)
+        (post,) = wait_for(plain.taken)
+        (other,) = wait_for(secure.taken)
+        assert post.first == "POST /hook?x=1 HTTP/1.1" and post.signed_by(HOOK_SECRET)
+        assert other.signed_by(HOOK_SECRET) and not other.signed_by("another")
+        told = post.json
+        assert told["event"] == post.fields["lockstep-event"] == "failed", told
+        assert told["id"] == post.fields["lockstep-delivery"] != other.json["id"], told
+        assert told["execution"]["id"] == ran["execution"] and told["task"] == "mute", told
+        assert told["execution"]["counts"]["failed"] == 1 and told["records"] == [], told
+        ops.run("run", "many", expect=1)
+        posts = wait_for(lambda: len(plain.taken()) == 4 and plain.taken())
+        events = sorted(p.json["event"] for p in posts)
+        assert events == ["failed", "failed", "stopped", "stopped"], events
+        assert ops.json("notice", "test", "b")["state"] == "sent"
+        wait_for(lambda: any(p.json["event"] == "test" for p in secure.taken()))
+        empty_queue()
+    assert ran["execution"] not in [p.json["id"] for p in posts]
+    plain.close()
+    secure.close()
+
+
+def test_receivers_that_fail():
+    """Tried again until it says yes; a redirect is not followed, an answer without end cut off."""
+    hook = Hook(status=500)
+    policy(
+        settings=hooks(a=f"http://127.0.0.1:{hook.port}/"),
+        notify='first_pause = "200ms", timeout = "1s"',
+    )
+    with Daemon():
+        ops.run("run", "mute", expect=1)
+        for status, fault, why in (
+            (500, None, "answered 500"),
+            (302, None, "answered 302"),
+            (200, "hang", "[Tt]ime"),
+            (200, "drop", "."),
+            (200, "flood", "."),
+        ):
+            hook.status, hook.fault = status, fault
+            before = queue()[0]["tries"]
+            ops.run("notice", "retry", "--all", expect=0)
+            wait_for(lambda n=before: queue()[0]["tries"] > n + 1)
+            (waits,) = wait_for(lambda w=why: [n for n in queue() if re.search(w, n["why"] or "")])
+            assert waits["state"] in ("waiting", "sending"), waits
+            ops.run("status", expect=0)
+        hook.status, hook.fault = 204, None
+        empty_queue()
+        last = hook.taken()[-1]
+        assert last.status == 204 and last.json["id"] == waits["id"] and last.signed_by(HOOK_SECRET)
+        assert all("/else" not in p.first for p in hook.posts)
+    hook.close()
+
+
+def test_a_webhook_that_is_gone():
+    """Nothing is sent to a receiver that the policy names no more."""
+    hook = Hook(status=500)
+    policy(settings=hooks(a=f"http://127.0.0.1:{hook.port}/"))
+    with Daemon():
+        ops.run("run", "mute", expect=1)
+        wait_for(lambda: queue()[0]["tries"] > 0)
+        policy()
+        ops.run("reload", expect=0)
+        (left,) = wait_for(lambda: [n for n in queue() if n["state"] == "given_up"])
+        assert "no webhook of that name" in left["why"], left
+    hook.close()
+
+
+SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"\})? (\d+(?:\.\d+)?)')
+
+
+def parse(text):
+    """Checks the text format, and what Prometheus asks of names: samples by name and label."""
+    assert text.endswith("\n")
+    kinds, samples, current = {}, {}, None
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            current, words = line[7:].split(" ", 1)
+            assert current not in kinds and words.endswith((".", "1.")), line
+        elif line.startswith("# TYPE "):
+            name, kinds[current] = line[7:].split(" ")
+            assert name == current and kinds[name] in ("counter", "gauge"), line
+        else:
+            name, label, value = SAMPLE.fullmatch(line).groups()
+            assert name == current, (line, "stands apart from its type")
+            assert (name, label) not in samples, line
+            assert name.endswith("_total") == (kinds[name] == "counter"), line
+            assert not name.endswith(("_ms", "_milliseconds", "_kb")), line
+            samples[name, label] = float(value)
+    return samples
+
+
+def get(connection, path="/metrics"):
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Content-Type"), answer.read().decode()
+
+
+def by_socket():
+    connection = http.client.HTTPConnection("localhost", timeout=10)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(os.path.join(ops.dir, "vault", "socket"))
+    return connection
+
+
+def test_metrics():
+    free = socket.create_server(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    policy(settings=f'metrics = "127.0.0.1:{port}",', more='task "odd \\"\\\\" {'
+           ' accounts = { "svc" }, assets = { "asset1" }, secret = random "plain" }')  # fmt: skip
+    with Daemon():
+        before = time.time()
+        ops.run("run", "good", expect=0)
+        ops.run("run", "mute", expect=1)
+        status, kind, text = get(http.client.HTTPConnection("127.0.0.1", port, timeout=10))
+        assert status == 200 and kind == "text/plain; version=0.0.4; charset=utf-8", (status, kind)
+        samples = parse(text)
+        ended = "lockstep_records_ended_total"
+        assert samples[ended, '{status="success"}'] == samples[ended, '{status="failed"}'] == 1
+        assert samples["lockstep_executions_ended_total", '{outcome="failed"}'] == 1
+        assert samples["lockstep_executions_running", None] == 0
+        assert samples["lockstep_wires", None] >= 1 and samples["lockstep_assets", None] == 2
+        assert samples["lockstep_secrets", '{state="in_doubt"}'] == 0
+        assert samples["lockstep_vault_size_bytes", None] > 4096
+        assert samples["lockstep_vault_commits_total", None] > 3
+        assert samples["lockstep_policy_last_reload_successful", None] == 1
+        when = samples["lockstep_task_last_success_timestamp_seconds", '{task="good"}']
+        assert before < when < time.time() and "task=\"mute\"" not in text
+        for path, expected in (("/", 405), ("/metrics/x", 405), ("/v1/status", 405)):
+            link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            assert get(link, path)[0] == expected
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        link.request("POST", "/v1/status", "{}")
+        assert link.getresponse().status == 404
+        # A caller that says nothing holds up nobody.
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        status, _, text = get(by_socket())
+        assert status == 200 and parse(text).keys() == samples.keys()
+        for link in idle:
+            link.close()
+        policy(more="task {")
+        ops.run("reload", expect=2)
+        assert parse(get(by_socket())[2])["lockstep_policy_last_reload_successful", None] == 0
+        policy()
+        ops.run("reload", expect=0)
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+            raise AssertionError("it listens still")
+        except ConnectionRefusedError:
+            pass
+
+
 def test_bad_input():
     policy()
     done = ops.run("notice", "test", "ops@example.com", expect=2)
     assert "says nothing of mail" in done.stderr
     policy("smtp://127.0.0.1:25", "tls = false")
+    done = ops.run("notice", "test", "ops@example.com", expect=1)
+    assert "none runs with this vault" in done.stdout
     for words, why in (
-        (("test", "ops"), "no mail address"),
+        (("test", "ops"), 'no webhook "ops"'),
+        (("test", "ops@"), "no mail address"),
         (("retry",), "give ids, or --all"),
         (("drop", "01ZZZZZZZZ"), "no notice"),
         (("drop", "--all"), "--yes"),

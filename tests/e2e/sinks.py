@@ -6,11 +6,15 @@ They speak only as much as a client of these protocols needs, and keep what they
 import base64
 import email
 import email.policy
+import hashlib
+import hmac
+import json
 import os
 import socket
 import ssl
 import subprocess
 import threading
+import time
 
 
 def certificate(place, name="127.0.0.1"):
@@ -205,3 +209,64 @@ class Talk:
             self.sink.mails.append(mail)
         self.sender, self.recipients = None, []
         self.say("250 taken")
+
+
+class Hook(Sink):
+    """
+    A receiver of webhooks. `status` is what it answers; `fault`: "hang" says nothing, "drop" cuts
+    the link, "flood" answers without end.
+    """
+
+    def __init__(self, tls=None, status=200, fault=None, port=0):
+        self.tls, self.status, self.fault = tls, status, fault
+        self.posts = []
+        super().__init__(port)
+
+    def serve(self, link):
+        if self.tls:
+            link = self.tls.wrap_socket(link, server_side=True)
+        head, body = self.read(link)
+        if self.fault == "hang":
+            threading.Event().wait(30)
+        if self.fault in ("hang", "drop"):
+            return
+        with self.lock:
+            self.posts.append(Post(head, body, self.status))
+        length = "" if self.fault == "flood" else "Content-Length: 2\r\n"
+        where = f"Location: http://127.0.0.1:{self.port}/else\r\n" if self.status == 302 else ""
+        link.sendall(f"HTTP/1.1 {self.status} Word\r\n{where}{length}\r\nok".encode())
+        while self.fault == "flood":
+            link.sendall(b"x" * 65536)
+
+    @staticmethod
+    def read(link):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            part = link.recv(65536)
+            if not part:
+                raise EOFError
+            data += part
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        fields = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+        while len(body) < int(fields["content-length"]):
+            body += link.recv(65536)
+        return (first, fields), body
+
+    def taken(self):
+        """What it said yes to."""
+        with self.lock:
+            return [p for p in self.posts if 200 <= p.status < 300]
+
+
+class Post:
+    def __init__(self, head, body, status):
+        (self.first, self.fields), self.body, self.status = head, body, status
+        self.json = json.loads(body)
+
+    def signed_by(self, secret):
+        """As docs/notifications.md tells receivers to look: whether it is, and how old it is."""
+        parts = dict(p.split("=") for p in self.fields["lockstep-signature"].split(","))
+        whole = parts["t"].encode() + b"." + self.body
+        mac = hmac.new(secret.encode(), whole, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(mac, parts["v1"]) and time.time() - int(parts["t"]) < 300

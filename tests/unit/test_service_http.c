@@ -41,6 +41,17 @@ static void test_a_good_one(void **state)
 	assert_string_equal(head.vault, "");
 }
 
+static void test_metrics_are_got(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), HTTP_OK);
+	assert_true(head.gets);
+	assert_int_equal(status_of("POST /metrics HTTP/1.1\r\n\r\n"), HTTP_OK);
+	assert_false(head.gets);
+	assert_int_equal(status_of("GET /metrics?x HTTP/1.1\r\n\r\n"), 405);
+	assert_int_equal(status_of("GET HTTP/1.1\r\n\r\n"), 400);
+}
+
 /* However it is cut, more is asked for until the empty line is there. */
 static void test_in_pieces(void **state)
 {
@@ -117,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_good_one),
+	    cmocka_unit_test(test_metrics_are_got),
 	    cmocka_unit_test(test_in_pieces),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_too_long),
