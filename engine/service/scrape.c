@@ -21,8 +21,8 @@
 #define CONNS_MAX 16
 #define TIMEOUT_S 10
 
-struct caller {
-	LIST_ENTRY(caller) entry;
+struct visitor {
+	LIST_ENTRY(visitor) entry;
 	struct scrape *scrape;
 	struct bufferevent *bev;
 	bool answered;
@@ -32,65 +32,65 @@ struct scrape {
 	struct service *service;
 	char *address; /* as the policy has it */
 	struct evconnlistener *listener;
-	LIST_HEAD(, caller) callers;
+	LIST_HEAD(, visitor) visitors;
 	size_t count;
 };
 
-/* ── One caller ──────────────────────────────────────────────────────────────────────────── */
+/* ── One visitor ──────────────────────────────────────────────────────────────────────────── */
 
-static void caller_free(struct caller *caller)
+static void visitor_free(struct visitor *visitor)
 {
-	LIST_REMOVE(caller, entry);
-	caller->scrape->count--;
-	bufferevent_free(caller->bev);
-	free(caller);
+	LIST_REMOVE(visitor, entry);
+	visitor->scrape->count--;
+	bufferevent_free(visitor->bev);
+	free(visitor);
 }
 
-static void caller_refuse(struct caller *caller, int status, const char *why)
+static void visitor_refuse(struct visitor *visitor, int status, const char *why)
 {
-	struct evbuffer *out = bufferevent_get_output(caller->bev);
+	struct evbuffer *out = bufferevent_get_output(visitor->bev);
 
 	http_answer_head(out, status, "text/plain", "");
 	evbuffer_add_printf(out, "%s\n", why);
-	caller->answered = true;
+	visitor->answered = true;
 }
 
-static void caller_read(struct bufferevent *bev, void *arg)
+static void visitor_read(struct bufferevent *bev, void *arg)
 {
 	struct evbuffer *in = bufferevent_get_input(bev);
-	struct caller *caller = arg;
+	struct visitor *visitor = arg;
 	struct http_head head;
 	const char *why = "";
 	size_t len = evbuffer_get_length(in);
 	int status = 0;
 
-	if (!caller->answered)
+	if (!visitor->answered)
 		status = http_head_read(
 		    &head, (const char *)evbuffer_pullup(in, (ev_ssize_t)len), len, &why);
 	if (status == HTTP_OK && head.gets) {
-		metrics_answer(caller->scrape->service, bufferevent_get_output(bev));
-		caller->answered = true;
+		metrics_answer(visitor->scrape->service, bufferevent_get_output(bev));
+		visitor->answered = true;
 	} else if (status != 0)
-		caller_refuse(caller, status == HTTP_OK ? HTTP_NOT_FOUND : status,
+		visitor_refuse(visitor, status == HTTP_OK ? HTTP_NOT_FOUND : status,
 		    status == HTTP_OK ? "only GET " HTTP_METRICS " is answered here" : why);
-	if (caller->answered)
+	if (visitor->answered)
 		evbuffer_drain(in, len);
 }
 
-/* The caller closes first; one that does not is cut off by the timeout. */
-static void caller_written(struct bufferevent *bev, void *arg)
+/* The visitor closes first; one that does not is cut off by the timeout. */
+static void visitor_written(struct bufferevent *bev, void *arg)
 {
-	const struct caller *caller = arg;
+	const struct visitor *visitor = arg;
 
-	if (caller->answered)
+	if (visitor->answered)
 		shutdown(bufferevent_getfd(bev), SHUT_WR);
 }
 
-static void caller_gone(struct bufferevent *bev, short what, void *arg)
+static void visitor_gone(struct bufferevent *bev, short what, void *arg)
 {
 	(void)bev;
 	(void)what;
-	caller_free(arg);
+	visitor_free(arg);
 }
 
 static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
@@ -100,7 +100,7 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
 	struct scrape *scrape = arg;
 	struct event_base *base = loop_base(scrape->service->loop);
 	struct bufferevent *bev = NULL;
-	struct caller *caller;
+	struct visitor *visitor;
 
 	(void)listener;
 	(void)from;
@@ -111,12 +111,12 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
 		evutil_closesocket(fd);
 		return;
 	}
-	caller = xcalloc(1, sizeof(*caller));
-	caller->scrape = scrape;
-	caller->bev = bev;
-	LIST_INSERT_HEAD(&scrape->callers, caller, entry);
+	visitor = xcalloc(1, sizeof(*visitor));
+	visitor->scrape = scrape;
+	visitor->bev = bev;
+	LIST_INSERT_HEAD(&scrape->visitors, visitor, entry);
 	scrape->count++;
-	bufferevent_setcb(bev, caller_read, caller_written, caller_gone, caller);
+	bufferevent_setcb(bev, visitor_read, visitor_written, visitor_gone, visitor);
 	bufferevent_setwatermark(bev, EV_READ, 0, HTTP_HEAD_MAX);
 	bufferevent_set_timeouts(bev, &timeout, &timeout);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
@@ -144,12 +144,12 @@ static void scrape_open(struct service *service, const char *address)
 
 void scrape_free(struct scrape *scrape)
 {
-	struct caller *caller;
+	struct visitor *visitor;
 
 	if (scrape == NULL)
 		return;
-	while ((caller = LIST_FIRST(&scrape->callers)) != NULL)
-		caller_free(caller);
+	while ((visitor = LIST_FIRST(&scrape->visitors)) != NULL)
+		visitor_free(visitor);
 	if (scrape->listener != NULL)
 		evconnlistener_free(scrape->listener);
 	free(scrape->address);
