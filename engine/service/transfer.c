@@ -1,8 +1,14 @@
+#define _GNU_SOURCE /* pipe2 */
 #include "service/transfer.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -13,15 +19,14 @@
 #define ANSWER_MAX (64L * 1024)
 
 struct transfers {
-	struct loop *loop;
-	CURLM *multi;
-	struct timer timer;
+	struct event *ready;
+	int fds[2]; /* a thread says through it that its transfer is over */
 	LIST_HEAD(, transfer) list;
 };
 
 /*
- * Passwords pass through libcurl's memory, so it is wiped. It is not mem_alloc's: libcurl looks
- * names up in threads of its own.
+ * Passwords pass through libcurl's memory, so it is wiped. It is not mem_alloc's, which is not for
+ * threads.
  */
 static bool curl_is_ready(void)
 {
@@ -33,76 +38,45 @@ static bool curl_is_ready(void)
 	return ready;
 }
 
-/* ── The loop ────────────────────────────────────────────────────────────────────────────── */
+/* ── The threads ─────────────────────────────────────────────────────────────────────────── */
 
-static void take_ended(struct transfers *transfers)
+/* A pointer is written whole or not at all, and the pipe has room for thousands. */
+static void *thread_main(void *arg)
 {
-	const CURLMsg *message;
+	struct transfer *transfer = arg;
+	ssize_t written;
+
+	transfer->code = curl_easy_perform(transfer->curl);
+	do
+		written = write(transfer->ready_fd, &transfer, sizeof(transfer));
+	while (written < 0 && errno == EINTR);
+	return NULL;
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
 	struct transfer *transfer;
-	int left;
 
-	while ((message = curl_multi_info_read(transfers->multi, &left)) != NULL) {
-		CURLcode code = message->data.result;
-
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-		transfer->done(transfer->arg, transfer, code);
+	(void)what;
+	(void)arg;
+	while (read(fd, &transfer, sizeof(transfer)) == sizeof(transfer)) {
+		pthread_join(transfer->thread, NULL);
+		LIST_REMOVE(transfer, entry);
+		transfer->done(transfer->arg, transfer, transfer->code);
 	}
 }
 
-static void on_socket(evutil_socket_t fd, short what, void *arg)
+/* Signals are the loop's. */
+static int thread_start(struct transfer *transfer)
 {
-	struct transfers *transfers = arg;
-	int running, ready = 0;
+	sigset_t all, before;
+	int failed;
 
-	ready |= what & EV_READ ? CURL_CSELECT_IN : 0;
-	ready |= what & EV_WRITE ? CURL_CSELECT_OUT : 0;
-	curl_multi_socket_action(transfers->multi, fd, ready, &running);
-	take_ended(transfers);
-}
-
-static void on_timer(void *arg)
-{
-	struct transfers *transfers = arg;
-	int running;
-
-	curl_multi_socket_action(transfers->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	take_ended(transfers);
-}
-
-/* Which sockets libcurl waits for, and for what; `known` is the event of one that it had before. */
-static int watch_socket(CURL *curl, curl_socket_t fd, int what, void *arg, void *known)
-{
-	struct transfers *transfers = arg;
-	struct event *event = known;
-	short flags = EV_PERSIST;
-
-	(void)curl;
-	if (event != NULL)
-		event_free(event);
-	event = NULL;
-	if (what != CURL_POLL_REMOVE) {
-		flags |= what & CURL_POLL_IN ? EV_READ : 0;
-		flags |= what & CURL_POLL_OUT ? EV_WRITE : 0;
-		event = event_new(loop_base(transfers->loop), fd, flags, on_socket, transfers);
-		if (event == NULL || event_add(event, NULL) != 0)
-			return -1;
-	}
-	curl_multi_assign(transfers->multi, fd, event);
-	return 0;
-}
-
-static int set_timer(CURLM *multi, long delay_ms, void *arg)
-{
-	struct transfers *transfers = arg;
-
-	(void)multi;
-	if (delay_ms < 0)
-		timer_stop(&transfers->timer);
-	else
-		timer_start(loop_clock(transfers->loop), &transfers->timer, (uint64_t)delay_ms);
-	return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&transfer->thread, NULL, thread_main, transfer);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return failed;
 }
 
 /* ── All of them ─────────────────────────────────────────────────────────────────────────── */
@@ -111,17 +85,16 @@ struct transfers *transfers_new(struct loop *loop)
 {
 	struct transfers *transfers = xcalloc(1, sizeof(*transfers));
 
-	transfers->loop = loop;
-	transfers->timer = (struct timer){.fn = on_timer, .arg = transfers};
-	transfers->multi = curl_is_ready() ? curl_multi_init() : NULL;
-	if (transfers->multi == NULL) {
+	if (!curl_is_ready() || pipe2(transfers->fds, O_CLOEXEC | O_NONBLOCK) != 0) {
 		free(transfers);
 		return NULL;
 	}
-	curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-	curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETDATA, transfers);
-	curl_multi_setopt(transfers->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-	curl_multi_setopt(transfers->multi, CURLMOPT_TIMERDATA, transfers);
+	transfers->ready =
+	    event_new(loop_base(loop), transfers->fds[0], EV_READ | EV_PERSIST, on_ready, NULL);
+	if (transfers->ready == NULL || event_add(transfers->ready, NULL) != 0) {
+		transfers_free(transfers);
+		return NULL;
+	}
 	return transfers;
 }
 
@@ -131,10 +104,17 @@ void transfers_free(struct transfers *transfers)
 
 	if (transfers == NULL)
 		return;
-	while ((transfer = LIST_FIRST(&transfers->list)) != NULL)
+	LIST_FOREACH (transfer, &transfers->list, entry)
+		atomic_store(&transfer->stop, true);
+	while ((transfer = LIST_FIRST(&transfers->list)) != NULL) {
+		pthread_join(transfer->thread, NULL);
+		LIST_REMOVE(transfer, entry);
 		transfer_free(transfer);
-	curl_multi_cleanup(transfers->multi);
-	timer_stop(&transfers->timer);
+	}
+	if (transfers->ready != NULL)
+		event_free(transfers->ready);
+	close(transfers->fds[0]);
+	close(transfers->fds[1]);
 	free(transfers);
 }
 
@@ -166,14 +146,16 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *arg)
 	return size * count;
 }
 
+/* Asked about once a second, whatever libcurl waits for. */
 static int on_progress(
     void *arg, curl_off_t expected, curl_off_t came, curl_off_t sends, curl_off_t sent)
 {
-	(void)arg;
+	struct transfer *transfer = arg;
+
 	(void)expected;
 	(void)sends;
 	(void)sent;
-	return came > ANSWER_MAX;
+	return came > ANSWER_MAX || atomic_load(&transfer->stop);
 }
 
 /* Not for the wires to inherit. */
@@ -194,11 +176,11 @@ struct transfer *transfer_new(uint64_t timeout_ms)
 		return NULL;
 	}
 	transfer->curl = curl;
-	curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->words);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)(timeout_ms / 1000 + 1));
 	curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_line);
@@ -207,8 +189,9 @@ struct transfer *transfer_new(uint64_t timeout_ms)
 	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
 #if LIBCURL_VERSION_NUM >= 0x075700
-	/* Else it waits at the end for a name that is still looked up, and the loop with it. */
+	/* Else it waits at the end for a name that is still looked up. */
 	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 #endif
 	return transfer;
@@ -216,9 +199,9 @@ struct transfer *transfer_new(uint64_t timeout_ms)
 
 enum err transfer_start(struct transfers *transfers, struct transfer *transfer)
 {
-	if (curl_multi_add_handle(transfers->multi, transfer->curl) != CURLM_OK)
+	transfer->ready_fd = transfers->fds[1];
+	if (thread_start(transfer) != 0)
 		return ERR_LIMIT;
-	transfer->transfers = transfers;
 	LIST_INSERT_HEAD(&transfers->list, transfer, entry);
 	return ERR_OK;
 }
@@ -227,10 +210,6 @@ void transfer_free(struct transfer *transfer)
 {
 	if (transfer == NULL)
 		return;
-	if (transfer->transfers != NULL) {
-		LIST_REMOVE(transfer, entry);
-		curl_multi_remove_handle(transfer->transfers->multi, transfer->curl);
-	}
 	curl_easy_cleanup(transfer->curl);
 	curl_mime_free(transfer->mime);
 	curl_slist_free_all(transfer->headers);

@@ -238,6 +238,20 @@ def test_servers_that_fail():
         sink.close()
 
 
+def test_a_server_that_takes_its_time():
+    """With its last answer, and with QUIT: nobody else waits for it."""
+    sink = Smtp("plain", fault="slow")
+    policy(f"smtp://127.0.0.1:{sink.port}", "tls = false", notify='timeout = "20s"')
+    with Daemon():
+        ops.run("run", "mute", expect=1)
+        wait_for(lambda: sink.connections)
+        wait_for(sink.messages)
+        wait_for(lambda: not queue(), seconds=30)
+        samples = parse(get(by_socket())[2])
+        assert samples["lockstep_loop_lag_seconds", None] < 2, samples
+    sink.close()
+
+
 def test_nobody_listens_and_the_daemon_is_killed():
     """What was queued arrives after a kill, by whichever daemon comes next."""
     sink = Smtp("plain")

@@ -76,7 +76,8 @@ class Smtp(Sink):
     `tls` is a context. `mode`: "starttls" offers it, "plain" does not, "smtps" begins with it.
     `login` (user, password) is asked for. `fault` is what it does wrong: "hang" says nothing,
     "greeting" refuses everyone, "drop" cuts the link in the middle of a message, "recipient"
-    refuses recipients for good, "data" refuses each message, and may take it later.
+    refuses recipients for good, "data" refuses each message, and may take it later, "slow" takes
+    its time with the last answer, and with QUIT.
     """
 
     def __init__(self, mode="starttls", tls=None, login=None, fault=None, port=0):
@@ -119,6 +120,10 @@ class Talk:
     def say(self, *lines):
         self.link.sendall("".join(f"{line}\r\n" for line in lines).encode())
 
+    def take_time(self):
+        if self.sink.fault == "slow":
+            time.sleep(4)
+
     def read(self):
         line = self.file.readline()
         if not line.endswith(b"\r\n"):
@@ -134,6 +139,7 @@ class Talk:
             line = self.read()
             word = line.split()[0].upper() if line.split() else ""
             if word == "QUIT":
+                self.take_time()
                 self.say("221 bye")
                 return
             handler = getattr(self, "on_" + word.lower(), None)
@@ -201,6 +207,7 @@ class Talk:
                 break
             assert line.endswith(b"\r\n") and len(line) <= 1000, line
             lines.append(line[1:] if line.startswith(b".") else line)
+        self.take_time()
         if self.sink.fault == "data":
             self.say("451 4.3.0 not now")
             return
