@@ -215,6 +215,7 @@ void rotation_tell(
     struct rotation *, enum rotation_event_kind, const struct execution *, const struct record *);
 void rotation_break(struct rotation *, const struct error *);
 void looks_clear(struct rotation *); /* look.c: those under way are dropped, untold */
+bool looks_at(const struct site *);  /* one is under way there */
 
 /* ── snapshot.c ── */
 
@@ -260,8 +261,7 @@ void turns_close(struct run *);
 void turns_join(struct site *);
 /* It was put off for want of a place, and has one now. */
 void turns_rejoin(struct site *);
-/* The site whose turn it is, taken out; NULL when none may be visited now. Then `*wait_ms` is when
- * one may by its run's pace; 0 = not by that. */
+/* The site whose turn it is, taken out; or NULL, and when one may by its run's pace: 0 = not. */
 struct site *turns_pick(struct rotation *, uint64_t *wait_ms);
 /* Its visit begins, ends; or goes on with a life of another run, where that has a place. */
 void turns_enter(struct site *);

@@ -25,12 +25,22 @@ static void look_free(struct look_at *look)
 	free(look);
 }
 
+bool looks_at(const struct site *site)
+{
+	const struct look_at *look;
+
+	LIST_FOREACH (look, &site->rotation->looks, entry)
+		if (look->visit != NULL && look->visit->site == site)
+			return true;
+	return false;
+}
+
 void looks_clear(struct rotation *rotation)
 {
 	struct look_at *look;
 
 	while ((look = LIST_FIRST(&rotation->looks)) != NULL) {
-		if (look->visit->site->visit == look->visit)
+		if (look->visit != NULL && look->visit->site->visit == look->visit)
 			look->visit->site->visit = NULL;
 		look_free(look);
 	}
@@ -44,11 +54,11 @@ static void look_end(struct look_at *look, const struct wire_result *result, con
 	    .reason = reason,
 	    .elapsed_ms = rotation_now(look->rotation) - look->started_ms,
 	};
-	struct site *site = look->visit->site;
+	struct site *site = look->visit != NULL ? look->visit->site : NULL;
 	look_done_fn done = look->done;
 	void *arg = look->arg;
 
-	if (site->visit == look->visit) {
+	if (site != NULL && site->visit == look->visit) {
 		site->visit = NULL;
 		look->rotation->visits--;
 		site_wake(site);
@@ -102,6 +112,26 @@ static void look_busy(void *arg)
 	look_end(look, &none, "busy");
 }
 
+/* Who asks may know it by a policy from before the last two loads: it is in none that is in use. */
+static void look_gone(void *arg)
+{
+	struct look_at *look = arg;
+	struct wire_result gone = {
+	    .fault = FAULT_CONNECT,
+	    .text = "it has left the policy, which was loaded anew meanwhile",
+	};
+
+	look_end(look, &gone, NULL);
+}
+
+/* It is told later, as all answers are. */
+static void look_later(struct look_at *look, void (*fn)(void *arg))
+{
+	look->timer.fn = fn;
+	look->timer.arg = look;
+	timer_start(look->rotation->config.clock, &look->timer, 0);
+}
+
 void rotation_look(struct rotation *rotation, const struct asset *asset, enum look what,
     look_done_fn done, void *arg)
 {
@@ -110,19 +140,19 @@ void rotation_look(struct rotation *rotation, const struct asset *asset, enum lo
 
 	*look = (struct look_at){
 	    .rotation = rotation,
-	    .visit = visit_new(site),
+	    .visit = site != NULL ? visit_new(site) : NULL,
 	    .asset = asset,
 	    .done = done,
 	    .arg = arg,
 	    .started_ms = rotation_now(rotation),
 	};
 	LIST_INSERT_HEAD(&rotation->looks, look, entry);
-	if (what == LOOK_KEY) {
+	if (site == NULL) {
+		look_later(look, look_gone);
+	} else if (what == LOOK_KEY) {
 		gate_enter(&look->visit->pass, site, look_entered, look);
 	} else if (site->visit != NULL || site->line != NULL) {
-		look->timer.fn = look_busy;
-		look->timer.arg = look;
-		timer_start(rotation->config.clock, &look->timer, 0);
+		look_later(look, look_busy);
 	} else {
 		site->visit = look->visit;
 		rotation->visits++;

@@ -221,7 +221,8 @@ void rotation_reload(struct rotation *rotation, const struct rotation_policy *ne
 
 static bool site_is_free(const struct site *site)
 {
-	return site->visit == NULL && TAILQ_EMPTY(&site->lives) && site->line == NULL;
+	return site->visit == NULL && TAILQ_EMPTY(&site->lives) && site->line == NULL &&
+	       !looks_at(site);
 }
 
 /* Gateways of what works by the policy are found by their names: all of its sites go together. */

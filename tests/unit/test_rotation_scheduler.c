@@ -242,6 +242,32 @@ static void a_new_schedule_has_missed_nothing(void **state)
 	engine_clear(&engine);
 }
 
+static void looked(void *arg, const struct look_result *result)
+{
+	*(struct wire_result *)arg = result->wire;
+}
+
+/* Who asks may know the asset by a policy that is no more in use. */
+static void what_left_the_policy_is_not_looked_at(void **state)
+{
+	static const enum look ways[] = {LOOK_PING, LOOK_KEY};
+	struct asset gone = {.name = "a1", .address = "a1"};
+	struct engine engine;
+
+	(void)state;
+	begin(&engine, "", 2, utc(2027, 1, 1, 1, 0));
+	reload(&engine, "");
+	for (size_t i = 0; i < 2; i++) {
+		struct wire_result result = {.fault = FAULT_NONE};
+
+		rotation_look(engine.rotation, &gone, ways[i], looked, &result);
+		engine_wait(&engine, MINUTE_MS);
+		assert_int_equal(result.fault, FAULT_CONNECT);
+		assert_non_null(strstr(result.text, "has left the policy"));
+	}
+	engine_clear(&engine);
+}
+
 /* ── Clocks that are set ─────────────────────────────────────────────────────────────────── */
 
 static void a_clock_set_forward_misses(void **state)
@@ -475,6 +501,7 @@ int main(void)
 	    cmocka_unit_test(a_clock_set_back_repeats_nothing),
 	    cmocka_unit_test(a_clock_that_was_wrong_is_corrected),
 	    cmocka_unit_test(a_task_does_not_overlap_with_itself),
+	    cmocka_unit_test(what_left_the_policy_is_not_looked_at),
 	    cmocka_unit_test(what_waits_is_due_after_a_reload),
 	    cmocka_unit_test(a_run_ends_with_its_window),
 	    cmocka_unit_test(what_was_missed_waits_for_the_window),
