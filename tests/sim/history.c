@@ -19,6 +19,8 @@
 static void history_rest(struct sim *sim)
 {
 	check_idle(sim);
+	if (disk_broke(sim->ground->disk)) /* of which an idle engine hears when it next asks */
+		sim->broke = true;
 	if (sim->drained)
 		core_kill(sim, "drained");
 	core_settle(sim);
