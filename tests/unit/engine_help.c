@@ -236,6 +236,8 @@ static void heard(void *arg, const struct rotation_event *event)
 		say(engine, "%s stopped: %s, %zu of %zu\n", event->execution->task,
 		    event->execution->stopped, event->trouble, event->total);
 		break;
+	case ROTATION_PAUSED: say(engine, "paused\n"); break;
+	case ROTATION_RESUMED: say(engine, "resumed\n"); break;
 	case ROTATION_ENDED: say(engine, "%s ended\n", event->execution->task); break;
 	case ROTATION_BROKEN: fail_msg("the engine broke: %s", event->error->text); break;
 	default: break;

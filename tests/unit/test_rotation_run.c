@@ -261,6 +261,30 @@ static int by_name(const void *left, const void *right)
 	return strcmp(a->asset->name, b->asset->name);
 }
 
+/* All of them are canaries then, and nothing is left to wait for. */
+static void more_canaries_than_there_are(void **state)
+{
+	struct engine engine;
+	struct buf policy;
+
+	(void)state;
+	buf_init(&policy, POLICY_MAX);
+	add_assets(&policy, "a", 3, "");
+	add_assets(&policy, "dead", 1, "");
+	add_task(&policy, "t", "limits = { canary = 1000, retries = 0 }");
+	add_task(&policy, "none", "limits = { canary = 1000 }, exclude = { nodes = '/' }");
+	begin(&engine, &policy);
+	engine_run(&engine, "t", "manual");
+	engine_finish(&engine);
+	assert_said(&engine, "t ended\n");
+	assert_int_equal(engine.ended[STATUS_SUCCESS], 3);
+	assert_int_equal(engine.ended[STATUS_FAILED], 1);
+	engine_run(&engine, "none", "manual");
+	engine_finish(&engine);
+	assert_said(&engine, "none ended\n");
+	engine_clear(&engine);
+}
+
 static void canaries_are_the_same_again(void **state)
 {
 	struct engine engine;
@@ -540,6 +564,7 @@ int main(void)
 	    cmocka_unit_test(priorities_share),
 	    cmocka_unit_test(one_place_is_shared_too),
 	    cmocka_unit_test(canaries_go_first),
+	    cmocka_unit_test(more_canaries_than_there_are),
 	    cmocka_unit_test(canaries_are_the_same_again),
 	    cmocka_unit_test(a_failed_canary_keeps_the_rest_back),
 	    cmocka_unit_test(stop_after_counts_among_canaries),
