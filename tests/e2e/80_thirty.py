@@ -122,7 +122,7 @@ def test_plain_ssh_agrees():
 
 
 def variants():
-    """Policies that follow one another: files to write, and whether that may be refused."""
+    """Policies that follow one another: files to write, and whether that is one with mistakes."""
     with open(os.path.join(ops.dir, "lockstep.lua")) as file:
         base = file.read()
     with open(os.path.join(ops.dir, "inventory/assets.csv")) as file:
@@ -135,8 +135,8 @@ def variants():
         yield base.replace('task "all"', 'task "others"'), assets, None, False
         yield base, less, None, False
         yield base + 'task "broken" { acounts = "app" }\n', assets, None, True
-        # Wires keep the platforms of eight loads.
-        yield also, assets, platform.format(n % 3), True
+        if n % 16 == 3:
+            yield also, assets, platform.format(n % 3), False
         yield base, assets, None, False
 
 
@@ -151,13 +151,14 @@ def post(method):
     return int(text.split()[1])
 
 
-def load(policy, assets, own, may_be_refused):
+def load(policy, assets, own, bad):
+    """Whether it was taken: wires keep the platforms of eight loads, and the ninth has to wait."""
     ops.write("lockstep.lua", policy)
     ops.write("inventory/assets.csv", assets)
     if own:
         ops.write("own.lua", own)
     status = post("reload")
-    assert status == 200 or may_be_refused and status in (400, 503), status
+    assert status == 400 if bad else status in (200, 503), (status, policy)
     return status == 200
 
 
@@ -173,7 +174,7 @@ def rotated_while_reloading(policies, base):
         time.sleep(PAUSE)
     out, err = run.communicate()
     assert run.returncode == 0, (out, err)
-    assert load(*base)
+    wait_for(lambda: load(*base))
     told = json.loads(out)
     assert told["success"] == told["total"] == 120, told
     ops.judge(told["execution"], before)
@@ -198,6 +199,7 @@ def test_reloads_lose_and_double_nothing():
         daemon.terminate()
         daemon.wait(timeout=60)
         log.close()
+    assert taken > done / 2, (done, taken)
     print(f"      {done} reloads ({taken} taken) in {len(executions)} rotations", flush=True)
     versions = {}
     for record in [r for e in executions for r in ops.records(e)]:
