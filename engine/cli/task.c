@@ -203,6 +203,7 @@ static void print_task(const json_t *task)
 	print_line("priority", text_of(task, "priority"));
 	printf("limits\n");
 	print_limits(task);
+	print_line("recipients", text_of(task, "recipients"));
 	print_line("comment", text_of(task, "comment"));
 }
 

@@ -128,6 +128,8 @@ def test_an_end_is_mailed():
         f"smtp://127.0.0.1:{sink.port}",
         f'user = "ops", password = secret "smtp", ca = "{cert}"',
     )
+    shown = ops.json("task", "show", "good")
+    assert shown["recipients"] == "ops@example.com, audit@example.com", shown
     with Daemon():
         ran = ops.json("run", "good")
         mails = wait_for(lambda: len(sink.messages()) == 2 and sink.messages())
