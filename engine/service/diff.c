@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "service/reload.h"
+#include "service/notices.h"
 #include "service/shape.h"
 #include "service/task.h"
 
@@ -41,7 +42,7 @@ static json_t *some_shape(struct some *some)
 static void add_field(json_t *fields, const char *name, const json_t *was, const json_t *is)
 {
 	json_array_append_new(
-	    fields, json_pack("{s:s, s:O, s:O}", "field", name, "was", was, "is", is));
+	    fields, json_pack("{s:s, s:O?, s:O?}", "field", name, "was", was, "is", is));
 }
 
 /* Those of two objects with the same keys that differ. */
@@ -56,6 +57,11 @@ static json_t *fields_changed(const json_t *was, json_t *is)
 
 		if (!json_equal(before, value))
 			add_field(fields, name, before, value);
+	}
+	json_object_foreach((json_t *)(uintptr_t)was, name, value)
+	{
+		if (json_object_get(is, name) == NULL)
+			add_field(fields, name, value, NULL);
 	}
 	return fields;
 }
@@ -79,6 +85,7 @@ static json_t *shape_settings(const struct settings *settings)
 	json_object_set_new(shape, "vault", json_text(settings->vault));
 	json_object_set_new(shape, "master_key", json_text(settings->master_key));
 	json_object_set_new(shape, "socket", json_text(settings->socket));
+	notices_shape(shape, settings);
 	return shape;
 }
 

@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/courier.h"
 #include "service/engine.h"
 #include "vault/notice.h"
 
-#define LOOK_MOST 1000 /* records, to tell a doubt from what was not to be proved */
+#define WORDS_MAX (32UL * 1024) /* more than a hundred addresses take */
+#define LOOK_MOST 1000		/* records, to tell a doubt from what was not to be proved */
 
 /* One event on its way into the queue, for everyone who is to hear of it. */
 struct queueing {
@@ -250,4 +253,87 @@ void notices_rejected(struct service *service, const char *text)
 
 	queue_later(service, OCCASION_POLICY_REJECTED, NULL, line);
 	free(line);
+}
+
+/* ── In words ────────────────────────────────────────────────────────────────────────────── */
+
+/* All of them is what a policy says that says nothing. */
+static json_t *shape_events(uint32_t events)
+{
+	struct buf text;
+	json_t *json;
+
+	if (events == OCCASIONS_ALL)
+		return json_null();
+	buf_init(&text, WORDS_MAX);
+	for (int i = 0; i < OCCASION_COUNT; i++)
+		if ((events & 1u << i) != 0)
+			buf_addf(&text, "%s%s", text.len > 0 ? ", " : "",
+			    occasion_name((enum occasion)i));
+	json = json_text(buf_text(&text));
+	buf_clear(&text);
+	return json;
+}
+
+json_t *shape_addresses(const char *const *addresses, size_t count)
+{
+	struct buf text;
+	json_t *json;
+
+	if (count == 0)
+		return json_null();
+	buf_init(&text, WORDS_MAX);
+	for (size_t i = 0; i < count; i++)
+		buf_addf(&text, "%s%s", i == 0 ? "" : ", ", addresses[i]);
+	json = json_text(buf_text(&text));
+	buf_clear(&text);
+	return json;
+}
+
+static void shape_mail(json_t *shape, const struct mail *mail)
+{
+	json_object_set_new(shape, "mail.server", json_text(mail->server));
+	json_object_set_new(shape, "mail.from", json_text(mail->from));
+	json_object_set_new(shape, "mail.user", json_text(mail->user));
+	json_object_set_new(shape, "mail.password", json_text(mail->password));
+	json_object_set_new(shape, "mail.tls", json_boolean(mail->tls));
+	json_object_set_new(shape, "mail.ca", json_text(mail->ca));
+	json_object_set_new(shape, "mail.events", shape_events(mail->events));
+	json_object_set_new(
+	    shape, "mail.recipients", shape_addresses(mail->recipients, mail->recipient_count));
+}
+
+static void shape_webhook(json_t *shape, const struct webhook *webhook)
+{
+	char key[SECRET_NAME_SIZE + 32];
+	const struct {
+		const char *field;
+		json_t *value;
+	} fields[] = {
+	    {"url", json_text(webhook->url)},
+	    {"secret", json_text(webhook->secret)},
+	    {"events", shape_events(webhook->events)},
+	    {"ca", json_text(webhook->ca)},
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		snprintf(key, sizeof(key), "webhooks.%s.%s", webhook->name, fields[i].field);
+		json_object_set_new(shape, key, fields[i].value);
+	}
+}
+
+void notices_shape(json_t *shape, const struct settings *settings)
+{
+	const struct notify *notify = &settings->notify;
+
+	shape_mail(shape, &settings->mail);
+	for (size_t i = 0; i < settings->webhook_count; i++)
+		shape_webhook(shape, &settings->webhooks[i]);
+	json_object_set_new(
+	    shape, "notify.first_pause_ms", json_integer((json_int_t)notify->first_pause_ms));
+	json_object_set_new(
+	    shape, "notify.give_up_ms", json_integer((json_int_t)notify->give_up_ms));
+	json_object_set_new(
+	    shape, "notify.timeout_ms", json_integer((json_int_t)notify->timeout_ms));
+	json_object_set_new(shape, "metrics", json_text(settings->metrics));
 }

@@ -8,12 +8,15 @@
 
 #include <stdbool.h>
 
+#include <jansson.h>
+
 #include "base/err.h"
 #include "vault.h"
 
 struct policy;
 struct rotation_event;
 struct service;
+struct settings;
 
 #define CHANNEL_MAIL	"mail"
 #define CHANNEL_WEBHOOK "webhook"
@@ -31,6 +34,12 @@ void notices_rejected(struct service *, const char *text);
 
 /* The vault is closed: what was not written yet is gone. */
 void notices_drop(struct service *);
+
+/* In a line; null where there are none. */
+json_t *shape_addresses(const char *const *addresses, size_t count);
+
+/* What the settings say of it, a member a field: for who compares two policies. */
+void notices_shape(json_t *shape, const struct settings *);
 
 /* Whether there is anyone to tell anything. */
 bool notices_are_wanted(const struct policy *);

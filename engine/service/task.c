@@ -5,18 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "service/names.h"
+#include "service/notices.h"
 #include "service/shape.h"
 #include "service/task.h"
 
 #define NEXT_COUNT 5
 #define NEXT_MAX   1000
-
-#define RECIPIENTS_SIZE (32UL * 1024) /* more than a hundred addresses take */
 
 static uint64_t now_ms(const struct request *request)
 {
@@ -167,22 +165,6 @@ static json_t *shape_limits(const struct limits *limits)
 	    shape_portion(&limits->canary), "stop_after", shape_portion(&limits->stop_after));
 }
 
-/* Their addresses in a line; null where there are none. */
-static json_t *shape_recipients(const struct task *task)
-{
-	struct buf text;
-	json_t *json;
-
-	if (task->recipient_count == 0)
-		return json_null();
-	buf_init(&text, RECIPIENTS_SIZE);
-	for (size_t i = 0; i < task->recipient_count; i++)
-		buf_addf(&text, "%s%s", i == 0 ? "" : ", ", task->recipients[i]);
-	json = json_text(buf_text(&text));
-	buf_clear(&text);
-	return json;
-}
-
 void task_shape_declared(json_t *shape, const struct task *task)
 {
 	char secret[256], verify[32];
@@ -197,7 +179,8 @@ void task_shape_declared(json_t *shape, const struct task *task)
 		task->schedule.kind == SCHEDULE_NONE ? json_null()
 						     : shape_duration(task->schedule.catch_up_ms),
 		"max_age_ms", shape_duration(task->max_age_ms), "limits",
-		shape_limits(&task->limits), "recipients", shape_recipients(task), "comment",
+		shape_limits(&task->limits), "recipients",
+		shape_addresses(task->recipients, task->recipient_count), "comment",
 		shape_word(task->comment), "file", task->file, "line", line));
 }
 

@@ -38,7 +38,7 @@ def policy(
     if server:
         settings += f'mail = {{ server = "{server}", from = "lockstep@example.com", {mail} }},'
     settings += f"notify = {{ {notify} }},"
-    text = Ops.policy_text(deadline="1s", retries=0, settings=settings, more=MORE + more)
+    text = Ops.policy_text(deadline="4s", retries=0, settings=settings, more=MORE + more)
     ops.write("lockstep.lua", text)
 
 
@@ -336,6 +336,8 @@ def test_a_stop_and_a_refused_policy():
         assert mail.recipients == ["<admin@example.com>"]
         assert "lockstep.lua:" in mail.part("plain") and "a secret" not in mail.part("plain")
         policy(server, 'tls = false, events = { "failed" }')
+        differs = {f["field"]: f for f in ops.json("diff", expect=1)["settings"]}
+        assert set(differs) == {"mail.events", "mail.recipients"}, differs
         ops.run("reload", expect=0)
         ops.run("run", "good", expect=0)
         ops.run("run", "mute", expect=1)
@@ -439,6 +441,8 @@ def test_a_webhook_that_is_gone():
         ops.run("run", "mute", expect=1)
         wait_for(lambda: queue()[0]["tries"] > 0)
         policy()
+        differs = {f["field"]: f for f in ops.json("diff", expect=1)["settings"]}
+        assert "webhooks.a.url" in differs and differs["webhooks.a.url"]["is"] is None, differs
         ops.run("reload", expect=0)
         (left,) = wait_for(lambda: [n for n in queue() if n["state"] == "given_up"])
         assert "no webhook of that name" in left["why"], left
