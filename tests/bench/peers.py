@@ -3,14 +3,16 @@ the password in the way that costs it the least."""
 
 import os
 import shutil
-import stat
+import subprocess
 import sys
 
 from lab import FIRST_PASSWORD, WORK, cpu_of
 
+# The one that distributions install modules for.
+PYTHON = "/usr/bin/python3"
 PLAIN = (
     "-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-    " -o PubkeyAuthentication=no -o NumberOfPasswordPrompts=1 -o ControlMaster=no"
+    " -o PubkeyAuthentication=no -o NumberOfPasswordPrompts=1 -o ControlMaster=no -o BatchMode=no"
 )
 
 
@@ -25,8 +27,8 @@ class Peer:
 
     def is_there(self):
         if self.module:
-            words = [sys.executable, "-c", f"import {self.module}"]
-            return os.spawnvp(os.P_WAIT, words[0], [*words[:2], words[2] + " "]) == 0
+            words = [PYTHON, "-c", f"import {self.module}"]
+            return subprocess.run(words, stderr=subprocess.DEVNULL).returncode == 0
         return shutil.which(self.program) is not None and shutil.which("sshpass") is not None
 
     def cpu_ms(self, lab, count):
@@ -38,7 +40,11 @@ class Peer:
         self.hosts = [lab.many.address(n) for n in range(1, count + 1)]
         self.port = lab.many.ports[0]
         before = lab.many.stats()
-        used = self.work()
+        try:
+            used = self.work()
+        except RuntimeError as why:
+            print(f"bench: {self.name}: {str(why)[-500:]}", file=sys.stderr)
+            return None
         after = lab.many.stats()
         done = all(after[what] - before[what] >= count for what in ("changes", "logins"))
         return used * 1000 / count if done else None
@@ -87,7 +93,7 @@ asyncio.run(main())
 
     def work(self):
         script = self.file("peer.py", self.SCRIPT)
-        words = [sys.executable, script, str(self.port), self.password, FIRST_PASSWORD]
+        words = [PYTHON, script, str(self.port), self.password, FIRST_PASSWORD]
         return cpu_of([*words, *self.hosts]).cpu_s
 
 
