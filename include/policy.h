@@ -134,6 +134,21 @@ struct notify {
 
 enum host_keys { HOST_KEYS_FIRST_USE, HOST_KEYS_KNOWN };
 
+/* Where the vault's master key comes from: one of these ways. */
+struct master_key {
+	const char *file;	    /* resolved; NULL = another way, or (of the next) none is set */
+	const char *credential;	    /* systemd's; NULL = none */
+	const char *const *command; /* that prints it; ended by NULL */
+	uint64_t timeout_ms;	    /* the command's */
+	bool passphrase;	    /* it is made of one: asked for, or the credential's text */
+};
+
+/* False where none is set. */
+bool master_key_is_set(const struct master_key *);
+/* In words, for people: the file's path, "credential NAME", "command PROGRAM", "passphrase". */
+const char *master_key_describe(const struct master_key *, char *out, size_t size);
+bool master_key_same(const struct master_key *, const struct master_key *);
+
 struct settings {
 	bool secure_mode;	     /* default true */
 	uint32_t in_flight;	     /* accounts at once; default 2000, at most 20000 */
@@ -145,7 +160,8 @@ struct settings {
 	uint64_t retention_records_ms; /* default 400 d */
 	uint32_t retention_versions;   /* default 10, at least 2 */
 	const char *vault; /* absolute, or relative to the policy's directory: resolved here */
-	const char *master_key;
+	struct master_key master_key;
+	struct master_key next_master_key; /* that lockstep vault rekey changes to */
 	const char *socket;	    /* where the engine listens; default: "socket" in the vault */
 	uint32_t wires;		    /* processes; 0 = one a core */
 	uint32_t gateway_in_flight; /* assets at once through one gateway; default 100 */

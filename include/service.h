@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 
 struct service;
 
@@ -25,6 +26,9 @@ struct service_config {
 	 * "paused" | "resumed" | "others" | "left", …}. Borrowed for the call. May be NULL.
 	 */
 	void (*progress)(void *arg, const json_t *event);
+	/* Asks a person for the vault's passphrase, where the settings want one; NULL = there is
+	 * nobody to ask. */
+	enum err (*ask_passphrase)(void *arg, struct secret **, struct error *);
 	void *arg;
 };
 
@@ -68,6 +72,22 @@ enum service_end service_serve(
  * `error` says what and where: it is not as it was written. */
 enum service_end service_audit_verify(
     const char *path, const char *key, json_t **result, struct error *error);
+
+/*
+ * Copies of the vault. The engine that has it, or one for the moment, records what is done; then
+ * this process reads the vault beside it, as the vault's owner. `path` may be a directory, in which
+ * the file gets the time's name.
+ */
+enum service_end service_vault_backup(
+    struct service *, const char *path, json_t **result, struct error *error);
+enum service_end service_vault_restore(
+    struct service *, const char *file, json_t **result, struct error *error);
+/* `file` NULL: the vault itself. */
+enum service_end service_vault_check(
+    struct service *, const char *file, json_t **result, struct error *error);
+/* `certificate`: a file in PEM. */
+enum service_end service_vault_export(struct service *, const char *certificate, const char *path,
+    json_t **result, struct error *error);
 
 /* Makes the directory that `lockstep init` makes: policy, inventory, rules, tasks, vault, master
  * key, .gitignore. */

@@ -33,14 +33,16 @@
 
 struct vault;
 struct vault_txn;
+struct key_source; /* vault/keys.h */
 
-/* Its other doors: vault/audit.h. */
+/* Its other doors: vault/audit.h, vault/keys.h. */
 
 /* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
 
 struct vault_config {
 	const char *dir;      /* the environment's directory */
 	const char *key_path; /* the master key's file: 32 bytes in hex and a newline, mode 0400 */
+	const struct key_source *key; /* where it comes from, if not from that file; or NULL */
 	const char
 	    *purpose; /* the command that runs, for whoever finds the vault in use: "run weekly" */
 	struct clock *clock;

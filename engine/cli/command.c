@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/complete.h"
+#include "cli/passphrase.h"
 #include "cli/progress.h"
 
 #define PURPOSE_SIZE 200
@@ -32,6 +33,7 @@ const struct command *const command_tables[] = {
     notice_commands,
     secret_commands,
     audit_commands,
+    vault_commands,
     status_commands,
     reload_commands,
     diff_commands,
@@ -325,6 +327,7 @@ static int command_run(struct cli *cli, const struct command *command)
 	cli->progress = progress_new(cli->quiet, cli->json, cli->verbose);
 	config.progress = progress_event;
 	config.arg = cli->progress;
+	config.ask_passphrase = passphrase_ask;
 	cli->service = service_new(&config);
 	if (cli->service == NULL) {
 		fprintf(stderr, "lockstep: there is no event loop to be had\n");

@@ -84,6 +84,11 @@ static int print_reveal(const struct cli *cli, const json_t *result)
 				 "known: give --version N for one, or --json for all",
 		    json_array_size(json_object_get(result, "candidates")),
 		    text_of(result, "account"), text_of(result, "asset"));
+	if (json_is_true(json_object_get(result, "stale")))
+		fprintf(stderr,
+		    "this is what a backup that was put back has, and was not seen to work since: "
+		    "lockstep account verify %s %s sees whether it does\n",
+		    text_of(result, "asset"), text_of(result, "account"));
 	if (cli_flag(cli, "raw"))
 		return write_secret(text_of(result, "secret"));
 	return several ? print_candidates(result) : print_one(result);

@@ -137,6 +137,11 @@ struct loader {
 	STAILQ_HEAD(, wordlist) wordlists;
 };
 
+/* ── master_key.c: FIELD_OWN of the settings ── */
+
+void master_key_read(struct reader *, const struct field_path *, void *settings);
+void next_master_key_read(struct reader *, const struct field_path *, void *settings);
+
 /* ── digest.c: files that were read, for whoever asked ── */
 
 void digest_text_file(struct loader *, const char *file, const struct buf *text);

@@ -65,7 +65,8 @@ static const struct field settings_fields[] = {
     {.name = "host_keys", .type = FIELD_CHOICE, .offset = AT(host_keys), .words = host_keys_words},
     {.name = "retention", .type = FIELD_TABLE, .fields = retention_fields},
     {.name = "vault", .type = FIELD_TEXT, .offset = AT(vault)},
-    {.name = "master_key", .type = FIELD_TEXT, .offset = AT(master_key)},
+    {.name = "master_key", .type = FIELD_OWN, .read = master_key_read},
+    {.name = "next_master_key", .type = FIELD_OWN, .read = next_master_key_read},
     {.name = "socket", .type = FIELD_TEXT, .offset = AT(socket)},
     {.name = "wires", .type = FIELD_COUNT, .offset = AT(wires), .min = 0, .max = 256},
     {.name = "gateway_in_flight",
@@ -95,7 +96,7 @@ void settings_defaults(struct loader *loader)
 	    .retention_records_ms = 400 * DAY_MS,
 	    .retention_versions = 10,
 	    .vault = strcmp(loader->dir, SYSTEM_DIR) == 0 ? SYSTEM_VAULT : "vault",
-	    .master_key = "master.key",
+	    .master_key = {.file = "master.key"},
 	    .gateway_in_flight = GATEWAY_IN_FLIGHT_DEFAULT,
 	    .sandbox = true,
 	};
@@ -138,7 +139,11 @@ void settings_build(struct loader *loader)
 	struct settings *settings = &loader->policy->settings;
 
 	settings->vault = path_resolve(loader, settings->vault);
-	settings->master_key = path_resolve(loader, settings->master_key);
+	if (settings->master_key.file != NULL)
+		settings->master_key.file = path_resolve(loader, settings->master_key.file);
+	if (settings->next_master_key.file != NULL)
+		settings->next_master_key.file =
+		    path_resolve(loader, settings->next_master_key.file);
 	if (settings->socket != NULL)
 		settings->socket = path_resolve(loader, settings->socket);
 	else

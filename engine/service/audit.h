@@ -29,6 +29,9 @@ enum err request_write(
 enum err audit_policy(struct service *, struct request *, const struct policy_files *,
     const char *why, bool always, struct error *error) MUST_CHECK;
 
+/* {vault, first, last, entries, …} of what was checked. */
+json_t *shape_audit(const struct audit_report *);
+
 /* Each entry goes to syslog too, where the settings say so. */
 void audit_follow(struct service *);
 

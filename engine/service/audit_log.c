@@ -244,7 +244,7 @@ enum service_end audit_export(struct request *request)
 
 /* ── verify ──────────────────────────────────────────────────────────────────────────────── */
 
-static json_t *shape_report(const struct audit_report *report)
+json_t *shape_audit(const struct audit_report *report)
 {
 	json_int_t first = (json_int_t)report->first, last = (json_int_t)report->last;
 	json_int_t count = (json_int_t)report->count, signed_to = (json_int_t)report->signed_to;
@@ -267,7 +267,7 @@ enum service_end audit_verify(struct request *request)
 	vault_read_end(txn);
 	if (err != ERR_OK)
 		return SERVICE_NO_ENGINE;
-	request->result = shape_report(&report);
+	request->result = shape_audit(&report);
 	return SERVICE_OK;
 }
 
@@ -291,6 +291,6 @@ enum service_end service_audit_verify(
 		error_prefix(error, "%s: ", path);
 		return err == ERR_INVALID ? SERVICE_USAGE : SERVICE_SOME;
 	}
-	*result = shape_report(&report);
+	*result = shape_audit(&report);
 	return SERVICE_OK;
 }

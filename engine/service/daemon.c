@@ -16,6 +16,7 @@
 #include "service/scrape.h"
 #include "service/server.h"
 #include "service/systemd.h"
+#include "vault/copy.h"
 
 #define SETTLE_MIN_MS 15000
 #define SETTLE_MAX_MS 3600000
@@ -248,6 +249,38 @@ static enum service_end open_all(struct daemon *daemon, json_t **result, struct 
 	return SERVICE_OK;
 }
 
+static void restored_looked_at(
+    void *arg, enum service_end end, json_t *result, const char *next, const struct error *error)
+{
+	struct service *service = arg;
+	struct error failed;
+
+	(void)next;
+	json_decref(result);
+	if (end != SERVICE_OK && end != SERVICE_SOME)
+		log_event(LOG_LEVEL_WARN, "restored_not_verified", "error", error->text, NULL);
+	else if (vault_restore_settled(service->vault, &failed) != ERR_OK)
+		log_event(LOG_LEVEL_WARN, "restored_not_verified", "error", failed.text, NULL);
+}
+
+/* A vault that was put back may hold secrets that its assets have no more: each is looked at before
+ * anything is begun with it by itself. */
+static void look_at_restored(struct daemon *daemon)
+{
+	struct service *service = daemon->service;
+	const struct listener listener = {
+	    .done = restored_looked_at,
+	    .arg = service,
+	    .uid = service->uid,
+	    .origin = AUDIT_ENGINE,
+	};
+
+	if (!vault_restore_is_open(service->vault))
+		return;
+	log_event(LOG_LEVEL_WARN, "restored", "what", "every account is verified", NULL);
+	(void)request_begin(service, "account.verify", json_object(), &listener);
+}
+
 static void daemon_listen(struct daemon *daemon)
 {
 	struct loop *loop = daemon->service->loop;
@@ -256,6 +289,8 @@ static void daemon_listen(struct daemon *daemon)
 	loop_signal(loop, SIGTERM, on_end, daemon);
 	loop_signal(loop, SIGINT, on_end, daemon);
 	loop_signal(loop, SIGUSR1, on_reopen, daemon);
+	reseal_begin(daemon->service, NULL, NULL);
+	look_at_restored(daemon);
 	daemon->settle = (struct timer){.fn = on_settle, .arg = daemon};
 	settle_in(daemon, SETTLE_MIN_MS);
 	daemon->watchdog = (struct timer){.fn = on_watchdog, .arg = daemon};

@@ -75,6 +75,7 @@ static json_t *shape_settings(const struct settings *settings)
 	json_int_t connect = (json_int_t)settings->connect_timeout_ms;
 	json_int_t login = (json_int_t)settings->login_timeout_ms;
 	json_int_t records = (json_int_t)settings->retention_records_ms;
+	char key[PATH_MAX];
 	json_t *shape = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:b}",
 	    "secure_mode", settings->secure_mode, "in_flight", in_flight, "change_deadline_ms",
 	    deadline, "drain_ms", drain, "connect_timeout_ms", connect, "login_timeout_ms", login,
@@ -83,7 +84,8 @@ static json_t *shape_settings(const struct settings *settings)
 	    gateway, "wires", wires, "sandbox", settings->sandbox);
 
 	json_object_set_new(shape, "vault", json_text(settings->vault));
-	json_object_set_new(shape, "master_key", json_text(settings->master_key));
+	json_object_set_new(shape, "master_key",
+	    json_text(master_key_describe(&settings->master_key, key, sizeof(key))));
 	json_object_set_new(shape, "socket", json_text(settings->socket));
 	notices_shape(shape, settings);
 	return shape;

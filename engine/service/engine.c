@@ -13,11 +13,13 @@
 #include "service/courier.h"
 #include "service/daemon.h"
 #include "service/notices.h"
+#include "service/keys.h"
 #include "service/place.h"
 #include "service/reload.h"
 #include "service/scrape.h"
 #include "service/server.h"
 #include "service/shape.h"
+#include "vault/copy.h"
 
 #define HEAP_BYTES_PER_ACCOUNT 1024
 #define HEAP_BYTES_MIN	       (1024UL * 1024)
@@ -122,18 +124,36 @@ static enum service_end note_policy(struct request *request)
 	return err == ERR_OK ? SERVICE_OK : SERVICE_NO_ENGINE;
 }
 
+/* What came after the copy was made is not in it, nor in its audit log. */
+static enum service_end note_restore(struct request *request)
+{
+	bool audited = request->audited;
+	enum service_end end;
+
+	if (!vault_was_put_back(request->service->vault))
+		return SERVICE_OK;
+	end = request_audit_now(request,
+	    &(struct audit_event){.what = AUDIT_RESTORE,
+		.detail = "the vault is a copy from before this entry: what was kept since is not "
+			  "in it"});
+	request->audited = audited;
+	return end;
+}
+
 static enum service_end open_vault(struct request *request)
 {
 	struct service *service = request->service;
 	const struct settings *settings = settings_of(service);
+	struct key_source key = key_source_of(service, &settings->master_key);
 	struct vault_config config = {
 	    .dir = settings->vault,
-	    .key_path = settings->master_key,
+	    .key = &key,
 	    .purpose = service->purpose,
 	    .clock = loop_clock(service->loop),
 	    .keep_versions = settings->retention_versions,
 	};
 	enum err err = drop_to_owner(settings->vault, request->error);
+	enum service_end end;
 
 	if (err == ERR_OK)
 		err = open_heap(service, request->error);
@@ -142,7 +162,8 @@ static enum service_end open_vault(struct request *request)
 	if (err != ERR_OK)
 		return SERVICE_NO_ENGINE;
 	audit_follow(service);
-	return note_policy(request);
+	end = note_restore(request);
+	return end == SERVICE_OK ? note_policy(request) : end;
 }
 
 /* ── The wires ───────────────────────────────────────────────────────────────────────────── */
@@ -336,6 +357,7 @@ void engine_rest(struct service *service)
 	server_close(service->server);
 	metrics_stop(service);
 	scrape_free(service->scrape);
+	reseal_stop(service);
 	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
 	requests_drop(service);

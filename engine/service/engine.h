@@ -18,6 +18,7 @@
 #include "rotation.h"
 #include "service.h"
 #include "service/metrics.h"
+#include "service/keys.h"
 #include "service/retain.h"
 #include "vault.h"
 #include "vault/audit.h"
@@ -69,6 +70,7 @@ struct service {
 	char *purpose;
 	uid_t uid; /* who began the process, whatever it runs as by now */
 	void (*progress)(void *arg, const json_t *event);
+	enum err (*ask_passphrase)(void *arg, struct secret **, struct error *);
 	void *arg;
 	struct loop *loop;
 	struct snapshot *snapshot; /* the newest */
@@ -81,6 +83,7 @@ struct service {
 	struct wires *wires;
 	struct rotation *rotation;
 	struct retaining retaining;
+	struct resealing resealing;
 	struct server *server;
 	struct daemon *daemon;	     /* NULL in a command's own engine */
 	struct reloads *reloads;     /* likewise: that one keeps its policy */
@@ -253,6 +256,9 @@ enum service_end notice_list(struct request *);
 enum service_end notice_retry(struct request *);
 enum service_end notice_drop(struct request *);
 enum service_end notice_test(struct request *);
+enum service_end vault_rekey(struct request *);
+enum service_end vault_backup(struct request *);
+enum service_end vault_export_request(struct request *);
 enum service_end complete_names(struct request *);
 enum service_end status_show(struct request *);
 enum service_end reload_request(struct request *);

@@ -198,7 +198,7 @@ static enum err make_vault_at(
 	struct loop *loop = loop_new();
 	struct vault_config config = {
 	    .dir = settings->vault,
-	    .key_path = settings->master_key,
+	    .key_path = settings->master_key.file,
 	    .purpose = "init",
 	};
 	enum err err;
@@ -211,7 +211,7 @@ static enum err make_vault_at(
 	if (err == ERR_OK)
 		*result = json_pack("{s:o, s:O, s:o, s:o}", "dir", json_text(making->dir), "made",
 		    making->made, "vault", json_text(settings->vault), "master_key",
-		    json_text(settings->master_key));
+		    json_text(settings->master_key.file));
 	return err;
 }
 

@@ -10,6 +10,7 @@
 #include "service/audit.h"
 #include "service/courier.h"
 #include "service/diff.h"
+#include "service/keys.h"
 #include "service/loading.h"
 #include "service/notices.h"
 #include "service/scrape.h"
@@ -102,10 +103,8 @@ static void warn_fixed(const struct service *service, const struct settings *bef
 {
 	if (service->secure_mode && !now->secure_mode)
 		warn(out, "secure_mode stays on: turning it off needs a restart of lockstepd");
-	if (!same(before->vault, now->vault) || !same(before->master_key, now->master_key) ||
-	    !same(before->socket, now->socket))
-		warn(out, "vault, master_key and socket stay as they were until lockstepd is "
-			  "restarted");
+	if (!same(before->vault, now->vault) || !same(before->socket, now->socket))
+		warn(out, "vault and socket stay as they were until lockstepd is restarted");
 	if (before->wires != now->wires || before->sandbox != now->sandbox)
 		warn(out, "wires and sandbox stay as they were until lockstepd is restarted");
 }
@@ -119,6 +118,16 @@ json_t *reload_warnings(const struct service *service, const struct snapshot *sn
 	return warnings;
 }
 
+/* A restart would ask for the key that the settings name now. */
+static void warn_key(struct service *service, const struct settings *now, json_t *out)
+{
+	char *text = key_warning(service, &now->master_key);
+
+	if (text != NULL)
+		warn(out, text);
+	free(text);
+}
+
 static void take(struct service *service, struct snapshot *snapshot, json_t **result)
 {
 	bool secure_mode = policy_settings(snapshot->policy)->secure_mode;
@@ -126,6 +135,7 @@ static void take(struct service *service, struct snapshot *snapshot, json_t **re
 	json_int_t tasks = (json_int_t)policy_task_count(snapshot->policy);
 	json_t *warnings = reload_warnings(service, snapshot);
 
+	warn_key(service, policy_settings(snapshot->policy), warnings);
 	service->secure_mode = service->secure_mode || secure_mode;
 	rotation_reload(service->rotation, &(struct rotation_policy){
 					       .policy = snapshot->policy,

@@ -11,6 +11,7 @@
 #include "service/audit.h"
 #include "service/names.h"
 #include "service/shape.h"
+#include "vault/copy.h"
 
 struct reveal {
 	struct request *request;
@@ -205,6 +206,7 @@ static enum service_end reveal_all(struct reveal *reveal, const struct account_r
 	json_object_set_new(
 	    shape, "in_doubt", json_boolean(account_state(account) == ACCOUNT_IN_DOUBT));
 	json_object_set_new(shape, "candidates", reveal->candidates);
+	json_object_set_new(shape, "stale", json_boolean(account_is_stale(reveal->txn, account)));
 	if (reveal->failed) {
 		json_decref(shape);
 		return SERVICE_NO_ENGINE;

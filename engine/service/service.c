@@ -62,6 +62,9 @@ static const struct method {
     {"audit.key", audit_key, NEEDS_VAULT, false},
     {"audit.export", audit_export, NEEDS_VAULT, true},
     {"audit.verify", audit_verify, NEEDS_VAULT, false},
+    {"vault.rekey", vault_rekey, NEEDS_VAULT, true},
+    {"vault.backup", vault_backup, NEEDS_VAULT, true},
+    {"vault.export", vault_export_request, NEEDS_VAULT, true},
     {"secret.list", secret_list, NEEDS_VAULT, false},
     {"secret.set", secret_set, NEEDS_VAULT, true},
     {"secret.delete", secret_delete, NEEDS_VAULT, true},
@@ -94,6 +97,7 @@ struct service *service_new(const struct service_config *config)
 	service->purpose = xstrdup(config->purpose);
 	service->uid = getuid();
 	service->progress = config->progress;
+	service->ask_passphrase = config->ask_passphrase;
 	service->arg = config->arg;
 	return service;
 }

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "service/engine.h"
+#include "vault/copy.h"
 
 json_t *shape_word(const char *word)
 {
@@ -139,14 +140,15 @@ json_t *shape_account(const struct account *account, struct vault_txn *txn, bool
 	if (account->current != 0 &&
 	    version_get(txn, account, account->current, &version) != ERR_OK)
 		version.number = 0;
-	return json_pack("{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "asset",
+	return json_pack("{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "asset",
 	    json_text(account->asset), "account", json_text(account->name), "state",
 	    account_state_name(account_state(account)), "declared", declared, "current",
 	    shape_number(account->current), "pending", shape_number(account->pending), "previous",
 	    shape_number(account->previous), "kind",
 	    account->last != 0 ? json_string(secret_kind_name(account->kind)) : json_null(),
 	    "changed", json_time(account->changed_ms), "proof",
-	    shape_word(proof_name(version.proof)), "proved", json_time(version.proved_ms));
+	    shape_word(proof_name(version.proof)), "proved", json_time(version.proved_ms), "stale",
+	    account_is_stale(txn, account));
 }
 
 const char *version_end_name(enum version_end end)

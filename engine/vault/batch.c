@@ -280,6 +280,8 @@ enum err vault_write(struct vault *vault, vault_apply_fn apply, void *arg, struc
 {
 	struct write_call call = {.apply = apply, .arg = arg, .error = error};
 
+	if (vault->reads_alone)
+		return error_set(error, ERR_REFUSED, "the vault is open for reading alone");
 	if (vault->batch.running || vault->readers > 0)
 		return error_set(
 		    error, ERR_REFUSED, "a write inside of another transaction of the vault");

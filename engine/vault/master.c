@@ -1,16 +1,23 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/random.h"
+#include "vault/key_command.h"
 #include "vault/master.h"
 #include "vault/place.h"
 
-#define HEX_SIZE ((size_t)MASTER_KEY_SIZE * 2)
+#define HEX_SIZE	 ((size_t)MASTER_KEY_SIZE * 2)
+#define KEY_TEXT_MAX	 (HEX_SIZE + 2) /* a byte more than a key, so that a longer one shows */
+#define PASSPHRASE_MAX	 1024
+#define PASSPHRASE_LEAST 12
 
 static enum err secure_heap_full(struct error *error)
 {
@@ -84,8 +91,9 @@ static bool hex_decode(const uint8_t *hex, char *out)
 	return true;
 }
 
+/* `what` names where it stands. */
 static enum err key_parse(
-    const char *path, const struct buf *text, struct secret **key, struct error *error)
+    const char *what, const struct buf *text, struct secret **key, struct error *error)
 {
 	size_t len = text->len;
 
@@ -99,16 +107,15 @@ static enum err key_parse(
 	secret_free(*key);
 	*key = NULL;
 	return error_set(error, ERR_INVALID,
-	    "master key %s does not hold a key (%zu hex digits and a newline): put back the file "
+	    "%s does not hold a key (%zu hex digits and a newline): put back the one "
 	    "that was made with the vault",
-	    path, HEX_SIZE);
+	    what, HEX_SIZE);
 }
 
-/* One byte more than a key, so that a longer file shows. */
-static enum err key_load(const char *path, int fd, struct buf *text, struct error *error)
+static enum err fd_load(const char *path, int fd, struct buf *text, struct error *error)
 {
-	while (text->len < HEX_SIZE + 2) {
-		size_t want = HEX_SIZE + 2 - text->len;
+	while (text->len < text->size_max) {
+		size_t want = text->size_max - text->len;
 		uint8_t *room = buf_reserve(text, want);
 		ssize_t got = room == NULL ? -1 : read(fd, room, want);
 
@@ -124,23 +131,145 @@ static enum err key_load(const char *path, int fd, struct buf *text, struct erro
 	return ERR_OK;
 }
 
-enum err master_read(const char *path, struct secret **key, struct error *error)
+static enum err file_load(const char *path, struct buf *text, struct error *error)
 {
-	struct buf text;
 	int fd;
 	enum err err = file_open(path, &fd, error);
 
-	*key = NULL;
 	if (err != ERR_OK)
 		return err;
-	buf_init(&text, HEX_SIZE + 2);
-	err = key_load(path, fd, &text, error);
-	if (err == ERR_OK)
-		err = key_parse(path, &text, key, error);
-	buf_clear(&text);
+	err = fd_load(path, fd, text, error);
 	close(fd);
 	return err;
 }
+
+/* ── Credentials ─────────────────────────────────────────────────────────────────────────── */
+
+/* systemd gives them to the service alone, so that a command cannot have them. */
+static enum err credential_load(const char *name, struct buf *text, struct error *error)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	char *path;
+	int fd;
+	enum err err;
+
+	if (dir == NULL || dir[0] != '/')
+		return error_set(error, ERR_NOT_FOUND,
+		    "the master key is the credential \"%s\", and there are no credentials here: "
+		    "let systemd start this with LoadCredential=%s:FILE",
+		    name, name);
+	path = xasprintf("%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		err = error_set(error, ERR_NOT_FOUND,
+		    "the credential \"%s\", which is the master key, cannot be read (%s): name it "
+		    "in the unit, by LoadCredential=%s:FILE",
+		    name, strerror(errno), name);
+	else
+		err = fd_load(path, fd, text, error);
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return err;
+}
+
+/* ── Any of them ─────────────────────────────────────────────────────────────────────────── */
+
+const char *key_source_text(const struct key_source *source, char *out, size_t size)
+{
+	if (source->file != NULL)
+		snprintf(out, size, "master key %s", source->file);
+	else if (source->credential != NULL)
+		snprintf(out, size, "credential \"%s\"", source->credential);
+	else if (source->command != NULL)
+		snprintf(out, size, "what \"%s\" prints", source->command[0]);
+	else
+		snprintf(out, size, "the passphrase");
+	return out;
+}
+
+static enum err source_load(const struct key_source *source, struct buf *text, struct error *error)
+{
+	uint64_t timeout_ms = source->timeout_ms != 0 ? source->timeout_ms : KEY_COMMAND_TIMEOUT_MS;
+
+	if (source->file != NULL)
+		return file_load(source->file, text, error);
+	if (source->credential != NULL)
+		return credential_load(source->credential, text, error);
+	return key_command_run(source->command, timeout_ms, text, error);
+}
+
+static enum err passphrase_ask(
+    const struct key_source *source, struct secret **passphrase, struct error *error)
+{
+	if (source->ask != NULL)
+		return source->ask(source->arg, passphrase, error);
+	return error_set(error, ERR_NOT_FOUND,
+	    "the vault opens by a passphrase, and there is nobody here to ask: name a credential "
+	    "that has it, in settings { master_key = { passphrase = true, credential = … } }");
+}
+
+/* Without the line's end that an editor leaves. */
+static enum err passphrase_take(
+    const struct buf *text, struct secret **passphrase, struct error *error)
+{
+	size_t len = text->len;
+
+	if (len > 0 && text->data[len - 1] == '\n')
+		len--;
+	*passphrase = secret_from(text->data, len);
+	return *passphrase == NULL ? secure_heap_full(error) : ERR_OK;
+}
+
+static enum err passphrase_read(
+    const struct key_source *source, struct secret **passphrase, struct error *error)
+{
+	struct buf text;
+	enum err err;
+
+	if (source->credential == NULL)
+		return passphrase_ask(source, passphrase, error);
+	buf_init(&text, PASSPHRASE_MAX);
+	err = credential_load(source->credential, &text, error);
+	if (err == ERR_OK)
+		err = passphrase_take(&text, passphrase, error);
+	buf_clear(&text);
+	return err;
+}
+
+static enum err passphrase_check(struct secret **passphrase, struct error *error)
+{
+	if (secret_len(*passphrase) >= PASSPHRASE_LEAST)
+		return ERR_OK;
+	secret_free(*passphrase);
+	*passphrase = NULL;
+	return error_set(error, ERR_INVALID,
+	    "a passphrase of fewer than %d characters is soon guessed by whoever has a backup: "
+	    "give a longer one",
+	    PASSPHRASE_LEAST);
+}
+
+enum err key_read(const struct key_source *source, struct secret **material, struct error *error)
+{
+	char what[512];
+	struct buf text;
+	enum err err;
+
+	*material = NULL;
+	if (source->passphrase) {
+		err = passphrase_read(source, material, error);
+		return err == ERR_OK ? passphrase_check(material, error) : err;
+	}
+	buf_init(&text, KEY_TEXT_MAX);
+	err = source_load(source, &text, error);
+	if (err == ERR_OK)
+		err =
+		    key_parse(key_source_text(source, what, sizeof(what)), &text, material, error);
+	buf_clear(&text);
+	return err;
+}
+
+/* ── Making one ──────────────────────────────────────────────────────────────────────────── */
 
 static void hex_encode(const struct secret *key, struct buf *out)
 {
@@ -156,7 +285,7 @@ static void hex_encode(const struct secret *key, struct buf *out)
 	buf_add(out, "\n", 1);
 }
 
-enum err master_create(const char *path, struct secret **key, struct error *error)
+enum err master_create(const char *path, bool replace, struct secret **key, struct error *error)
 {
 	struct buf text;
 	enum err err;
@@ -167,7 +296,7 @@ enum err master_create(const char *path, struct secret **key, struct error *erro
 	random_bytes(secret_bytes(*key), MASTER_KEY_SIZE);
 	buf_init(&text, HEX_SIZE + 1);
 	hex_encode(*key, &text);
-	err = file_write(path, text.data, text.len, 0400, 0, error);
+	err = file_write(path, text.data, text.len, 0400, replace, error);
 	buf_clear(&text);
 	if (err != ERR_OK) {
 		secret_free(*key);

@@ -1,6 +1,7 @@
 /* Secrets that a policy names: one row each, its facts beside the sealed value. */
 #include <string.h>
 
+#include "vault/named.h"
 #include "vault/row.h"
 #include "vault/vault_state.h"
 
@@ -190,4 +191,25 @@ enum err named_secret_delete(struct vault_txn *txn, const char *name, struct err
 		    SECRET_NAME_SIZE, name);
 	}
 	return err == ERR_OK ? err : error_set(error, err, "secret \"%s\" cannot be deleted", name);
+}
+
+enum err named_reseal(
+    struct vault_txn *txn, const struct key *key, const struct bytes *row, struct error *error)
+{
+	struct named_secret named;
+	struct secret *secret;
+	struct buf sealed;
+	enum err err = facts_parse(txn, key, row, &named);
+
+	if (err == ERR_OK)
+		err = named_open(txn, named.name, row, &secret, error);
+	if (err != ERR_OK)
+		return err;
+	buf_init(&sealed, SEALED_SIZE_MAX);
+	err = seal_close_named(txn->vault->seal, named.name, secret, &sealed, error);
+	if (err == ERR_OK)
+		err = named_write(txn, &named, &sealed);
+	buf_clear(&sealed);
+	secret_free(secret);
+	return err;
 }

@@ -15,8 +15,14 @@
 /* In front of the plaintext: the secret's length, and whether a passphrase follows it. */
 #define FRAME_HEAD_SIZE 5
 
-struct seal {
+struct data_key {
+	uint32_t number;
 	struct secret *key;
+};
+
+struct seal {
+	struct data_key keys[SEAL_KEYS_MAX]; /* in order of making: the last one closes */
+	size_t count;
 	struct id vault;
 };
 
@@ -39,11 +45,22 @@ static uint32_t get_be32(const uint8_t *in)
 	return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
 }
 
-static struct binding binding_of_key(const struct id *vault)
+static struct binding binding_of_vault(const struct id *vault)
 {
 	struct binding binding = {.len = ID_SIZE};
 
 	memcpy(binding.bytes, vault->bytes, ID_SIZE);
+	return binding;
+}
+
+/* Of a length that no other has. */
+static struct binding binding_of_keys(const struct id *vault)
+{
+	static const char word[] = "data keys";
+	struct binding binding = {.len = ID_SIZE + sizeof(word)};
+
+	memcpy(binding.bytes, vault->bytes, ID_SIZE);
+	memcpy(binding.bytes + ID_SIZE, word, sizeof(word));
 	return binding;
 }
 
@@ -125,58 +142,145 @@ static enum err cipher_failed(struct error *error)
 	return error_set(error, ERR_IO, "OpenSSL refuses AES-256-GCM: look at its configuration");
 }
 
-enum err seal_make(
-    const struct secret *master, const struct id *vault, struct buf *wrapped, struct error *error)
+/* ── Data keys ───────────────────────────────────────────────────────────────────────────── */
+
+/* As they are wrapped: number and bytes, one behind the other. */
+#define NUMBERED_SIZE	   (4 + DATA_KEY_SIZE)
+#define WRAPPED_PLAIN_SIZE ((size_t)SEAL_KEYS_MAX * NUMBERED_SIZE)
+
+struct seal *seal_new(const struct id *vault)
 {
-	struct binding binding = binding_of_key(vault);
-	struct secret *key = secret_new(DATA_KEY_SIZE);
-	uint8_t *out = buf_reserve(wrapped, WRAPPED_SIZE);
-	enum err err = ERR_OK;
+	struct seal *seal = xcalloc(1, sizeof(*seal));
 
-	if (key == NULL || out == NULL) {
-		err = secure_heap_full(error);
-		goto out;
-	}
-	random_bytes(secret_bytes(key), DATA_KEY_SIZE);
-	if (!gcm_encrypt(master, &binding, key_bytes(key), DATA_KEY_SIZE, out)) {
-		err = cipher_failed(error);
-		goto out;
-	}
-	wrapped->len += WRAPPED_SIZE;
-out:
-	secret_free(key);
-	return err;
-}
-
-enum err seal_new(struct seal **out, const struct secret *master, const struct id *vault,
-    const void *wrapped, size_t len, struct error *error)
-{
-	struct binding binding = binding_of_key(vault);
-	struct secret *key;
-
-	*out = NULL;
-	if (len != WRAPPED_SIZE)
-		return error_set(error, ERR_CORRUPT, "the vault's data key is damaged");
-	key = secret_new(DATA_KEY_SIZE);
-	if (key == NULL)
-		return secure_heap_full(error);
-	if (!gcm_decrypt(master, &binding, wrapped, len, (uint8_t *)secret_bytes(key))) {
-		secret_free(key);
-		return error_set(error, ERR_CORRUPT, "the master key is not this vault's");
-	}
-	*out = xcalloc(1, sizeof(**out));
-	(*out)->key = key; /* transferred */
-	(*out)->vault = *vault;
-	return ERR_OK;
+	seal->vault = *vault;
+	return seal;
 }
 
 void seal_free(struct seal *seal)
 {
 	if (seal == NULL)
 		return;
-	secret_free(seal->key);
+	for (size_t i = 0; i < seal->count; i++)
+		secret_free(seal->keys[i].key);
 	free(seal);
 }
+
+static enum err seal_take(
+    struct seal *seal, uint32_t number, const void *bytes, struct error *error)
+{
+	struct secret *key = secret_from(bytes, DATA_KEY_SIZE);
+
+	if (key == NULL)
+		return secure_heap_full(error);
+	seal->keys[seal->count++] = (struct data_key){number, key}; /* transferred */
+	return ERR_OK;
+}
+
+enum err seal_add(struct seal *seal, struct error *error)
+{
+	struct secret *key = secret_new(DATA_KEY_SIZE);
+	enum err err;
+
+	if (key == NULL)
+		return secure_heap_full(error);
+	if (seal->count == SEAL_KEYS_MAX) {
+		err = error_set(error, ERR_BUSY,
+		    "the vault has %d data keys, as values that earlier ones seal wait to be "
+		    "sealed anew: let that end first",
+		    SEAL_KEYS_MAX);
+	} else {
+		random_bytes(secret_bytes(key), DATA_KEY_SIZE);
+		err = seal_take(seal, seal_number(seal) + 1, secret_data(key), error);
+	}
+	secret_free(key);
+	return err;
+}
+
+enum err seal_copy(struct seal **out, const struct seal *seal, bool newest, struct error *error)
+{
+	size_t from = newest && seal->count > 0 ? seal->count - 1 : 0;
+	enum err err = ERR_OK;
+
+	*out = seal_new(&seal->vault);
+	for (size_t i = from; err == ERR_OK && i < seal->count; i++)
+		err = seal_take(*out, seal->keys[i].number, secret_data(seal->keys[i].key), error);
+	if (err == ERR_OK)
+		return ERR_OK;
+	seal_free(*out);
+	*out = NULL;
+	return err;
+}
+
+size_t seal_count(const struct seal *seal)
+{
+	return seal->count;
+}
+
+uint32_t seal_number(const struct seal *seal)
+{
+	return seal->count == 0 ? 0 : seal->keys[seal->count - 1].number;
+}
+
+enum err seal_wrap(
+    const struct seal *seal, const struct secret *master, struct buf *wrapped, struct error *error)
+{
+	struct binding binding = binding_of_keys(&seal->vault);
+	size_t len = seal->count * NUMBERED_SIZE;
+	uint8_t *plain = mem_alloc(WRAPPED_PLAIN_SIZE);
+	uint8_t *out = buf_reserve(wrapped, len + OVERHEAD);
+	bool done;
+
+	if (plain == NULL || out == NULL) {
+		mem_free(plain);
+		return secure_heap_full(error);
+	}
+	for (size_t i = 0; i < seal->count; i++) {
+		put_be32(plain + i * NUMBERED_SIZE, seal->keys[i].number);
+		memcpy(plain + i * NUMBERED_SIZE + 4, key_bytes(seal->keys[i].key), DATA_KEY_SIZE);
+	}
+	done = gcm_encrypt(master, &binding, plain, len, out);
+	mem_free(plain);
+	if (!done)
+		return cipher_failed(error);
+	wrapped->len += len + OVERHEAD;
+	return ERR_OK;
+}
+
+static bool take_all(struct seal *seal, const uint8_t *plain, size_t len)
+{
+	struct error none;
+
+	for (; len >= NUMBERED_SIZE; plain += NUMBERED_SIZE, len -= NUMBERED_SIZE)
+		if (seal->count == SEAL_KEYS_MAX ||
+		    seal_take(seal, get_be32(plain), plain + 4, &none) != ERR_OK)
+			return false;
+	return seal->count > 0;
+}
+
+bool seal_unwrap(
+    struct seal *seal, const struct secret *master, const void *wrapped, size_t len, bool legacy)
+{
+	struct binding binding =
+	    legacy ? binding_of_vault(&seal->vault) : binding_of_keys(&seal->vault);
+	size_t plain_len = len - OVERHEAD;
+	struct error none;
+	uint8_t *plain;
+	bool opened;
+
+	if (len < OVERHEAD + DATA_KEY_SIZE || plain_len > WRAPPED_PLAIN_SIZE ||
+	    (legacy && plain_len != DATA_KEY_SIZE) || (!legacy && plain_len % NUMBERED_SIZE != 0))
+		return false;
+	plain = mem_alloc(WRAPPED_PLAIN_SIZE);
+	opened = plain != NULL && gcm_decrypt(master, &binding, wrapped, len, plain);
+	if (opened && legacy)
+		opened = seal_take(seal, 1, plain, &none) == ERR_OK;
+	else if (opened)
+		opened = take_all(seal, plain, plain_len);
+	mem_free(plain);
+	return opened;
+}
+
+/* ── Values ──────────────────────────────────────────────────────────────────────────────── */
 
 const struct id *seal_vault(const struct seal *seal)
 {
@@ -216,7 +320,7 @@ static enum err bound_close(const struct seal *seal, const struct binding *bindi
 		err = error_set(error, ERR_LIMIT, "the sealed secret is longer than its buffer");
 		goto out;
 	}
-	if (!gcm_encrypt(seal->key, binding, frame.data, frame.len, room)) {
+	if (!gcm_encrypt(seal->keys[seal->count - 1].key, binding, frame.data, frame.len, room)) {
 		err = cipher_failed(error);
 		goto out;
 	}
@@ -267,6 +371,16 @@ static enum err frame_read(const uint8_t *frame, size_t len, struct secret **sec
 	return ERR_OK;
 }
 
+/* The newest first: older ones seal what was not sealed anew yet. */
+static bool any_decrypt(const struct seal *seal, const struct binding *binding, const void *sealed,
+    size_t len, uint8_t *plain)
+{
+	for (size_t i = seal->count; i > 0; i--)
+		if (gcm_decrypt(seal->keys[i - 1].key, binding, sealed, len, plain))
+			return true;
+	return false;
+}
+
 static enum err bound_open(const struct seal *seal, const struct binding *binding,
     const void *sealed, size_t len, struct secret **secret, struct secret **passphrase,
     struct error *error)
@@ -282,7 +396,7 @@ static enum err bound_open(const struct seal *seal, const struct binding *bindin
 	plain = mem_alloc(len);
 	if (plain == NULL)
 		return error_set(error, ERR_FULL, "no memory to open a sealed secret");
-	if (gcm_decrypt(seal->key, binding, sealed, len, plain))
+	if (any_decrypt(seal, binding, sealed, len, plain))
 		err = frame_read(plain, len - OVERHEAD, secret, passphrase, error);
 	else
 		err = error_set(error, ERR_CORRUPT,

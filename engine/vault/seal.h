@@ -2,7 +2,7 @@
  * The seal: AES-256-GCM over every secret that is kept, bound to the vault, the account and the
  * version it was made for.
  *
- * Owns the data key (wrapped by the master key where it is kept, in the secure heap here). Never
+ * Owns the data keys (wrapped by a master key where they are kept, in the secure heap here). Never
  * writes anything and never holds a plaintext outside wiped memory.
  */
 #ifndef VAULT_SEAL_H
@@ -15,20 +15,34 @@
 
 /* Room for the longest secret and passphrase, sealed. */
 #define SEALED_SIZE_MAX (2 * SECRET_SIZE_MAX + 64)
-/* A wrapped data key. */
-#define WRAPPED_SIZE (12 + 32 + 16)
+
+/* At most so many data keys: the newest closes, and all of them open. */
+#define SEAL_KEYS_MAX 4
 
 struct seal;
 
-/* Makes a data key for a new vault and appends it, wrapped, to `wrapped`. ERR_FULL: no secure
- * memory. */
-enum err seal_make(const struct secret *master, const struct id *vault, struct buf *wrapped,
+/* Without a data key. */
+struct seal *seal_new(const struct id *vault);
+void seal_free(struct seal *);
+
+/* Makes one more data key. ERR_BUSY: there are enough; ERR_FULL: no secure memory. */
+enum err seal_add(struct seal *, struct error *error) MUST_CHECK;
+
+/* A copy, of all data keys or of the newest alone. ERR_FULL. */
+enum err seal_copy(
+    struct seal **, const struct seal *, bool newest, struct error *error) MUST_CHECK;
+
+size_t seal_count(const struct seal *);
+uint32_t seal_number(const struct seal *); /* the newest's */
+
+/* Appends the data keys, wrapped by a master key. */
+enum err seal_wrap(const struct seal *, const struct secret *master, struct buf *wrapped,
     struct error *error) MUST_CHECK;
 
-/* Opens the wrap. ERR_CORRUPT when `master` does not open it; ERR_FULL. */
-enum err seal_new(struct seal **, const struct secret *master, const struct id *vault,
-    const void *wrapped, size_t len, struct error *error) MUST_CHECK;
-void seal_free(struct seal *);
+/* Adds the data keys that are wrapped; `legacy`: the one that schema 4 wrapped. False when
+ * `master` does not open it, or secure memory is full. */
+bool seal_unwrap(
+    struct seal *, const struct secret *master, const void *wrapped, size_t len, bool legacy);
 
 /* The vault that it is of. */
 const struct id *seal_vault(const struct seal *);

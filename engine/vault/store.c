@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/pack.h"
 #include "vault/place.h"
-#include "vault/store.h"
+#include "vault/store_state.h"
 
 #define MAP_START_BYTES ((size_t)1 << 20)
 #define MAP_MAX_BYTES	((size_t)1 << 40)
@@ -52,16 +52,9 @@ const char *table_name(enum table table)
 	return table_names[table];
 }
 
-struct store {
-	MDB_env *env;
-	MDB_dbi tables[TABLE_COUNT_ALL];
-	char *dir;
-	size_t map_max_bytes;
-};
-
 /* ── Errors ──────────────────────────────────────────────────────────────────────────────── */
 
-static enum err mdb_err(int rc)
+enum err store_mdb_err(int rc)
 {
 	switch (rc) {
 	case MDB_SUCCESS: return ERR_OK;
@@ -81,7 +74,7 @@ static enum err store_error(
     const struct store *store, int rc, const char *doing, struct error *error)
 {
 	return error_set(
-	    error, mdb_err(rc), "vault %s: %s: %s", store->dir, doing, mdb_strerror(rc));
+	    error, store_mdb_err(rc), "vault %s: %s: %s", store->dir, doing, mdb_strerror(rc));
 }
 
 static enum err not_a_vault(const struct store *store, struct error *error)
@@ -109,7 +102,7 @@ enum err txn_trouble(struct vault_txn *txn, enum err code, const char *fmt, ...)
  * A write that the file system took in part comes back from LMDB as EIO, on a full disk too: only
  * how much room is left tells them apart.
  */
-static bool disk_is_full(const struct store *store, int rc)
+bool store_disk_is_full(const struct store *store, int rc)
 {
 	struct statvfs fs;
 	mdb_filehandle_t fd;
@@ -118,20 +111,6 @@ static bool disk_is_full(const struct store *store, int rc)
 		return true;
 	return rc == EIO && mdb_env_get_fd(store->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
 	       (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FLOOR_BYTES;
-}
-
-/* What stands in a transaction's way is remembered with it: whoever runs it decides what to do. */
-static enum err row_error(struct vault_txn *txn, int rc, enum table table)
-{
-	enum err code = disk_is_full(txn->store, rc) ? ERR_FULL : mdb_err(rc);
-
-	if (rc == MDB_SUCCESS || rc == MDB_NOTFOUND)
-		return code;
-	if (rc == MDB_MAP_FULL) {
-		txn->map_full = true;
-		return ERR_FULL;
-	}
-	return txn_trouble(txn, code, "table %s: %s", table_names[table], mdb_strerror(rc));
 }
 
 /* ── The environment ─────────────────────────────────────────────────────────────────────── */
@@ -255,7 +234,7 @@ static enum err env_open(
 		    "wrote it",
 		    store->dir, MDB_VERSION_STRING);
 	if (rc != 0)
-		return store_error(store, rc, "data.mdb cannot be opened for writing", error);
+		return store_error(store, rc, "data.mdb cannot be opened", error);
 	return file_close_on_exec(store, error);
 }
 
@@ -408,6 +387,61 @@ enum err store_open(
 	return ERR_OK;
 }
 
+static enum err check_schema(struct store *store, struct error *error)
+{
+	struct vault_txn txn;
+	uint64_t schema;
+	enum err err = store_begin(store, false, &txn, error);
+
+	if (err != ERR_OK)
+		return err;
+	schema = store_schema(&txn);
+	store_abort(&txn);
+	if (schema == STORE_SCHEMA)
+		return ERR_OK;
+	return error_set(error, ERR_VERSION,
+	    "%s was written by an older lockstep (schema %llu, this one reads %d): let an engine "
+	    "of this release open it first, by any command",
+	    store->dir, (unsigned long long)schema, STORE_SCHEMA);
+}
+
+enum err store_open_reading(struct store **out, const char *path, bool is_file, struct error *error)
+{
+	struct store *store = store_new(path, 0);
+	enum err err =
+	    env_open(store, 0, MDB_RDONLY | (is_file ? MDB_NOSUBDIR | MDB_NOLOCK : 0), error);
+
+	*out = NULL;
+	if (err == ERR_OK)
+		err = file_check_whole(store, error);
+	if (err == ERR_OK)
+		err = tables_load(store, error);
+	if (err == ERR_OK)
+		err = check_schema(store, error);
+	if (err == ERR_OK)
+		err = later_tables_try(store, false, error);
+	if (err == ERR_NOT_FOUND)
+		err = not_a_vault(store, error);
+	if (err != ERR_OK) {
+		store_close(store);
+		return err;
+	}
+	*out = store; /* transferred */
+	return ERR_OK;
+}
+
+enum err store_copy(struct store *store, int fd, struct error *error)
+{
+	int rc = mdb_env_copyfd2(store->env, fd, MDB_CP_COMPACT);
+
+	if (rc == 0 && fsync(fd) != 0)
+		rc = errno;
+	if (rc == 0)
+		return ERR_OK;
+	return error_set(error, rc == ENOSPC || rc == EDQUOT ? ERR_FULL : ERR_IO,
+	    "the copy cannot be written: %s: make room, or name another place", mdb_strerror(rc));
+}
+
 static enum err tables_make(struct store *store, struct error *error)
 {
 	struct vault_txn txn;
@@ -489,7 +523,7 @@ enum err store_commit(struct vault_txn *txn, struct error *error)
 		return ERR_OK;
 	if (rc == MDB_MAP_FULL)
 		return ERR_AGAIN;
-	if (disk_is_full(store, rc))
+	if (store_disk_is_full(store, rc))
 		return error_set(error, ERR_FULL,
 		    "vault %s: its disk is full; make room, nothing was lost", store->dir);
 	return error_set(error, ERR_IO,
@@ -502,84 +536,4 @@ void store_abort(struct vault_txn *txn)
 {
 	mdb_txn_abort(txn->mdb);
 	txn->mdb = NULL;
-}
-
-/* ── Rows ────────────────────────────────────────────────────────────────────────────────── */
-
-/* LMDB does not change a key it is given; its type cannot say so. */
-static MDB_val val_of_key(struct key *copy, const struct key *key)
-{
-	*copy = *key;
-	return (MDB_val){.mv_size = copy->len, .mv_data = copy->bytes};
-}
-
-enum err store_get(
-    struct vault_txn *txn, enum table table, const struct key *key, struct bytes *row)
-{
-	struct key copy;
-	MDB_val k = val_of_key(&copy, key), v;
-	int rc = mdb_get(txn->mdb, txn->store->tables[table], &k, &v);
-
-	if (rc == 0)
-		*row = (struct bytes){.data = v.mv_data, .len = v.mv_size};
-	return row_error(txn, rc, table);
-}
-
-enum err store_put(
-    struct vault_txn *txn, enum table table, const struct key *key, const void *data, size_t len)
-{
-	struct key copy;
-	MDB_val k = val_of_key(&copy, key), v = {.mv_size = len};
-	int rc;
-
-	/* Reserved and filled, as LMDB's type for a value cannot say that it is not changed. */
-	txn->changes++;
-	rc = mdb_put(txn->mdb, txn->store->tables[table], &k, &v, MDB_RESERVE);
-	if (rc == 0 && len > 0)
-		memcpy(v.mv_data, data, len);
-	return row_error(txn, rc, table);
-}
-
-enum err store_del(struct vault_txn *txn, enum table table, const struct key *key)
-{
-	struct key copy;
-	MDB_val k = val_of_key(&copy, key);
-	int rc;
-
-	txn->changes++;
-	rc = mdb_del(txn->mdb, txn->store->tables[table], &k, NULL);
-	return row_error(txn, rc == MDB_NOTFOUND ? 0 : rc, table);
-}
-
-static int cursor_step(
-    MDB_cursor *cursor, enum step step, const struct key *from, MDB_val *k, MDB_val *v)
-{
-	int rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
-
-	if (step == STEP_DOWN) /* the row before the first at or after, or the last of all */
-		return mdb_cursor_get(cursor, k, v, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
-	if (step == STEP_UP && rc == 0 && k->mv_size == from->len &&
-	    memcmp(k->mv_data, from->bytes, from->len) == 0)
-		return mdb_cursor_get(cursor, k, v, MDB_NEXT);
-	return rc;
-}
-
-enum err store_step(
-    struct vault_txn *txn, enum table table, enum step step, struct key *key, struct bytes *row)
-{
-	struct key from;
-	MDB_val k = val_of_key(&from, key), v;
-	MDB_cursor *cursor;
-	int rc = mdb_cursor_open(txn->mdb, txn->store->tables[table], &cursor);
-
-	if (rc != 0)
-		return row_error(txn, rc, table);
-	rc = cursor_step(cursor, step, &from, &k, &v);
-	mdb_cursor_close(cursor);
-	if (rc != 0)
-		return row_error(txn, rc, table);
-	key->len = 0;
-	key_add(key, k.mv_data, k.mv_size);
-	*row = (struct bytes){.data = v.mv_data, .len = v.mv_size};
-	return ERR_OK;
 }

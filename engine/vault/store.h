@@ -73,6 +73,14 @@ enum err store_create(const char *dir, struct error *error) MUST_CHECK;
  * One of an older schema opens: it is to be migrated before anything else is done with it. */
 enum err store_open(struct store **, const char *dir, size_t map_max_bytes, bool no_sync,
     struct error *error) MUST_CHECK;
+/*
+ * The same for reading alone: of a vault's directory, beside the engine that has it, or of a copy's
+ * file. ERR_VERSION for an older schema too, as nothing can be migrated.
+ */
+enum err store_open_reading(
+    struct store **, const char *path, bool is_file, struct error *error) MUST_CHECK;
+/* Writes what is committed to `fd`, without free pages. ERR_FULL, ERR_IO. */
+enum err store_copy(struct store *, int fd, struct error *error) MUST_CHECK;
 void store_close(struct store *);
 
 /* The schema number that the rows are written by; 0 = none can be read. */

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/pack.h"
 #include "vault.h"
+#include "vault/key_ring.h"
 #include "vault/lock.h"
 #include "vault/master.h"
 #include "vault/migrate.h"
@@ -15,7 +15,6 @@
 #include "vault/vault_state.h"
 
 #define KEEP_VERSIONS 10
-#define META_SIZE     256
 
 /* ── Making one ──────────────────────────────────────────────────────────────────────────── */
 
@@ -72,23 +71,10 @@ static enum err making_draft(struct making *making, struct error *error)
 
 static enum err meta_write(struct vault_txn *txn, const struct making *making, struct error *error)
 {
-	struct id vault_id = id_make(clock_wall_ms(making->config->clock));
-	struct key key = key_of_word("seal");
-	struct buf wrapped, row;
-	enum err err;
+	uint64_t now_ms = clock_wall_ms(making->config->clock);
+	struct id vault_id = id_make(now_ms);
 
-	buf_init(&wrapped, WRAPPED_SIZE);
-	buf_init(&row, META_SIZE);
-	err = seal_make(making->master, &vault_id, &wrapped, error);
-	if (err == ERR_OK) {
-		pack_map(&row, 2);
-		pack_kv_id(&row, "id", &vault_id);
-		pack_kv_bytes(&row, "key", wrapped.data, wrapped.len);
-		err = store_put(txn, TABLE_META, &key, row.data, row.len);
-	}
-	buf_clear(&row);
-	buf_clear(&wrapped);
-	return err;
+	return key_ring_make(txn, &vault_id, making->master, now_ms, error);
 }
 
 static enum err making_fill(struct making *making, struct error *error)
@@ -162,7 +148,7 @@ enum err vault_create(const struct vault_config *config, struct error *error)
 	making.parent = place_parent(making.dir);
 	err = making_draft(&making, error);
 	if (err == ERR_OK)
-		err = master_create(config->key_path, &making.master, error);
+		err = master_create(config->key_path, false, &making.master, error);
 	making.key_made = making.master != NULL;
 	if (err == ERR_OK)
 		err = making_fill(&making, error);
@@ -178,50 +164,6 @@ enum err vault_create(const struct vault_config *config, struct error *error)
 }
 
 /* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
-
-static enum err seal_load(
-    struct vault *vault, struct vault_txn *txn, const struct secret *master, struct error *error)
-{
-	struct key key = key_of_word("seal");
-	struct bytes row;
-	struct unpack *unpack;
-	const void *wrapped;
-	struct id id;
-	size_t len;
-	enum err err = store_get(txn, TABLE_META, &key, &row);
-
-	if (err == ERR_OK)
-		err = unpack_new(&unpack, row.data, row.len);
-	if (err != ERR_OK)
-		return error_set(error, ERR_CORRUPT,
-		    "vault %s has lost what seals it: put back the newest backup", vault->dir);
-	id = value_id(value_get(unpack_root(unpack), "id"));
-	wrapped = value_bytes(value_get(unpack_root(unpack), "key"), &len);
-	err = seal_new(&vault->seal, master, &id, wrapped, len, error);
-	unpack_free(unpack);
-	return err;
-}
-
-static enum err seal_unlock(struct vault *vault, const char *key_path, struct error *error)
-{
-	struct secret *master;
-	struct vault_txn txn;
-	enum err err = master_read(key_path, &master, error);
-
-	if (err != ERR_OK)
-		return err;
-	err = store_begin(vault->store, false, &txn, error);
-	if (err == ERR_OK) {
-		err = seal_load(vault, &txn, master, error);
-		store_abort(&txn);
-	}
-	if (err == ERR_CORRUPT)
-		error_prefix(error,
-		    "%s does not open vault %s; give the key that was made with it: ", key_path,
-		    vault->dir);
-	secret_free(master);
-	return err;
-}
 
 static enum err lock_open(
     struct vault *vault, const struct vault_config *config, struct error *error)
@@ -254,9 +196,11 @@ enum err vault_open(struct vault **out, const struct vault_config *config, struc
 		err = store_open(
 		    &vault->store, config->dir, config->map_max_bytes, config->no_sync, error);
 	if (err == ERR_OK)
-		err = seal_unlock(vault, config->key_path, error);
+		err = key_ring_open(vault, config, error);
 	if (err == ERR_OK)
 		err = vault_migrate(vault, error);
+	if (err == ERR_OK)
+		err = life_open(vault, error);
 	if (err != ERR_OK) {
 		vault_close(vault);
 		return err;
@@ -273,6 +217,7 @@ void vault_close(struct vault *vault)
 		return;
 	batch_clear(vault);
 	trail_clear(vault);
+	slots_clear(&vault->slots);
 	seal_free(vault->seal);
 	store_close(vault->store);
 	if (vault->lock_fd >= 0)

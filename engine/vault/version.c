@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <string.h>
 
 #include "vault/row.h"
 #include "vault/vault_state.h"
@@ -137,6 +138,34 @@ void version_each(struct vault_txn *txn, const struct account *account,
 		if (!fn(arg, &version))
 			return;
 	}
+}
+
+enum err version_reseal(
+    struct vault_txn *txn, const struct key *key, const struct bytes *sealed, struct error *error)
+{
+	struct secret *secret, *passphrase;
+	struct id account;
+	struct buf anew;
+	uint32_t number = 0;
+	enum err err;
+
+	if (key->len != ID_SIZE + 4)
+		return txn_trouble(txn, ERR_CORRUPT, "the key of a sealed value is damaged");
+	memcpy(account.bytes, key->bytes, ID_SIZE);
+	for (size_t i = ID_SIZE; i < key->len; i++)
+		number = number << 8 | key->bytes[i];
+	err = seal_open(txn->vault->seal, &account, number, sealed->data, sealed->len, &secret,
+	    &passphrase, error);
+	if (err != ERR_OK)
+		return err;
+	buf_init(&anew, SEALED_SIZE_MAX);
+	err = seal_close(txn->vault->seal, &account, number, secret, passphrase, &anew, error);
+	if (err == ERR_OK)
+		err = store_put(txn, TABLE_SEAL, key, anew.data, anew.len);
+	buf_clear(&anew);
+	secret_free(secret);
+	secret_free(passphrase);
+	return err;
 }
 
 static enum err version_delete(struct vault_txn *txn, const struct key *key)

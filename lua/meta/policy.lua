@@ -21,6 +21,21 @@
 ---How many earlier versions of a secret are kept, from 2 to 1000; default 10.
 ---@field versions? integer
 
+---One of these ways. A key is 64 hexadecimal digits and a newline, as `openssl rand -hex 32` prints
+---them.
+---@class master_key
+---A file that only its owner may read.
+---@field file? string
+---The name of a credential that systemd gives to lockstepd (`LoadCredential=`).
+---@field credential? string
+---A program and its arguments, without a shell, that prints the key.
+---@field command? string[]
+---How long that may take, `"100ms"` to `"1m"`; default `"10s"`.
+---@field timeout? duration
+---The key is made of a passphrase, by scrypt: of the credential's text where one is named, else it
+---is asked for on the terminal. At least 12 characters.
+---@field passphrase? boolean
+
 ---@class audit
 ---Each entry goes to syslog too (`authpriv.notice`) as it becomes durable; default false.
 ---@field syslog? boolean
@@ -100,7 +115,10 @@
 ---`/var/lib/lockstep`).
 ---@field vault? string
 ---The master key's file, relative to the policy's directory; default `"master.key"`.
----@field master_key? string
+---Or a table that says where else it comes from.
+---@field master_key? string|master_key
+---The same of the one that `lockstep vault rekey` changes to.
+---@field next_master_key? string|master_key
 ---Where the engine listens for other commands, relative to the policy's directory; default `socket`
 ---in the vault's directory. Only the vault's owner and root are let in.
 ---@field socket? string

@@ -180,7 +180,7 @@ static void settings_are_read(void **state)
 	assert_int_equal(settings->retention_records_ms, 30ULL * 86400000);
 	assert_int_equal(settings->retention_versions, 3);
 	assert_string_equal(settings->vault, "/srv/vault");
-	assert_string_equal(settings->master_key, key);
+	assert_string_equal(settings->master_key.file, key);
 	assert_int_equal(settings->wires, 2);
 	assert_false(settings->sandbox);
 	free(key);
