@@ -167,6 +167,9 @@ struct settings {
 	uint32_t gateway_in_flight; /* assets at once through one gateway; default 100 */
 	bool sandbox;		    /* default true */
 	bool audit_syslog;	    /* each entry of the audit log goes to syslog too */
+	bool mfa_enrolled_only;	    /* who has no second factor needs no code to see a secret */
+	uint64_t mfa_ttl_ms;	    /* a code holds so long; 0 = for one request; default 5 min */
+	bool reveal_reason;	    /* whoever sees a secret has to say why */
 	struct mail mail;
 	struct notify notify;
 	struct webhook *webhooks; /* in order of name */
@@ -336,6 +339,74 @@ struct platform {
 	const struct param *params; /* in order of name */
 	size_t param_count;
 };
+
+/* ── People ──────────────────────────────────────────────────────────────────────────────── */
+
+/* What someone may do: each command and method asks for one of these (docs/security.md). */
+enum permission {
+	PERMIT_VIEW,	/* see what there is and what was done; no secret */
+	PERMIT_RUN,	/* change accounts by tasks, as they are declared */
+	PERMIT_EDIT,	/* change what is declared, and what the vault holds */
+	PERMIT_REVEAL,	/* see secrets */
+	PERMIT_APPROVE, /* let someone else see one */
+	PERMIT_AUDIT,	/* read what people did */
+	PERMIT_ADMIN,	/* people's second factors and tokens, the vault's keys and copies */
+};
+#define PERMISSION_COUNT 7
+const char *permission_name(enum permission); /* "view", … */
+/* PERMISSION_COUNT where there is none of that name. */
+enum permission permission_named(const char *name);
+/* The name nearest to a word, or NULL. */
+const char *permission_nearest(const char *word);
+
+/* Where a role, or a user with all of theirs, may do something. None of a kind = everywhere. */
+struct reach {
+	const char *const *nodes; /* patterns; what is below a node belongs to it */
+	size_t node_count;
+	const char *const *tasks; /* patterns */
+	size_t task_count;
+};
+
+struct role {
+	const char *name;
+	uint32_t permissions; /* a bit for each, 1 << PERMIT_… */
+	struct reach reach;
+	bool reason;	  /* to see a secret, one has to say why */
+	const char *file; /* NULL: it comes with the program */
+	size_t line;
+};
+
+#define USER_NAME_SIZE 64
+
+struct user {
+	const char *name;
+	const struct role *const *roles; /* at least one */
+	size_t role_count;
+	struct reach reach; /* narrows that of all roles */
+	int64_t uid;	    /* who the kernel says it is; -1 = nobody */
+	const char *mail;   /* NULL = none */
+	const char *file;
+	size_t line;
+};
+
+size_t policy_user_count(const struct policy *);
+const struct user *policy_user(const struct policy *, size_t index); /* in order of name */
+const struct user *policy_user_find(const struct policy *, const char *name);
+const struct user *policy_user_of_uid(const struct policy *, uint32_t uid);
+const char *policy_user_nearest(const struct policy *, const char *name);
+size_t policy_role_count(const struct policy *);
+const struct role *policy_role(const struct policy *, size_t index); /* in order of name */
+
+/*
+ * Whether a role of theirs permits it at this node and for this task. NULL = wherever it may be;
+ * "" = everywhere, or where nobody can say where it is: no limit of that kind may stand in the way.
+ */
+bool user_may(const struct user *, enum permission, const char *node, const char *task);
+
+/* Whether each of their roles that lets them see a secret at this node asks for a reason. */
+bool user_needs_reason(const struct user *, const char *node);
+
+/* ── Finding ─────────────────────────────────────────────────────────────────────────────── */
 
 const struct settings *policy_settings(const struct policy *);
 size_t policy_asset_count(const struct policy *);

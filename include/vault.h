@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "base/secret.h"
@@ -30,6 +31,7 @@
 #define WORD_SIZE	  32   /* a fixed word: reason, code, method */
 #define MESSAGE_SIZE	  1024 /* asset text or ours, cut */
 #define WHY_SIZE	  256  /* what someone said of it */
+#define WHO_SIZE	  64   /* a person's name */
 
 struct vault;
 struct vault_txn;
@@ -304,6 +306,43 @@ void named_secret_each(
 /* ERR_NOT_FOUND when there is none. */
 enum err named_secret_delete(struct vault_txn *, const char *name, struct error *error) MUST_CHECK;
 
+/* ── People ──────────────────────────────────────────────────────────────────────────────── */
+
+#define RECOVERY_MAX	   10
+#define PASSWORD_HASH_SIZE 256
+
+/*
+ * How someone proves who they are: the second factor, its one-time recovery codes, and a password.
+ * The factor's secret is sealed and apart; of recovery codes and passwords only hashes are kept.
+ */
+struct credentials {
+	char user[WHO_SIZE];
+	uint64_t made_ms;     /* wall; of the factor's secret; 0 = there is none */
+	uint64_t enrolled_ms; /* when a first code was right; 0 = it does not count yet */
+	uint64_t used_step;   /* the newest step whose code was taken: none up to it is again */
+	/* Of the last wrong one that would be right later: by how many steps, and in which. */
+	uint64_t early_steps, early_step;
+	uint32_t failures;  /* wrong codes and passwords since the last right one */
+	uint64_t locked_ms; /* wall; nothing is looked at before */
+	uint8_t recovery[RECOVERY_MAX][DIGEST_SIZE]; /* SHA-256 of those that were not used */
+	size_t recovery_count;
+	char password[PASSWORD_HASH_SIZE]; /* as crypt(5) has it; "" = none */
+};
+
+/* ERR_NOT_FOUND when nothing is kept of them: `*out` is empty then, but for the name. */
+enum err credentials_get(struct vault_txn *, const char *user, struct credentials *) MUST_CHECK;
+enum err credentials_put(struct vault_txn *, const struct credentials *) MUST_CHECK;
+/* In order of name. False from fn stops. */
+void credentials_each(
+    struct vault_txn *, bool (*fn)(void *arg, const struct credentials *), void *arg);
+
+/* Seals the factor's secret in place of the one before; NULL = there is none any more. */
+enum err credentials_put_secret(
+    struct vault_txn *, const char *user, const struct secret *, struct error *error) MUST_CHECK;
+/* Opens the seal; `*secret` becomes the caller's. ERR_NOT_FOUND, ERR_FULL, ERR_CORRUPT. */
+enum err credentials_get_secret(
+    struct vault_txn *, const char *user, struct secret **, struct error *error) MUST_CHECK;
+
 /* ── Executions and records ──────────────────────────────────────────────────────────────── */
 
 enum status {
@@ -360,7 +399,7 @@ struct record {
 	uint64_t planned_ms, staged_ms, sent_ms, proved_ms, ended_ms; /* wall; 0 = not yet */
 	bool look;	     /* a verify: nothing was to be changed */
 	uint64_t ignored_ms; /* when someone said that its failure is no concern; 0 = nobody did */
-	char ignored_by[WORD_SIZE];
+	char ignored_by[WHO_SIZE];
 	char ignored_why[WHY_SIZE];
 };
 

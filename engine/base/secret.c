@@ -92,6 +92,11 @@ size_t secret_len(const struct secret *secret)
 	return secret->len;
 }
 
+bool bytes_equal(const void *left, const void *right, size_t len)
+{
+	return CRYPTO_memcmp(left, right, len) == 0;
+}
+
 bool secret_equal(const struct secret *a, const struct secret *b)
 {
 	return a->len == b->len && CRYPTO_memcmp(a->bytes, b->bytes, a->len) == 0;

@@ -215,3 +215,26 @@ char *text_rfc3339(char *out, unsigned long long wall_ms)
 	snprintf(out + used, 32 - used, ".%03uZ", (unsigned)(wall_ms % 1000));
 	return out;
 }
+
+void text_base64(char *out, const void *bytes, size_t len)
+{
+	static const char letters[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *in = bytes;
+
+	for (size_t i = 0; i < len; i += 3) {
+		unsigned group = (unsigned)in[i] << 16;
+
+		group |= i + 1 < len ? (unsigned)in[i + 1] << 8 : 0;
+		group |= i + 2 < len ? in[i + 2] : 0;
+		*out++ = letters[group >> 18];
+		*out++ = letters[group >> 12 & 63];
+		*out++ = '=';
+		*out++ = '=';
+		if (i + 1 < len)
+			out[-2] = letters[group >> 6 & 63];
+		if (i + 2 < len)
+			out[-1] = letters[group & 63];
+	}
+	*out = '\0';
+}

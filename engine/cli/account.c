@@ -25,7 +25,9 @@ enum {
 	KEY_KIND,
 	KEY_NUMBER,
 	KEY_RAW,
-	KEY_PUBLIC
+	KEY_PUBLIC,
+	KEY_REASON,
+	KEY_COPY
 };
 
 static int list_run(struct cli *);
@@ -53,6 +55,8 @@ static const struct argp_option reveal_options[] = {
     {"version", KEY_NUMBER, "N", 0, "this version instead of the current one", 0},
     {"raw", KEY_RAW, NULL, 0, "the secret alone, without a newline", 0},
     {"public", KEY_PUBLIC, NULL, 0, "of a key the public line, as it stands on the asset", 0},
+    {"reason", KEY_REASON, "TEXT", 0, "why, where the policy asks for it", 0},
+    {"copy", KEY_COPY, NULL, 0, "into the terminal's clipboard, and not on the screen", 0},
     {0},
 };
 

@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 
 #define BYTES_MAX 16384
+#define CODE_MAX  64
 
 static bool is_same_again(struct buf *secret)
 {
@@ -80,5 +81,20 @@ json_t *ask_secret(const char *what, const char *whose)
 		    "on standard input; nothing was changed",
 		    whose, what, BYTES_MAX);
 	buf_clear(&secret);
+	return text;
+}
+
+json_t *ask_code(void)
+{
+	struct buf code;
+	json_t *text = NULL;
+
+	buf_init(&code, CODE_MAX);
+	if (terminal_read_secret("code of your second factor: ", &code) && code.len > 0)
+		text = json_stringn(buf_text(&code), code.len);
+	if (text == NULL)
+		cli_usage("a code of your second factor is needed: type it, or give it as one line "
+			  "on standard input");
+	buf_clear(&code);
 	return text;
 }

@@ -10,4 +10,8 @@
  */
 json_t *ask_secret(const char *what, const char *whose);
 
+/* A code of a second factor, once: from the terminal, which does not show it, or a line of stdin.
+ * NULL once it was said that there is none. */
+json_t *ask_code(void);
+
 #endif

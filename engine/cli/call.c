@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "cli/ask.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 
@@ -81,12 +82,34 @@ static bool is_said(const json_t *problems, const char *error)
 	       strcmp(text_of(json_array_get(problems, 0), "text"), error) == 0;
 }
 
+static bool needs_code(enum service_end end, const json_t *result)
+{
+	return end == SERVICE_USAGE && strcmp(text_of(result, "needs"), "code") == 0;
+}
+
+/* Once more, with a code of the second factor. */
+static enum service_end call_with_code(
+    struct cli *cli, const char *method, json_t *params, json_t **result, struct error *error)
+{
+	json_t *code = ask_code();
+
+	if (code == NULL) {
+		error->text[0] = '\0';
+		return SERVICE_USAGE;
+	}
+	json_object_set_new(params, "code", code);
+	json_decref(*result);
+	return service_call(cli->service, method, params, result, error);
+}
+
 enum service_end cli_call(struct cli *cli, const char *method, json_t *params, json_t **result)
 {
 	struct error error = {.code = ERR_OK};
 	enum service_end end = service_call(cli->service, method, params, result, &error);
 	const json_t *problems;
 
+	if (needs_code(end, *result))
+		end = call_with_code(cli, method, params, result, &error);
 	json_decref(params);
 	progress_end(cli->progress);
 	if (end == SERVICE_OK || end == SERVICE_SOME)
@@ -94,7 +117,8 @@ enum service_end cli_call(struct cli *cli, const char *method, json_t *params, j
 	problems = json_object_get(*result, "errors");
 	if (!is_said(problems, error.text))
 		cli_problems(problems, "");
-	fprintf(stderr, "lockstep: %s\n", error.text);
+	if (error.text[0] != '\0')
+		fprintf(stderr, "lockstep: %s\n", error.text);
 	json_decref(*result);
 	*result = NULL;
 	return end;

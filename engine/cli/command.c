@@ -34,6 +34,8 @@ const struct command *const command_tables[] = {
     secret_commands,
     audit_commands,
     vault_commands,
+    user_commands,
+    whoami_commands,
     status_commands,
     reload_commands,
     diff_commands,

@@ -75,6 +75,8 @@ static void say_placeholder(const struct typing *typing, const char *token)
 		say_names(typing, "asset");
 	else if (strncmp(token, "TASK", 4) == 0)
 		say_names(typing, "task");
+	else if (strcmp(token, "USER") == 0)
+		say_names(typing, "user");
 	else if (strncmp(token, "ACCOUNT", 7) == 0)
 		say_names(typing, "account");
 	else if (strcmp(token, "FILE") == 0 || strcmp(token, "DIR") == 0)

@@ -1,3 +1,4 @@
+#include "cli/reveal.h"
 #include "cli/run.h"
 
 #include <stdio.h>
@@ -50,6 +51,11 @@ static const struct argp_option list_options[] = {
     {0},
 };
 
+static const struct argp_option reveal_options[] = {
+    {"reason", KEY_REASON, "TEXT", 0, "why, where the policy asks for it", 0},
+    {0},
+};
+
 static const struct argp_option retry_options[] = {FILTER_OPTIONS, {0}};
 
 static const struct argp_option ignore_options[] = {
@@ -68,6 +74,8 @@ const struct command record_commands[] = {
     {"record unignore", "[ID...]", "take that back", retry_options, 0, -1, unignore_run},
     {"record restore", "ID", "set again the secret that was there before this record", NULL, 1, 1,
 	restore_run},
+    {"record reveal", "ID", "show the old and the new secret of a record", reveal_options, 1, 1,
+	reveal_record_run},
     {0},
 };
 

@@ -1,12 +1,14 @@
 #include "cli/reveal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/screen.h"
 #include "cli/terminal.h"
 
 /* Past stdio, whose buffer would keep it. */
@@ -109,24 +111,119 @@ static int print_public(const json_t *result)
 	return SERVICE_OK;
 }
 
+/* Whether it may go to where stdout leads. */
+static bool may_be_written(const struct cli *cli, const char *whose)
+{
+	if (cli->json || cli_flag(cli, "public") || cli_flag(cli, "raw") ||
+	    terminal_is(STDOUT_FILENO))
+		return true;
+	cli_usage(
+	    "%s: stdout is no terminal: give --raw or --json to have the secret written there",
+	    whose);
+	return false;
+}
+
+/* A person looks at it, and it does not stay on the screen. */
+static int show(const struct cli *cli, const json_t *result,
+    int (*print)(const struct cli *, const json_t *result))
+{
+	bool looks =
+	    !cli->json && !cli_flag(cli, "raw") && !cli_flag(cli, "public") && screen_can_hide();
+	int status;
+
+	if (!looks)
+		return print(cli, result);
+	screen_enter();
+	status = print(cli, result);
+	screen_leave();
+	return status;
+}
+
+static int copy(const json_t *result)
+{
+	const char *secret = text_of(result, "secret");
+
+	if (!terminal_is(STDOUT_FILENO))
+		return cli_usage("--copy goes through the terminal, and stdout is none");
+	if (json_array_size(json_object_get(result, "candidates")) > 0)
+		return cli_usage(
+		    "it is not known which secret opens the account: give --version N");
+	return screen_copy(secret) ? SERVICE_OK : SERVICE_NO_ENGINE;
+}
+
+static int print_account(const struct cli *cli, const json_t *result)
+{
+	return cli_flag(cli, "public") && !cli->json ? print_public(result)
+						     : print_reveal(cli, result);
+}
+
 int reveal_run(struct cli *cli)
 {
-	bool public = cli_flag(cli, "public");
+	char *whose = xasprintf("account \"%s\" on asset \"%s\"", cli->args[1], cli->args[0]);
+	bool may = may_be_written(cli, whose);
 	json_t *params, *result;
 	int status;
 
-	if (!cli->json && !public && !cli_flag(cli, "raw") && !terminal_is(STDOUT_FILENO))
-		return cli_usage("account \"%s\" on asset \"%s\": stdout is no terminal: give "
-				 "--raw or --json to have the secret written there",
-		    cli->args[1], cli->args[0]);
+	free(whose);
+	if (!may)
+		return SERVICE_USAGE;
 	params = json_copy(cli->options);
 	json_object_set_new(params, "asset", json_text(cli->args[0]));
 	json_object_set_new(params, "account", json_text(cli->args[1]));
-	if (public)
+	if (cli_flag(cli, "public"))
 		json_object_set_new(params, "kind", json_string("key"));
 	status = cli_call(cli, "account.reveal", params, &result);
 	if (status == SERVICE_OK)
-		status = public && !cli->json ? print_public(result) : print_reveal(cli, result);
+		status = cli_flag(cli, "copy") ? copy(result) : show(cli, result, print_account);
+	json_decref(result);
+	return status;
+}
+
+/* ── A record's ──────────────────────────────────────────────────────────────────────────── */
+
+static int print_old_or_new(const char *word, const json_t *version)
+{
+	int status;
+
+	if (!json_is_object(version)) {
+		printf("%s: none is kept\n", word);
+		return SERVICE_OK;
+	}
+	printf("%s, version %lld, %s: ", word, (long long)number_of(version, "version"),
+	    text_of(version, "stage"));
+	status = print_one(version);
+	return status;
+}
+
+static int print_record(const struct cli *cli, const json_t *result)
+{
+	int status;
+
+	if (cli->json)
+		return cli_print_json(result, SERVICE_OK);
+	status = print_old_or_new("old", json_object_get(result, "old"));
+	if (status == SERVICE_OK)
+		status = print_old_or_new("new", json_object_get(result, "new"));
+	if (status == SERVICE_OK && json_array_size(json_object_get(result, "candidates")) > 0)
+		status = print_candidates(result);
+	return status;
+}
+
+int reveal_record_run(struct cli *cli)
+{
+	char *whose = xasprintf("record %s", cli->args[0]);
+	bool may = may_be_written(cli, whose);
+	json_t *params, *result;
+	int status;
+
+	free(whose);
+	if (!may)
+		return SERVICE_USAGE;
+	params = json_copy(cli->options);
+	json_object_set_new(params, "record", json_text(cli->args[0]));
+	status = cli_call(cli, "record.reveal", params, &result);
+	if (status == SERVICE_OK)
+		status = show(cli, result, print_record);
 	json_decref(result);
 	return status;
 }

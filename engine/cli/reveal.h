@@ -4,7 +4,8 @@
 
 #include "cli/cli.h"
 
-/* The command `account reveal`. */
+/* The commands `account reveal` and `record reveal`. */
 int reveal_run(struct cli *);
+int reveal_record_run(struct cli *);
 
 #endif

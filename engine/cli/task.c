@@ -1,6 +1,5 @@
 #include "cli/cli.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -211,12 +210,9 @@ static void print_task(const json_t *task)
 static int call_for_task(struct cli *cli, const char *method, void (*print)(const json_t *task))
 {
 	json_t *params = cli_params(cli), *result;
-	const struct passwd *user = getpwuid(getuid());
 	int status;
 
 	json_object_set_new(params, "task", json_text(cli->args[0]));
-	if (user != NULL)
-		json_object_set_new(params, "by", json_text(user->pw_name));
 	status = cli_call(cli, method, params, &result);
 	if (status == SERVICE_OK && cli->json)
 		status = cli_print_json(result, status);

@@ -180,6 +180,7 @@ static void build(struct loader *loader)
 	platforms_build(loader);
 	assets_build(loader);
 	tasks_build(loader);
+	people_build(loader);
 	if (loader->errors->count == 0)
 		policy_check(loader);
 }
@@ -213,6 +214,8 @@ static void loader_init(struct loader *loader, struct policy *policy,
 	STAILQ_INIT(&loader->rules);
 	STAILQ_INIT(&loader->tasks);
 	STAILQ_INIT(&loader->platforms);
+	STAILQ_INIT(&loader->roles);
+	STAILQ_INIT(&loader->users);
 	STAILQ_INIT(&loader->wordlists);
 	STAILQ_INIT(&policy->rules);
 	policy->loader = loader;

@@ -102,6 +102,20 @@ struct task_decl {
 	STAILQ_ENTRY(task_decl) link;
 };
 
+struct role_decl {
+	struct role role;
+	struct names nodes, tasks;
+	const struct statement *statement;
+	STAILQ_ENTRY(role_decl) link;
+};
+
+struct user_decl {
+	struct user user;
+	struct names roles, nodes, tasks;
+	const struct statement *statement;
+	STAILQ_ENTRY(user_decl) link;
+};
+
 struct platform_decl {
 	struct platform_entry entry;
 	const char *extends;
@@ -132,7 +146,9 @@ struct loader {
 	STAILQ_HEAD(, rule_decl) rules;
 	STAILQ_HEAD(, task_decl) tasks;
 	STAILQ_HEAD(, platform_decl) platforms;
-	size_t asset_count, node_count, task_count, platform_count;
+	STAILQ_HEAD(, role_decl) roles;
+	STAILQ_HEAD(, user_decl) users;
+	size_t asset_count, node_count, task_count, platform_count, role_count, user_count;
 	size_t generator_count;
 	STAILQ_HEAD(, wordlist) wordlists;
 };
@@ -156,6 +172,8 @@ void node_read(struct loader *, const struct statement *, int index);
 void rule_read(struct loader *, const struct statement *, int index);
 void task_read(struct loader *, const struct statement *, int index);
 void platform_read(struct loader *, const struct statement *, int index);
+void role_read(struct loader *, const struct statement *, int index);
+void user_read(struct loader *, const struct statement *, int index);
 
 /*
  * `random "name"` or `random { … }`, `specified "name"`, `ssh_key { … }`: the argument is at
@@ -280,6 +298,7 @@ void notify_build(struct loader *);
 void platforms_build(struct loader *);
 void assets_build(struct loader *);
 void tasks_build(struct loader *);
+void people_build(struct loader *);
 
 /* `decls` are those of the snapshot's assets, one by one. */
 void gateways_check(struct loader *, struct asset_decl *const *decls);

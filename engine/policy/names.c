@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "policy.h"
 
 #define NAME_LEN_MAX	127 /* the vault's keys */
 #define POSIX_LEN_MAX	32
@@ -65,6 +66,23 @@ const char *secret_name_fault(const char *name)
 	for (; *name; name++)
 		if (!is_word(*name) && !strchr("._-/@", *name))
 			return "may hold only letters, digits and \"._-/@\"";
+	return NULL;
+}
+
+const char *pattern_fault(const char *pattern)
+{
+	return pattern[0] ? NULL : "may not be empty";
+}
+
+const char *user_fault(const char *name)
+{
+	if (strlen(name) >= USER_NAME_SIZE)
+		return "may have at most 63 characters";
+	if (!is_word(name[0]))
+		return "must begin with a letter or a digit";
+	for (; *name; name++)
+		if (!is_word(*name) && !strchr("._-@", *name))
+			return "may hold only letters, digits and \"._-@\"";
 	return NULL;
 }
 

@@ -17,6 +17,10 @@ const char *account_fault(const char *account);
 const char *account_posix_fault(const char *account);
 /* Of secrets that the vault keeps under a name: what a command line takes as it is. */
 const char *secret_name_fault(const char *name);
+/* Patterns are names in which `*` is allowed. */
+const char *pattern_fault(const char *pattern);
+/* Of people: what a command line, a file's name and a mail's head take as it is. */
+const char *user_fault(const char *name);
 /* "/" or "/prod/web". */
 const char *node_fault(const char *node);
 /* As node_fault; a component may hold `*`. */

@@ -20,6 +20,36 @@
 static const char *const host_keys_words[] = {
     [HOST_KEYS_FIRST_USE] = "first_use", [HOST_KEYS_KNOWN] = "known", NULL};
 
+static const char *const mfa_words[] = {"required", "enrolled", NULL};
+
+static const struct field reveal_fields[] = {
+    {.name = "reason", .type = FIELD_FLAG, .offset = AT(reveal_reason)},
+    {0},
+};
+
+static void mfa_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	static const struct field field = {.type = FIELD_CHOICE, .words = mfa_words};
+	struct settings *settings = out;
+	int word = settings->mfa_enrolled_only;
+
+	field_read(reader, &field, path, &word);
+	settings->mfa_enrolled_only = word == 1;
+}
+
+static void mfa_ttl_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	static const struct field field = {
+	    .type = FIELD_DURATION, .offset = AT(mfa_ttl_ms), .min = SECOND_MS, .max = DAY_MS};
+	struct settings *settings = out;
+	bool none = lua_isinteger(reader->lua, -1) && lua_tointeger(reader->lua, -1) == 0;
+
+	if (none)
+		settings->mfa_ttl_ms = 0;
+	else
+		field_read(reader, &field, path, out);
+}
+
 static const struct field retention_fields[] = {
     {.name = "records",
 	.type = FIELD_DURATION,
@@ -76,6 +106,9 @@ static const struct field settings_fields[] = {
 	.max = 20000},
     {.name = "sandbox", .type = FIELD_FLAG, .offset = AT(sandbox)},
     {.name = "audit", .type = FIELD_TABLE, .fields = audit_fields},
+    {.name = "mfa", .type = FIELD_OWN, .read = mfa_read},
+    {.name = "mfa_ttl", .type = FIELD_OWN, .read = mfa_ttl_read},
+    {.name = "reveal", .type = FIELD_TABLE, .fields = reveal_fields},
     {.name = "mail", .type = FIELD_TABLE, .fields = mail_fields},
     {.name = "notify", .type = FIELD_TABLE, .fields = notify_fields},
     {.name = "webhooks", .type = FIELD_OWN, .read = webhooks_read},
@@ -99,6 +132,7 @@ void settings_defaults(struct loader *loader)
 	    .master_key = {.file = "master.key"},
 	    .gateway_in_flight = GATEWAY_IN_FLIGHT_DEFAULT,
 	    .sandbox = true,
+	    .mfa_ttl_ms = 5 * MINUTE_MS,
 	};
 	notify_defaults(&loader->policy->settings);
 }

@@ -124,6 +124,44 @@ const char *policy_platform_nearest(const struct policy *policy, const char *nam
 	    name, policy->platforms, policy->platform_count, sizeof(policy->platforms[0]));
 }
 
+size_t policy_user_count(const struct policy *policy)
+{
+	return policy->user_count;
+}
+
+const struct user *policy_user(const struct policy *policy, size_t index)
+{
+	return &policy->users[index];
+}
+
+const struct user *policy_user_find(const struct policy *policy, const char *name)
+{
+	return find(name, policy->users, policy->user_count, sizeof(policy->users[0]));
+}
+
+const struct user *policy_user_of_uid(const struct policy *policy, uint32_t uid)
+{
+	for (size_t i = 0; i < policy->user_count; i++)
+		if (policy->users[i].uid == (int64_t)uid)
+			return &policy->users[i];
+	return NULL;
+}
+
+const char *policy_user_nearest(const struct policy *policy, const char *name)
+{
+	return nearest(name, policy->users, policy->user_count, sizeof(policy->users[0]));
+}
+
+size_t policy_role_count(const struct policy *policy)
+{
+	return policy->role_count;
+}
+
+const struct role *policy_role(const struct policy *policy, size_t index)
+{
+	return &policy->roles[index];
+}
+
 /* ── Accounts ────────────────────────────────────────────────────────────────────────────── */
 
 static int account_compare(const void *key, const void *item)

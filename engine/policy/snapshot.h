@@ -64,6 +64,10 @@ struct policy {
 	size_t task_count;
 	struct platform_entry *platforms;
 	size_t platform_count;
+	struct role *roles;
+	size_t role_count;
+	struct user *users;
+	size_t user_count;
 	struct rules rules;
 };
 

@@ -29,6 +29,8 @@ static const struct kind kinds[] = {
     {"rule", FORM_NAMED, rule_read, NULL},
     {"task", FORM_NAMED, task_read, NULL},
     {"platform", FORM_NAMED, platform_read, NULL},
+    {"role", FORM_NAMED, role_read, NULL},
+    {"user", FORM_NAMED, user_read, NULL},
     {"random", FORM_VALUE, random_read, NULL},
     {"specified", FORM_VALUE, specified_read, NULL},
     {"ssh_key", FORM_VALUE, ssh_key_read, NULL},

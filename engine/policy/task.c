@@ -83,12 +83,6 @@ static void verify_read(struct reader *reader, const struct field_path *path, vo
 	}
 }
 
-/* Patterns are names in which `*` is allowed. */
-static const char *pattern_fault(const char *pattern)
-{
-	return pattern[0] ? NULL : "may not be empty";
-}
-
 /* "5%" or "0.5%" into parts of 10000; 0 for anything else. */
 static uint32_t percent_read(const char *text)
 {

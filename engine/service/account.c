@@ -144,7 +144,8 @@ static bool list_undeclared(void *arg, const struct account *account)
 
 	snprintf(listing->at, sizeof(listing->at), "%c%s\n%s", AT_ACCOUNT, account->asset,
 	    account->name);
-	if (asset != NULL && asset_has_account(asset, account->name))
+	if ((asset != NULL && asset_has_account(asset, account->name)) ||
+	    !request_sees_asset(listing->request, account->asset))
 		return page_take(&listing->page, false);
 	return listing_add(listing, account, false);
 }
@@ -253,6 +254,8 @@ enum service_end account_find(
 			(void)need_account(request, asset, name);
 		return SERVICE_USAGE;
 	}
+	if (end == SERVICE_OK && !request_sees_asset(request, asset_name))
+		return request_deny(request, "that asset");
 	*txn = end == SERVICE_OK ? request_read(request) : NULL;
 	if (*txn == NULL)
 		return SERVICE_NO_ENGINE;

@@ -1,6 +1,5 @@
 #include "service/audit.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <syslog.h>
 
@@ -10,15 +9,15 @@
 
 void request_who(struct request *request, struct audit_who *who)
 {
-	const struct passwd *user = getpwuid(request->uid);
+	const struct person *person = &request->person;
 
-	if (user != NULL)
-		snprintf(request->user, sizeof(request->user), "%s", user->pw_name);
 	*who = (struct audit_who){
-	    .origin = request->listener.origin,
+	    .origin = person->engine ? AUDIT_ENGINE
+		      : person->here ? AUDIT_COMMAND
+				     : AUDIT_SOCKET,
 	    .has_uid = true,
-	    .uid = request->uid,
-	    .user = request->user[0] != '\0' ? request->user : NULL,
+	    .uid = person->uid,
+	    .user = person->name[0] != '\0' ? person->name : NULL,
 	};
 }
 

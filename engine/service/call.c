@@ -132,8 +132,7 @@ static enum service_end call_here(struct call *call, const char *method, const j
 	struct listener listener = {.progress = call_progress,
 	    .done = call_done,
 	    .arg = call,
-	    .uid = call->service->uid,
-	    .origin = AUDIT_COMMAND};
+	    .caller = {.uid = call->service->uid, .here = true}};
 
 	do {
 		call->ended = false;

@@ -18,6 +18,12 @@ static void add_tasks(const struct policy *policy, json_t *array)
 		json_array_append_new(array, json_text(policy_task(policy, i)->name));
 }
 
+static void add_users(const struct policy *policy, json_t *array)
+{
+	for (size_t i = 0; i < policy_user_count(policy); i++)
+		json_array_append_new(array, json_text(policy_user(policy, i)->name));
+}
+
 static enum service_end add_accounts(struct request *request, json_t *array)
 {
 	const char *name = param_text(request, "asset");
@@ -39,6 +45,8 @@ enum service_end complete_names(struct request *request)
 		add_assets(request->policy, request->result);
 	else if (strcmp(kind, "task") == 0)
 		add_tasks(request->policy, request->result);
+	else if (strcmp(kind, "user") == 0)
+		add_users(request->policy, request->result);
 	else if (strcmp(kind, "account") == 0)
 		return add_accounts(request, request->result);
 	return SERVICE_OK;

@@ -271,8 +271,7 @@ static void look_at_restored(struct daemon *daemon)
 	const struct listener listener = {
 	    .done = restored_looked_at,
 	    .arg = service,
-	    .uid = service->uid,
-	    .origin = AUDIT_ENGINE,
+	    .caller = {.uid = service->uid, .here = true, .engine = true},
 	};
 
 	if (!vault_restore_is_open(service->vault))

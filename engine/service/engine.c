@@ -12,6 +12,7 @@
 #include "service/audit.h"
 #include "service/courier.h"
 #include "service/daemon.h"
+#include "service/mfa.h"
 #include "service/notices.h"
 #include "service/keys.h"
 #include "service/place.h"
@@ -381,5 +382,6 @@ void engine_rest(struct service *service)
 void engine_close(struct service *service)
 {
 	engine_rest(service);
+	mfa_forget(service, NULL);
 	snapshots_clear(service);
 }

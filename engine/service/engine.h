@@ -17,8 +17,9 @@
 #include "policy.h"
 #include "rotation.h"
 #include "service.h"
-#include "service/metrics.h"
 #include "service/keys.h"
+#include "service/metrics.h"
+#include "service/person.h"
 #include "service/retain.h"
 #include "vault.h"
 #include "vault/audit.h"
@@ -32,8 +33,7 @@ struct listener {
 	void (*done)(
 	    void *arg, enum service_end, json_t *result, const char *next, const struct error *);
 	void *arg;
-	uid_t uid; /* the user */
-	enum audit_origin origin;
+	struct caller caller;
 };
 
 /*
@@ -50,6 +50,7 @@ struct watch {
 
 struct courier;
 struct daemon;
+struct fresh;
 struct later;
 struct reloads;
 struct scrape;
@@ -96,18 +97,20 @@ struct service {
 	bool recovered;
 	bool interrupted;
 	LIST_HEAD(, watch) watches;
+	LIST_HEAD(, fresh) fresh;	/* codes that hold (mfa.c) */
 	TAILQ_HEAD(, request) requests; /* that have not ended */
 };
 
 struct request {
 	TAILQ_ENTRY(request) entry;
 	struct service *service;
-	const char *method;	     /* its name */
-	uid_t uid;		     /* who asks */
+	const char *method;
+	struct person person;	     /* who asks */
+	char denied[WHY_SIZE];	     /* what was; "" = nothing */
+	enum permission permission;  /* that the method takes; PERMISSION_COUNT = none */
 	const json_t *params;	     /* for as long as the request lasts */
 	struct snapshot *snapshot;   /* once one is loaded: the one that the request began with */
 	const struct policy *policy; /* its */
-	char user[WORD_SIZE];	     /* who that is, once the audit log asked; "" = unknown */
 	bool must_audit;	     /* what it does leaves an entry in the audit log */
 	bool audited;		     /* and has */
 	json_t *result;		     /* what the handler leaves */
@@ -249,6 +252,7 @@ enum service_end audit_list(struct request *);
 enum service_end audit_key(struct request *);
 enum service_end audit_export(struct request *);
 enum service_end audit_verify(struct request *);
+enum service_end record_reveal(struct request *);
 enum service_end secret_list(struct request *);
 enum service_end secret_set(struct request *);
 enum service_end secret_delete(struct request *);
@@ -263,5 +267,12 @@ enum service_end complete_names(struct request *);
 enum service_end status_show(struct request *);
 enum service_end reload_request(struct request *);
 enum service_end diff_request(struct request *);
+enum service_end user_list(struct request *);
+enum service_end user_show(struct request *);
+enum service_end user_enroll(struct request *);
+enum service_end user_confirm(struct request *);
+enum service_end user_reset_mfa(struct request *);
+enum service_end whoami_show(struct request *);
+enum service_end methods_list(struct request *);
 
 #endif

@@ -6,7 +6,7 @@
 #include "service/shape.h"
 
 struct listing {
-	const struct service *service;
+	const struct request *request;
 	struct vault_txn *txn;
 	json_t *array;
 	struct page page;
@@ -17,15 +17,18 @@ static bool listing_add(void *arg, const struct execution *execution)
 {
 	struct listing *listing = arg;
 
-	json_array_append_new(
-	    listing->array, shape_execution(execution, listing->txn, listing->service));
+	bool listed = request_may(listing->request, NULL, execution->task);
+
+	if (listed)
+		json_array_append_new(listing->array,
+		    shape_execution(execution, listing->txn, listing->request->service));
 	listing->last = execution->id;
-	return page_take(&listing->page, true);
+	return page_take(&listing->page, listed);
 }
 
 enum service_end execution_list(struct request *request)
 {
-	struct listing listing = {.service = request->service};
+	struct listing listing = {.request = request};
 	char at[ID_TEXT_SIZE];
 	struct id before;
 

@@ -105,7 +105,7 @@ enum service_end filter_read(
 	    .reason = param_text(request, "reason"),
 	    .problems = param_flag(request, "problems"),
 	    .ignored = param_flag(request, "ignored"),
-	    .policy = request->policy,
+	    .request = request,
 	};
 	if (!status_read(request, &filter->status) || !since_read(request, &filter->since_ms))
 		return SERVICE_USAGE;
@@ -128,7 +128,7 @@ static bool asset_is_meant(const struct record_filter *filter, const char *name)
 		return true;
 	if (filter->asset[0] != '/')
 		return text_glob(filter->asset, name);
-	asset = policy_asset_find(filter->policy, name);
+	asset = policy_asset_find(filter->request->policy, name);
 	return asset != NULL && asset_meant(asset, filter->asset);
 }
 
@@ -140,6 +140,8 @@ static bool reason_is(const struct record *record, const char *reason)
 
 bool filter_takes(const struct record_filter *filter, const struct record *record)
 {
+	if (!request_sees_record(filter->request, record))
+		return false;
 	if (filter->status >= 0 && (int)record->status != filter->status)
 		return false;
 	if (filter->status == STATUS_FAILED && record->ignored_ms != 0 && !filter->ignored)

@@ -16,7 +16,7 @@ struct record_filter {
 	bool ignored;				     /* of failures, also those that are */
 	uint64_t since_ms; /* of executions that started at or after it; wall, 0 = any */
 	bool problems;	   /* only what keeps a run's exit status from being 0 */
-	const struct policy *policy;
+	const struct request *request; /* whose person sees them */
 };
 
 /*

@@ -1,7 +1,6 @@
 /* Ignoring records: someone looked at what failed, and said why it is no concern any more. */
 #include "service/audit.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 struct ignoring {
 	struct request *request;
 	const char *why; /* NULL: no more ignored */
-	char who[WORD_SIZE];
+	char who[WHO_SIZE];
 	char object[WHY_SIZE]; /* for the audit log */
 	struct id *ids;
 	size_t count, room;
@@ -48,6 +47,10 @@ static bool pick_id(struct ignoring *ignoring, struct vault_txn *txn, const char
 
 	if (record_find(txn, id, &record, request->error) != ERR_OK)
 		return false;
+	if (!request_sees_record(request, &record)) {
+		request_deny(request, "that record");
+		return false;
+	}
 	if (record_is_meant(ignoring, &record)) {
 		ignoring_add(ignoring, &record);
 		return true;
@@ -179,21 +182,11 @@ static enum service_end ignore_all(struct ignoring *ignoring)
 
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
 
-static void who_asks(const struct request *request, char out[WORD_SIZE])
-{
-	const struct passwd *user = getpwuid(request->uid);
-
-	if (user != NULL)
-		snprintf(out, WORD_SIZE, "%s", user->pw_name);
-	else
-		snprintf(out, WORD_SIZE, "uid %lu", (unsigned long)request->uid);
-}
-
 static enum service_end ignoring_run(struct ignoring *ignoring)
 {
 	enum service_end end = SERVICE_USAGE;
 
-	who_asks(ignoring->request, ignoring->who);
+	snprintf(ignoring->who, sizeof(ignoring->who), "%s", ignoring->request->person.name);
 	if (pick(ignoring))
 		end = ignore_all(ignoring);
 	free(ignoring->ids);

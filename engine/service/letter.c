@@ -58,7 +58,7 @@ static enum err content_of(json_t **content, const struct service *service, stru
 		if (execution_get(txn, &notice->execution, &execution) != ERR_OK)
 			return error_set(error, ERR_NOT_FOUND,
 			    "the execution that it tells of is not kept any more");
-		*content = report_of(service, txn, &execution, PROBLEMS_MOST);
+		*content = report_of(service, NULL, txn, &execution, PROBLEMS_MOST);
 	}
 	return ERR_OK;
 }

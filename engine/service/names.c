@@ -104,6 +104,10 @@ const struct task *need_task(struct request *request, const char *name)
 		unknown(text, sizeof(text), "task", name, policy_task_nearest(policy, name),
 		    "lockstep check");
 		request_fail(request, SERVICE_USAGE, "%s", text);
+	} else if (!request_may(request, NULL, task->name)) {
+		snprintf(text, sizeof(text), "task \"%s\"", task->name);
+		request_deny(request, text);
+		return NULL;
 	}
 	return task;
 }
@@ -129,6 +133,10 @@ const struct asset *need_asset(struct request *request, const char *name)
 	if (asset == NULL) {
 		unknown_asset(policy, name, text, sizeof(text));
 		request_fail(request, SERVICE_USAGE, "%s", text);
+	} else if (!request_may(request, asset->node, NULL)) {
+		snprintf(text, sizeof(text), "asset \"%s\"", asset->name);
+		request_deny(request, text);
+		return NULL;
 	}
 	return asset;
 }
@@ -220,10 +228,15 @@ bool assets_meant(struct request *request, struct asset_list *list)
 	for (size_t i = 0; i < policy_asset_count(policy); i++) {
 		const struct asset *asset = policy_asset(policy, i);
 
-		if (pattern_count == 0 || meant_by_any(asset, patterns, used))
+		if ((pattern_count == 0 || meant_by_any(asset, patterns, used)) &&
+		    request_may(request, asset->node, NULL))
 			list->items[list->count++] = asset;
 	}
 	good = all_used(request, patterns, used);
+	if (good && list->count == 0 && pattern_count > 0) {
+		request_deny(request, "these assets");
+		good = false;
+	}
 	free(used);
 	if (!good)
 		asset_list_clear(list);
@@ -250,6 +263,10 @@ enum service_end execution_meant(
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
 	err = execution_find(txn, id, execution, request->error);
+	if (err == ERR_OK && !request_may(request, NULL, execution->task)) {
+		request_deny(request, "that execution");
+		err = ERR_DENIED;
+	}
 	if (err == ERR_OK)
 		request->result = shape(request, execution, txn);
 	vault_read_end(txn);

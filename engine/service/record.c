@@ -96,6 +96,10 @@ enum service_end record_show(struct request *request)
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
 	err = record_find(txn, id, &record, request->error);
+	if (err == ERR_OK && !request_sees_record(request, &record)) {
+		request_deny(request, "that record");
+		err = ERR_DENIED;
+	}
 	if (err == ERR_OK)
 		request->result = shape_record(&record, txn);
 	vault_read_end(txn);

@@ -14,6 +14,7 @@
 #include "service/loading.h"
 #include "service/notices.h"
 #include "service/scrape.h"
+#include "service/server.h"
 #include "service/systemd.h"
 
 /* What a load is for. */
@@ -144,6 +145,7 @@ static void take(struct service *service, struct snapshot *snapshot, json_t **re
 					   });
 	scheduler_reload(service->scheduler);
 	snapshot_use(service, snapshot);
+	server_follow(service->server);
 	courier_look_anew(service->courier);
 	scrape_update(service);
 	*result = json_pack("{s:b, s:I, s:I, s:[], s:o}", "ok", 1, "assets", assets, "tasks", tasks,

@@ -18,6 +18,7 @@ struct cause {
 };
 
 struct reporting {
+	const struct request *request;
 	struct vault_txn *txn;
 	json_t *problems;
 	size_t problems_most;
@@ -54,6 +55,8 @@ static bool report_record(void *arg, const struct record *record)
 {
 	struct reporting *reporting = arg;
 
+	if (reporting->request != NULL && !request_sees_record(reporting->request, record))
+		return true;
 	count_cause(reporting, record);
 	if (record_is_fine(record))
 		return true;
@@ -87,12 +90,14 @@ static json_t *shape_causes(struct reporting *reporting)
 	return array;
 }
 
-json_t *report_of(const struct service *service, struct vault_txn *txn,
-    const struct execution *execution, size_t problems_most)
+json_t *report_of(const struct service *service, const struct request *request,
+    struct vault_txn *txn, const struct execution *execution, size_t problems_most)
 {
 	static const enum status bad[] = {STATUS_FAILED, STATUS_UNVERIFIED, STATUS_SKIPPED};
-	struct reporting reporting = {
-	    .txn = txn, .problems = json_array(), .problems_most = problems_most};
+	struct reporting reporting = {.request = request,
+	    .txn = txn,
+	    .problems = json_array(),
+	    .problems_most = problems_most};
 	const struct id none = {{0}};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -105,7 +110,7 @@ json_t *report_of(const struct service *service, struct vault_txn *txn,
 static json_t *report(
     struct request *request, const struct execution *execution, struct vault_txn *txn)
 {
-	return report_of(request->service, txn, execution, PROBLEMS_MOST);
+	return report_of(request->service, request, txn, execution, PROBLEMS_MOST);
 }
 
 enum service_end execution_report(struct request *request)

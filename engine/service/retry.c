@@ -100,6 +100,10 @@ static bool retry_id(struct retry *retry, const char *id)
 
 	if (record_find(retry->txn, id, &record, request->error) != ERR_OK)
 		return false;
+	if (!request_sees_record(request, &record)) {
+		request_deny(request, "that record");
+		return false;
+	}
 	if (is_verify(&record)) {
 		request_fail(request, SERVICE_USAGE,
 		    "record %s is of a verify, which sets nothing: lockstep account verify %s %s",

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/ssh_key.h"
 #include "service/audit.h"
+#include "service/mfa.h"
 #include "service/names.h"
 #include "service/shape.h"
 #include "vault/copy.h"
@@ -17,6 +18,7 @@ struct reveal {
 	struct request *request;
 	struct vault_txn *txn;
 	struct account account; /* the row whose secret is asked for */
+	size_t may_open;	/* versions that are shown besides: nobody knows which opens it */
 	json_t *candidates;
 	bool failed;
 };
@@ -62,7 +64,6 @@ static json_t *reveal_version(struct reveal *reveal, const struct version *versi
 	secret_free(passphrase);
 	if (shape == NULL)
 		request_fail(reveal->request, SERVICE_NO_ENGINE,
-
 		    "version %u of account \"%s\" on asset \"%s\" cannot be shown: it is not "
 		    "UTF-8; "
 		    "a task sets a new one: lockstep run TASK",
@@ -186,20 +187,95 @@ static enum service_end reveal_choose(
 	return reveal_number(reveal, rows, number, version);
 }
 
-/* ── The result ──────────────────────────────────────────────────────────────────────────── */
+/* ── Whether it may be seen ──────────────────────────────────────────────────────────────── */
 
-static enum service_end reveal_all(struct reveal *reveal, const struct account_rows *rows)
+static const char *node_of(const struct request *request, const char *name)
 {
-	const struct account *account = &reveal->account;
-	struct version version;
-	enum service_end end = reveal_choose(reveal, rows, &version);
-	json_t *shape;
+	const struct asset *asset = policy_asset_find(request->policy, name);
 
+	return asset == NULL ? "" : asset->node;
+}
+
+static bool reason_is_given(struct request *request, const char *asset)
+{
+	const struct user *user = request->person.user;
+	const char *reason = param_text(request, "reason");
+	bool needed = policy_settings(request->policy)->reveal_reason;
+
+	if (user != NULL && !request->person.owner)
+		needed = needed || user_needs_reason(user, node_of(request, asset));
+	if (reason != NULL && strlen(reason) >= WHY_SIZE) {
+		request_fail(request, SERVICE_USAGE,
+		    "--reason: give a shorter reason, of at most %d bytes", WHY_SIZE - 1);
+		return false;
+	}
+	if (!needed || (reason != NULL && reason[0] != '\0'))
+		return true;
+	request_fail(request, SERVICE_USAGE,
+	    "to see a secret of asset \"%s\" takes a reason: give it with --reason, for whoever "
+	    "reads the audit log",
+	    asset);
+	return false;
+}
+
+static bool count_candidate(void *arg, const struct version *version)
+{
+	struct reveal *reveal = arg;
+
+	reveal->may_open += may_open(&reveal->account, version);
+	return true;
+}
+
+static void count_candidates(struct reveal *reveal)
+{
+	enum account_state state = account_state(&reveal->account);
+
+	if (state == ACCOUNT_IN_DOUBT || state == ACCOUNT_MISMATCH)
+		version_each(reveal->txn, &reveal->account, count_candidate, reveal);
+}
+
+/* What is shown besides the version, and why. */
+static void detail_text(const struct reveal *reveal, const char *more, char *out, size_t size)
+{
+	const char *reason = param_text(reveal->request, "reason");
+	char others[64] = "";
+
+	if (reveal->may_open > 0)
+		snprintf(
+		    others, sizeof(others), "and %zu versions that may open it", reveal->may_open);
+	snprintf(out, size, "%s%s%s%s%s", more, more[0] != '\0' && others[0] != '\0' ? ", " : "",
+	    others, reason != NULL && (more[0] != '\0' || others[0] != '\0') ? ": " : "",
+	    reason != NULL ? reason : "");
+}
+
+/* Nobody sees what is not in the audit log first. `more`: what is shown besides the version. */
+static enum service_end reveal_pass(struct reveal *reveal, uint32_t version, const char *more)
+{
+	struct request *request = reveal->request;
+	const struct account *account = &reveal->account;
+	char detail[WHY_SIZE + 128];
+	enum service_end end;
+
+	if (!reason_is_given(request, account->asset))
+		return SERVICE_USAGE;
+	end = mfa_pass(request);
 	if (end != SERVICE_OK)
 		return end;
-	shape = reveal_version(reveal, &version);
-	if (shape == NULL)
-		return SERVICE_NO_ENGINE;
+	detail_text(reveal, more, detail, sizeof(detail));
+	return request_audit_now(request, &(struct audit_event){.what = AUDIT_REVEAL,
+					      .asset = account->asset,
+					      .account = account->name,
+					      .object = secret_kind_name(account->kind),
+					      .version = version,
+					      .detail = detail});
+}
+
+/* ── An account's ────────────────────────────────────────────────────────────────────────── */
+
+static void reveal_shape(struct reveal *reveal, json_t *shape)
+{
+	const struct account *account = &reveal->account;
+
 	reveal_candidates(reveal);
 	json_object_set_new(shape, "asset", json_text(account->asset));
 	json_object_set_new(shape, "account", json_text(account->name));
@@ -207,48 +283,139 @@ static enum service_end reveal_all(struct reveal *reveal, const struct account_r
 	    shape, "in_doubt", json_boolean(account_state(account) == ACCOUNT_IN_DOUBT));
 	json_object_set_new(shape, "candidates", reveal->candidates);
 	json_object_set_new(shape, "stale", json_boolean(account_is_stale(reveal->txn, account)));
-	if (reveal->failed) {
-		json_decref(shape);
-		return SERVICE_NO_ENGINE;
-	}
-	reveal->request->result = shape;
-	return SERVICE_OK;
 }
 
-/* Nobody sees what is not in the audit log first. */
-static enum service_end reveal_audit(struct reveal *reveal)
+/* The rows as they are now: what was permitted is the version, whatever became of it since. */
+static enum service_end reveal_again(
+    struct reveal *reveal, const struct version *version, json_t **shape)
 {
 	struct request *request = reveal->request;
-	json_t *shown = json_object_get(request->result, "version");
-	char others[64] = "";
-	enum service_end end;
+	enum service_end end = SERVICE_NO_ENGINE;
 
-	if (json_array_size(reveal->candidates) > 0)
-		snprintf(others, sizeof(others), "and %zu versions that may open it",
-		    json_array_size(reveal->candidates));
-	end = request_audit_now(request, &(struct audit_event){.what = AUDIT_REVEAL,
-					     .asset = reveal->account.asset,
-					     .account = reveal->account.name,
-					     .object = secret_kind_name(reveal->account.kind),
-					     .version = (uint32_t)json_integer_value(shown),
-					     .detail = others});
-	if (end != SERVICE_OK) {
-		json_decref(request->result);
-		request->result = NULL;
-	}
+	*shape = NULL;
+	reveal->txn = request_read(request);
+	if (reveal->txn == NULL)
+		return end;
+	if (account_get(reveal->txn, reveal->account.asset, reveal->account.name, version->kind,
+		&reveal->account) == ERR_OK)
+		*shape = reveal_version(reveal, version);
+	else
+		end = request_fail(request, SERVICE_USAGE, "that account is kept no more");
+	if (*shape != NULL)
+		reveal_shape(reveal, *shape);
+	vault_read_end(reveal->txn);
+	if (*shape != NULL && !reveal->failed)
+		return SERVICE_OK;
+	json_decref(*shape);
+	*shape = NULL;
+	return end;
+}
+
+static enum service_end reveal_find(struct reveal *reveal, struct version *version)
+{
+	struct account_rows rows;
+	bool declared;
+	enum service_end end = account_find(reveal->request, &reveal->txn, &rows, &declared);
+
+	if (end != SERVICE_OK)
+		return end;
+	end = reveal_kind(reveal->request, &rows) ? reveal_choose(reveal, &rows, version)
+						  : SERVICE_USAGE;
+	if (end == SERVICE_OK)
+		count_candidates(reveal);
+	vault_read_end(reveal->txn);
 	return end;
 }
 
 enum service_end account_reveal(struct request *request)
 {
 	struct reveal reveal = {.request = request};
-	struct account_rows rows;
-	bool declared;
-	enum service_end end = account_find(request, &reveal.txn, &rows, &declared);
+	struct version version;
+	enum service_end end = reveal_find(&reveal, &version);
+
+	if (end == SERVICE_OK)
+		end = reveal_pass(&reveal, version.number, "");
+	if (end == SERVICE_OK)
+		end = reveal_again(&reveal, &version, &request->result);
+	return end;
+}
+
+/* ── A record's ──────────────────────────────────────────────────────────────────────────── */
+
+/* Null where there was none, or it is kept no more. */
+static json_t *reveal_of_record(struct reveal *reveal, uint32_t number)
+{
+	struct version version;
+
+	if (number == 0 || version_get(reveal->txn, &reveal->account, number, &version) != ERR_OK)
+		return json_null();
+	return reveal_version(reveal, &version);
+}
+
+static enum service_end record_reveal_shape(struct reveal *reveal, const struct record *record)
+{
+	json_t *old = reveal_of_record(reveal, record->old_version), *new;
+	json_t *shape;
+
+	if (old == NULL)
+		return SERVICE_NO_ENGINE;
+	new = reveal_of_record(reveal, record->new_version);
+	shape = json_pack("{s:o, s:s, s:o}", "record", json_id(&record->id), "kind",
+	    secret_kind_name(record->kind), "old", old);
+	reveal_shape(reveal, shape);
+	if (new == NULL || reveal->failed) {
+		json_decref(new);
+		json_decref(shape);
+		return SERVICE_NO_ENGINE;
+	}
+	json_object_set_new(shape, "new", new);
+	reveal->request->result = shape;
+	return SERVICE_OK;
+}
+
+static enum service_end record_find_visible(struct reveal *reveal, struct record *record)
+{
+	struct request *request = reveal->request;
+	const char *id = param_need(request, "record");
+	enum service_end end = id == NULL ? SERVICE_USAGE : engine_open(request, NEEDS_VAULT);
+	struct vault_txn *txn = end == SERVICE_OK ? request_read(request) : NULL;
+
+	if (txn == NULL)
+		return id == NULL ? SERVICE_USAGE : SERVICE_NO_ENGINE;
+	if (record_find(txn, id, record, request->error) != ERR_OK)
+		end = SERVICE_USAGE;
+	else if (!request_sees_record(request, record))
+		end = request_deny(request, "that record");
+	else if (account_get(txn, record->asset, record->account, record->kind, &reveal->account) !=
+		 ERR_OK)
+		end = request_fail(request, SERVICE_USAGE,
+		    "no %s of account \"%s\" on asset \"%s\" is kept, as record %s names it",
+		    secret_kind_name(record->kind), record->account, record->asset, id);
+	reveal->txn = txn;
+	if (end == SERVICE_OK)
+		count_candidates(reveal);
+	vault_read_end(txn);
+	return end;
+}
+
+enum service_end record_reveal(struct request *request)
+{
+	struct reveal reveal = {.request = request};
+	char more[64], id[ID_TEXT_SIZE];
+	struct record record;
+	enum service_end end = record_find_visible(&reveal, &record);
 
 	if (end != SERVICE_OK)
 		return end;
-	end = reveal_kind(request, &rows) ? reveal_all(&reveal, &rows) : SERVICE_USAGE;
+	snprintf(more, sizeof(more), "old and new of record %s", id_text(&record.id, id));
+	end = reveal_pass(
+	    &reveal, record.new_version != 0 ? record.new_version : record.old_version, more);
+	if (end != SERVICE_OK)
+		return end;
+	reveal.txn = request_read(request);
+	if (reveal.txn == NULL)
+		return SERVICE_NO_ENGINE;
+	end = record_reveal_shape(&reveal, &record);
 	vault_read_end(reveal.txn);
-	return end == SERVICE_OK ? reveal_audit(&reveal) : end;
+	return end;
 }

@@ -321,11 +321,24 @@ static enum err running_start(struct running *running, const struct rotation_ord
 	return err;
 }
 
+/* All of it or nothing: a part that is left out in silence would look rotated. */
+static bool order_is_permitted(const struct request *request, const struct rotation_order *order)
+{
+	bool permitted = order->count > 0 || request_may(request, NULL, order->task->name);
+
+	for (size_t i = 0; permitted && i < order->count; i++)
+		permitted = request_may(request, order->items[i].asset->node, order->task->name);
+	return permitted;
+}
+
 enum service_end run_order(struct request *request, const struct rotation_order *order)
 {
-	enum service_end end = engine_open(request, NEEDS_WIRES);
+	enum service_end end;
 	struct running *running;
 
+	if (!order_is_permitted(request, order))
+		return request_deny(request, "all of these accounts");
+	end = engine_open(request, NEEDS_WIRES);
 	if (end != SERVICE_OK)
 		return end;
 	if (recover(request, order) != ERR_OK)

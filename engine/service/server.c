@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -15,23 +16,26 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/answer.h"
 #include "service/engine.h"
 #include "service/http.h"
 #include "service/metrics.h"
+#include "service/peer.h"
 #include "service/place.h"
 #include "service/unix.h"
 
-#define CONNS_MAX   64
-#define REFUSED_MAX 64 /* more of them, which are only told why not */
-#define TICK_MS	    1000
-#define REQUEST_MS  20000		 /* from the connection to the last byte of its request */
-#define STALL_MS    30000		 /* an answer of which nothing is taken */
-#define ALIVE_MS    10000		 /* a stream says that it is still there */
-#define LINGER_MS   2000		 /* from the answer's last byte to the client's end */
-#define MORE_SIZE   1024		 /* of lines in an answer's head */
-#define VIEW_MAX    (16UL * 1024 * 1024) /* of events that a client is behind */
-#define READ_BYTES  (64UL * 1024)
-#define FULL_MS	    100 /* until it is looked again whether more can be taken */
+#define CONNS_MAX	 64
+#define CONNS_OF_ONE_MAX 16 /* of a user who is not the owner */
+#define REFUSED_MAX	 64 /* more of them, which are only told why not */
+#define TICK_MS		 1000
+#define REQUEST_MS	 20000 /* from the connection to the last byte of its request */
+#define STALL_MS	 30000 /* an answer of which nothing is taken */
+#define ALIVE_MS	 10000 /* a stream says that it is still there */
+#define LINGER_MS	 2000  /* from the answer's last byte to the client's end */
+#define MORE_SIZE	 1024  /* of lines in an answer's head */
+#define VIEW_MAX	 (16UL * 1024 * 1024) /* of events that a client is behind */
+#define READ_BYTES	 (64UL * 1024)
+#define FULL_MS		 100 /* until it is looked again whether more can be taken */
 
 #define PREFIX	    "/v1/"
 #define TYPE_JSON   "application/json"
@@ -48,7 +52,7 @@ struct conn {
 	TAILQ_ENTRY(conn) entry;
 	struct server *server;
 	struct bufferevent *bev;
-	uid_t uid; /* of whoever asks, as the kernel says */
+	struct caller caller;
 	enum phase phase;
 	struct http_head head;
 	struct buf in;
@@ -113,21 +117,10 @@ static void conn_answered(struct conn *conn)
 
 /* ── Answers ─────────────────────────────────────────────────────────────────────────────── */
 
-static int add_bytes(const char *bytes, size_t len, void *out)
-{
-	return evbuffer_add(out, bytes, len);
-}
-
-static void add_json(struct evbuffer *out, const json_t *json)
-{
-	json_dump_callback(json, add_bytes, out, JSON_COMPACT | JSON_ENCODE_ANY);
-	evbuffer_add(out, "\n", 1);
-}
-
 static void answer_json(struct conn *conn, int status, const char *more, json_t *json)
 {
 	http_answer_head(output_of(conn), status, TYPE_JSON, more);
-	add_json(output_of(conn), json);
+	answer_add(output_of(conn), json);
 	json_decref(json);
 	conn_answered(conn);
 }
@@ -155,23 +148,6 @@ static void conn_put_off(struct conn *conn, const char *why)
 	answer_refusal(conn, HTTP_UNAVAILABLE, "Retry-After: 1\r\n", HTTP_CODE_AGAIN, why);
 }
 
-static bool is_good(enum service_end end)
-{
-	return end == SERVICE_OK || end == SERVICE_SOME;
-}
-
-/* {exit, code, error, result}: what a result alone cannot say. */
-static json_t *shape_failure(enum service_end end, json_t *result, const struct error *error)
-{
-	json_int_t exit_status = end;
-	json_t *json = json_pack("{s:I, s:s, s:s}", "exit", exit_status, "code",
-	    err_name(error->code), "error", error->text);
-
-	if (result != NULL)
-		json_object_set_new(json, "result", result);
-	return json;
-}
-
 static void stream_head(struct conn *conn)
 {
 	if (!conn->streaming)
@@ -186,15 +162,15 @@ static void answer_stream(struct conn *conn, enum service_end end, json_t *resul
 	json_int_t exit_status = end;
 
 	stream_head(conn);
-	if (is_good(end))
+	if (answer_is_good(end))
 		json = json_pack("{s:I, s:o}", "exit", exit_status, "result",
 		    result == NULL ? json_null() : result);
 	else
-		json = shape_failure(end, result, error);
+		json = answer_failure(end, result, error);
 	json_object_set_new(json, "event", json_string("end"));
 	if (next != NULL)
 		json_object_set_new(json, "next", json_string(next));
-	add_json(output_of(conn), json);
+	answer_add(output_of(conn), json);
 	json_decref(json);
 	conn_answered(conn);
 }
@@ -208,15 +184,15 @@ static void conn_done(
 	conn->request = NULL;
 	if (conn->head.streams) {
 		answer_stream(conn, end, result, next, error);
-	} else if (is_good(end)) {
+	} else if (answer_is_good(end)) {
 		snprintf(more, sizeof(more), "Lockstep-Exit: %d\r\n%s%s%s", end,
 		    next != NULL ? "Lockstep-Next: " : "", next != NULL ? next : "",
 		    next != NULL ? "\r\n" : "");
 		answer_json(
 		    conn, HTTP_OK, more, result == NULL ? json_null() : result /* transferred */);
 	} else {
-		answer_json(conn, end == SERVICE_USAGE ? HTTP_BAD : HTTP_UNAVAILABLE, "",
-		    shape_failure(end, result, error));
+		answer_json(
+		    conn, answer_status(end, error), "", answer_failure(end, result, error));
 	}
 }
 
@@ -228,7 +204,7 @@ static void conn_progress(void *arg, const json_t *event)
 	if (!conn->head.streams || evbuffer_get_length(output_of(conn)) > VIEW_MAX)
 		return;
 	stream_head(conn);
-	add_json(output_of(conn), event);
+	answer_add(output_of(conn), event);
 }
 
 /* ── Requests ────────────────────────────────────────────────────────────────────────────── */
@@ -257,11 +233,8 @@ static json_t *read_params(const struct conn *conn, char *why, size_t size)
 
 static void conn_begin(struct conn *conn)
 {
-	const struct listener listener = {.progress = conn_progress,
-	    .done = conn_done,
-	    .arg = conn,
-	    .uid = conn->uid,
-	    .origin = AUDIT_SOCKET};
+	const struct listener listener = {
+	    .progress = conn_progress, .done = conn_done, .arg = conn, .caller = conn->caller};
 	const char *method = conn->head.path + strlen(PREFIX);
 	char why[128];
 	json_t *params = read_params(conn, why, sizeof(why));
@@ -272,7 +245,7 @@ static void conn_begin(struct conn *conn)
 		return;
 	}
 	conn_enter(conn, PHASE_WORKING);
-	snprintf(why, sizeof(why), "%u", conn->uid);
+	snprintf(why, sizeof(why), "%u", conn->caller.uid);
 	log_event(LOG_LEVEL_DEBUG, "request", "method", method, "uid", why, NULL);
 	conn->request = request_begin(conn->server->service, method, params, &listener);
 }
@@ -321,10 +294,19 @@ static void conn_go_on(struct conn *conn)
 	conn->told_to_go_on = true;
 }
 
+static const struct policy *policy_of(const struct conn *conn)
+{
+	return conn->server->service->snapshot->policy;
+}
+
 static void conn_asking(struct conn *conn)
 {
 	if (!conn_read_head(conn))
 		return;
+	if (conn->head.gets && !caller_may(&conn->caller, policy_of(conn), PERMIT_VIEW)) {
+		conn_refuse(conn, HTTP_FORBIDDEN, "your roles do not let you see all there is");
+		return;
+	}
 	if (conn->head.gets) {
 		metrics_answer(conn->server->service, output_of(conn));
 		conn_answered(conn);
@@ -445,24 +427,28 @@ static struct conn *conn_new(struct server *server, evutil_socket_t fd)
 	return conn;
 }
 
+/* How many connections of theirs there are, this one included. */
+static size_t conns_of(const struct conn *conn)
+{
+	const struct conn *other;
+	size_t count = 0;
+
+	TAILQ_FOREACH (other, &conn->server->conns, entry)
+		count += other->caller.uid == conn->caller.uid;
+	return count;
+}
+
 static bool peer_is_welcome(struct conn *conn)
 {
-	int fd = bufferevent_getfd(conn->bev);
-	char why[256];
-	pid_t pid;
+	char why[PEER_WHY_SIZE];
 
-	if (!unix_peer(fd, &conn->uid, &pid)) {
-		conn_refuse(conn, HTTP_FORBIDDEN, "the kernel does not say who you are");
+	if (!peer_identify(bufferevent_getfd(conn->bev), &conn->caller, policy_of(conn), why)) {
+		conn_refuse(conn, HTTP_FORBIDDEN, why);
 		return false;
 	}
-	if (conn->uid == 0 || conn->uid == geteuid())
+	if (conn->caller.owner || conns_of(conn) <= CONNS_OF_ONE_MAX)
 		return true;
-	snprintf(why, sizeof(why), "%u", conn->uid);
-	log_event(LOG_LEVEL_WARN, "peer_refused", "uid", why, NULL);
-	snprintf(why, sizeof(why),
-	    "user id %u is not let in: only user id %u, who owns the vault, and root are",
-	    conn->uid, geteuid());
-	conn_refuse(conn, HTTP_FORBIDDEN, why);
+	conn_put_off(conn, "too many requests of yours at once: ask again in a moment");
 	return false;
 }
 
@@ -515,6 +501,16 @@ static void server_accept(struct evconnlistener *listener, evutil_socket_t fd,
 		server_rest(server);
 }
 
+/* ── Whom the policy declares ────────────────────────────────────────────────────────────── */
+
+void server_follow(struct server *server)
+{
+	mode_t mode = peers_are_let_in(server->service->snapshot->policy) ? 0666 : 0600;
+
+	if (server->listener != NULL && chmod(server->path, mode) != 0)
+		log_event(LOG_LEVEL_WARN, "socket_mode", "socket", server->path, NULL);
+}
+
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
 
 enum err server_open(
@@ -541,6 +537,7 @@ enum err server_open(
 		return error_set(error, ERR_IO, "socket %s cannot be served", path);
 	}
 	evconnlistener_set_error_cb(server->listener, server_cannot_accept);
+	server_follow(server);
 	*out = server; /* transferred */
 	return ERR_OK;
 }

@@ -8,75 +8,95 @@
 #include "base/mem.h"
 #include "service/engine.h"
 
+/* Anyone who is let in. */
+#define PERMIT_NONE PERMISSION_COUNT
+
+/* What a method shows or changes: all there is, which takes a permission without limits, or what
+ * its parameters name, which its handler asks request_may about. */
+enum reach_of { REACH_WHOLE, REACH_PARTS };
+
 /*
  * `needs` is what is open before the handler looks at its parameters; where these name something of
- * the policy, the handler opens the rest once they are good.
+ * the policy, the handler opens the rest once they are good. `permission` is said here and nowhere
+ * else: docs/security.md has the same table.
  */
 static const struct method {
 	const char *name;
 	enum service_end (*handler)(struct request *);
 	enum needs needs;
+	enum permission permission;
+	enum reach_of reach;
 	bool audited; /* what it does leaves an entry in the audit log */
 } methods[] = {
-    {"check", check_run, NEEDS_FILES, false},
-    {"asset.list", asset_list, NEEDS_POLICY, false},
-    {"asset.ping", asset_ping, NEEDS_POLICY, false},
-    {"asset.look", asset_look, NEEDS_POLICY, false},
-    {"asset.trust", asset_trust, NEEDS_POLICY, true},
-    {"asset.rename", asset_rename_request, NEEDS_POLICY, true},
-    {"account.list", account_list, NEEDS_POLICY, false},
-    {"account.held", account_held, NEEDS_VAULT, false},
-    {"account.show", account_show, NEEDS_POLICY, false},
-    {"account.history", account_history, NEEDS_POLICY, false},
-    {"account.reveal", account_reveal, NEEDS_POLICY, true},
-    {"account.import", account_import, NEEDS_POLICY, true},
-    {"account.add", account_add, NEEDS_POLICY, true},
-    {"account.verify", account_verify, NEEDS_POLICY, true},
-    {"account.restore", account_restore, NEEDS_POLICY, true},
-    {"task.list", task_list, NEEDS_VAULT, false},
-    {"task.show", task_show, NEEDS_VAULT, false},
-    {"task.next", task_next_request, NEEDS_VAULT, false},
-    {"task.pause", task_pause, NEEDS_VAULT, true},
-    {"task.resume", task_resume, NEEDS_VAULT, true},
-    {"task.rename", task_rename_request, NEEDS_POLICY, true},
-    {"task.file.create", task_file_create, NEEDS_DIRECTORY, false},
-    {"task.file.copy", task_file_copy, NEEDS_DIRECTORY, false},
-    {"task.file.read", task_file_read, NEEDS_DIRECTORY, false},
-    {"task.file.write", task_file_write, NEEDS_DIRECTORY, false},
-    {"task.file.delete", task_file_delete, NEEDS_DIRECTORY, false},
-    {"task.file.rename", task_file_rename, NEEDS_DIRECTORY, false},
-    {"run", run_task, NEEDS_POLICY, true},
-    {"overview", overview_show, NEEDS_VAULT, false},
-    {"execution.list", execution_list, NEEDS_VAULT, false},
-    {"execution.show", execution_show, NEEDS_VAULT, false},
-    {"execution.log", execution_log, NEEDS_VAULT, false},
-    {"execution.cancel", execution_cancel, NEEDS_VAULT, true},
-    {"execution.report", execution_report, NEEDS_VAULT, false},
-    {"record.list", record_list, NEEDS_VAULT, false},
-    {"record.show", record_show, NEEDS_VAULT, false},
-    {"record.ignore", record_ignore_request, NEEDS_VAULT, true},
-    {"record.unignore", record_unignore_request, NEEDS_VAULT, true},
-    {"record.retry", record_retry, NEEDS_VAULT, true},
-    {"record.restore", record_restore, NEEDS_POLICY, true},
-    {"audit.list", audit_list, NEEDS_VAULT, false},
-    {"audit.key", audit_key, NEEDS_VAULT, false},
-    {"audit.export", audit_export, NEEDS_VAULT, true},
-    {"audit.verify", audit_verify, NEEDS_VAULT, false},
-    {"vault.rekey", vault_rekey, NEEDS_VAULT, true},
-    {"vault.backup", vault_backup, NEEDS_VAULT, true},
-    {"vault.export", vault_export_request, NEEDS_VAULT, true},
-    {"secret.list", secret_list, NEEDS_VAULT, false},
-    {"secret.set", secret_set, NEEDS_VAULT, true},
-    {"secret.delete", secret_delete, NEEDS_VAULT, true},
-    {"notice.list", notice_list, NEEDS_VAULT, false},
-    {"notice.retry", notice_retry, NEEDS_VAULT, false},
-    {"notice.drop", notice_drop, NEEDS_VAULT, false},
-    {"notice.test", notice_test, NEEDS_VAULT, false},
-    {"complete", complete_names, NEEDS_FILES, false},
-    {"status", status_show, NEEDS_VAULT, false},
-    {"reload", reload_request, NEEDS_POLICY, true},
-    {"diff", diff_request, NEEDS_POLICY, false},
+    {"check", check_run, NEEDS_FILES, PERMIT_VIEW, REACH_WHOLE, false},
+    {"asset.list", asset_list, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
+    {"asset.ping", asset_ping, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, false},
+    {"asset.look", asset_look, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
+    {"asset.trust", asset_trust, NEEDS_POLICY, PERMIT_EDIT, REACH_PARTS, true},
+    {"asset.rename", asset_rename_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
+    {"account.list", account_list, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
+    {"account.held", account_held, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
+    {"account.show", account_show, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
+    {"account.history", account_history, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
+    {"account.reveal", account_reveal, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true},
+    {"account.import", account_import, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
+    {"account.add", account_add, NEEDS_POLICY, PERMIT_EDIT, REACH_PARTS, true},
+    {"account.verify", account_verify, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
+    {"account.restore", account_restore, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
+    {"task.list", task_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"task.show", task_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"task.next", task_next_request, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"task.pause", task_pause, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
+    {"task.resume", task_resume, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
+    {"task.rename", task_rename_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
+    {"task.file.create", task_file_create, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
+    {"task.file.copy", task_file_copy, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
+    {"task.file.read", task_file_read, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
+    {"task.file.write", task_file_write, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
+    {"task.file.delete", task_file_delete, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
+    {"task.file.rename", task_file_rename, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
+    {"run", run_task, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
+    {"overview", overview_show, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
+    {"execution.list", execution_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"execution.show", execution_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"execution.log", execution_log, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"execution.cancel", execution_cancel, NEEDS_VAULT, PERMIT_RUN, REACH_WHOLE, true},
+    {"execution.report", execution_report, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"record.list", record_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"record.show", record_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"record.ignore", record_ignore_request, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
+    {"record.unignore", record_unignore_request, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
+    {"record.retry", record_retry, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
+    {"record.restore", record_restore, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
+    {"record.reveal", record_reveal, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true},
+    {"audit.list", audit_list, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false},
+    {"audit.key", audit_key, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false},
+    {"audit.export", audit_export, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, true},
+    {"audit.verify", audit_verify, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false},
+    {"vault.rekey", vault_rekey, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
+    {"vault.backup", vault_backup, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
+    {"vault.export", vault_export_request, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
+    {"secret.list", secret_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
+    {"secret.set", secret_set, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true},
+    {"secret.delete", secret_delete, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true},
+    {"notice.list", notice_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
+    {"notice.retry", notice_retry, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, false},
+    {"notice.drop", notice_drop, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, false},
+    {"notice.test", notice_test, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, false},
+    {"complete", complete_names, NEEDS_FILES, PERMIT_VIEW, REACH_WHOLE, false},
+    {"status", status_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
+    {"reload", reload_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
+    {"diff", diff_request, NEEDS_POLICY, PERMIT_VIEW, REACH_WHOLE, false},
+    {"user.list", user_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
+    {"user.show", user_show, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
+    {"user.enroll", user_enroll, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
+    {"user.confirm", user_confirm, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
+    {"user.reset_mfa", user_reset_mfa, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
+    {"whoami", whoami_show, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false},
+    {"methods", methods_list, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false},
 };
+
+#define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))
 
 struct service *service_new(const struct service_config *config)
 {
@@ -90,6 +110,7 @@ struct service *service_new(const struct service_config *config)
 	}
 	LIST_INIT(&service->watches);
 	LIST_INIT(&service->laters);
+	LIST_INIT(&service->fresh);
 	TAILQ_INIT(&service->requests);
 	TAILQ_INIT(&service->earlier);
 	service->since_ms = clock_wall_ms(loop_clock(service->loop));
@@ -115,7 +136,7 @@ void service_free(struct service *service)
 
 static const struct method *method_find(const char *name)
 {
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+	for (size_t i = 0; i < METHOD_COUNT; i++)
 		if (strcmp(methods[i].name, name) == 0)
 			return &methods[i];
 	return NULL;
@@ -195,15 +216,45 @@ void requests_drop(struct service *service)
 	}
 }
 
-static enum service_end request_handle(struct request *request, const char *name)
+enum service_end methods_list(struct request *request)
+{
+	request->result = json_array();
+	for (size_t i = 0; i < METHOD_COUNT; i++) {
+		const struct method *method = &methods[i];
+		bool none = method->permission == PERMIT_NONE;
+
+		if (method->needs == NEEDS_DIRECTORY)
+			continue; /* whoever may write the files */
+		json_array_append_new(request->result,
+		    json_pack("{s:s, s:o, s:b}", "method", method->name, "permission",
+			none ? json_null() : json_string(permission_name(method->permission)),
+			"whole", method->reach == REACH_WHOLE));
+	}
+	return SERVICE_OK;
+}
+
+/* Before anything is opened that the person may not use. */
+static enum service_end request_handle(
+    struct request *request, const char *name, const struct caller *caller)
 {
 	const struct method *method = method_find(name);
 	enum service_end end;
+	const char *all;
 
 	if (method == NULL)
 		return request_fail(request, SERVICE_USAGE, "there is no method \"%s\"", name);
 	request->method = method->name;
 	request->must_audit = method->audited;
+	request->permission = method->permission;
+	/* What mends a policy that cannot be loaded is for whoever may write its files. */
+	end = engine_open(request,
+	    method->needs == NEEDS_DIRECTORY && caller->here ? NEEDS_DIRECTORY : NEEDS_POLICY);
+	if (end != SERVICE_OK)
+		return end;
+	request_identify(request, caller);
+	all = method->reach == REACH_WHOLE ? "" : NULL;
+	if (!request_may(request, all, all))
+		return request_deny(request, NULL);
 	end = engine_open(request, method->needs);
 	return end == SERVICE_OK ? method->handler(request) : end;
 }
@@ -215,14 +266,14 @@ struct request *request_begin(
 	enum service_end end;
 
 	request->service = service;
-	request->uid = listener->uid;
 	request->params = params; /* transferred */
 	request->listener = *listener;
 	request->error = &request->own_error;
 	TAILQ_INSERT_TAIL(&service->requests, request, entry);
-	end = request_handle(request, method);
+	end = request_handle(request, method, &listener->caller);
 	if (end == SERVICE_LATER)
 		return request;
+	end = request_note_denial(request, end);
 	request_end(request, end);
 	return NULL;
 }

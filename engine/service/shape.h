@@ -11,6 +11,7 @@
 #include "vault.h"
 #include "wire.h"
 
+struct request;
 struct service;
 
 /* A word, or null where there is none. */
@@ -30,9 +31,10 @@ json_t *shape_version(const struct account *, const struct version *);
 json_t *shape_execution(const struct execution *, struct vault_txn *txn, const struct service *);
 json_t *shape_record(const struct record *, struct vault_txn *txn);
 
-/* {execution, causes, problems}: of the latter so many are told one by one. */
-json_t *report_of(
-    const struct service *, struct vault_txn *, const struct execution *, size_t problems_most);
+/* {execution, causes, problems}: of the latter so many are told one by one. What the request's
+ * person may not see is left out; NULL = nothing is. */
+json_t *report_of(const struct service *, const struct request *, struct vault_txn *,
+    const struct execution *, size_t problems_most);
 
 /* "replaced" …; "" while it is in a stage. */
 const char *version_end_name(enum version_end);

@@ -11,7 +11,7 @@
 #define EXECUTIONS_MAX 100
 
 struct open_executions {
-	const struct service *service;
+	const struct request *request;
 	struct vault_txn *txn;
 	json_t *array;
 };
@@ -20,7 +20,9 @@ static bool add_execution(void *arg, const struct execution *execution)
 {
 	struct open_executions *open = arg;
 
-	json_array_append_new(open->array, shape_execution(execution, open->txn, open->service));
+	if (request_may(open->request, NULL, execution->task))
+		json_array_append_new(
+		    open->array, shape_execution(execution, open->txn, open->request->service));
 	return json_array_size(open->array) < EXECUTIONS_MAX;
 }
 
@@ -42,9 +44,9 @@ static json_t *shape_notices(struct vault_txn *txn)
 	return json_pack("{s:I, s:I}", "waiting", waiting, "given_up", given_up);
 }
 
-static json_t *shape_kept(const struct service *service, struct vault_txn *txn)
+static json_t *shape_kept(const struct request *request, struct vault_txn *txn)
 {
-	struct open_executions open = {.service = service, .txn = txn, .array = json_array()};
+	struct open_executions open = {.request = request, .txn = txn, .array = json_array()};
 	json_int_t doubts = 0;
 
 	execution_each_open(txn, add_execution, &open);
@@ -86,7 +88,7 @@ enum service_end status_show(struct request *request)
 
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
-	request->result = shape_kept(request->service, txn);
+	request->result = shape_kept(request, txn);
 	vault_read_end(txn);
 	if (service->server == NULL)
 		return SERVICE_SOME;

@@ -22,6 +22,7 @@ struct entry {
 };
 
 struct steps {
+	const struct request *request;
 	const char *asset; /* a pattern; NULL = all */
 	struct page page;  /* of records */
 	struct id last;
@@ -107,7 +108,8 @@ static bool steps_add_record(void *arg, const struct record *record)
 	struct steps *steps = arg;
 
 	steps->last = record->id;
-	if (steps->asset != NULL && !text_glob(steps->asset, record->asset))
+	if ((steps->asset != NULL && !text_glob(steps->asset, record->asset)) ||
+	    !request_sees_record(steps->request, record))
 		return page_take(&steps->page, false);
 	steps_add(steps, record->planned_ms, shape_step(record, STEP_PLANNED));
 	steps_add_staged(steps, record);
@@ -150,7 +152,7 @@ static bool steps_begin(struct request *request, struct steps *steps)
 static json_t *shape_steps(
     struct request *request, const struct execution *execution, struct vault_txn *txn)
 {
-	struct steps steps = {.asset = NULL};
+	struct steps steps = {.request = request};
 	char at[ID_TEXT_SIZE];
 	struct id after;
 

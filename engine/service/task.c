@@ -130,9 +130,12 @@ enum service_end task_list(struct request *request)
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
 	request->result = json_array();
-	for (size_t i = 0; i < policy_task_count(request->policy); i++)
-		json_array_append_new(
-		    request->result, shape_task(request, txn, policy_task(request->policy, i)));
+	for (size_t i = 0; i < policy_task_count(request->policy); i++) {
+		const struct task *task = policy_task(request->policy, i);
+
+		if (request_may(request, NULL, task->name))
+			json_array_append_new(request->result, shape_task(request, txn, task));
+	}
 	vault_read_end(txn);
 	return SERVICE_OK;
 }
@@ -285,9 +288,12 @@ enum service_end task_next_request(struct request *request)
 	if (txn == NULL)
 		return SERVICE_NO_ENGINE;
 	request->result = json_array();
-	for (size_t i = 0; i < policy_task_count(request->policy); i++)
-		if (task == NULL || task == policy_task(request->policy, i))
-			add_moments(request, txn, policy_task(request->policy, i), count);
+	for (size_t i = 0; i < policy_task_count(request->policy); i++) {
+		const struct task *one = policy_task(request->policy, i);
+
+		if ((task == NULL || task == one) && request_may(request, NULL, one->name))
+			add_moments(request, txn, one, count);
+	}
 	vault_read_end(txn);
 	request->result = sorted(request->result, count);
 	return SERVICE_OK;
@@ -336,6 +342,8 @@ static enum service_end pausing_carry_out(struct request *request, struct pausin
 
 	if (task == NULL)
 		return SERVICE_USAGE;
+	if (!request_may(request, "", task->name))
+		return request_deny(request, "all that the task selects");
 	if (task->schedule.kind == SCHEDULE_NONE)
 		return request_fail(request, SERVICE_USAGE,
 		    "task \"%s\" (%s:%zu) has no schedule: there is nothing to pause", task->name,
@@ -372,10 +380,10 @@ static bool read_until(struct request *request, struct pausing *pausing)
 
 enum service_end task_pause(struct request *request)
 {
-	const char *why = param_text(request, "why"), *by = param_text(request, "by");
+	const char *why = param_text(request, "why");
 	struct pausing pausing = {
 	    .task = param_need(request, "task"),
-	    .by = by != NULL ? by : "",
+	    .by = request->person.name,
 	    .why = why != NULL ? why : "",
 	    .now_ms = now_ms(request),
 	    .pause = true,

@@ -62,17 +62,19 @@ static enum err facts_parse(struct vault_txn *txn, const struct key *key, const 
 	return ERR_OK;
 }
 
+/* Its facts, whoever's name it is. */
+static enum err row_facts(struct vault_txn *txn, const char *name, struct named_secret *named)
+{
+	struct key key = key_of_word(name);
+	struct bytes row;
+	enum err err = store_get(txn, TABLE_NAMED, &key, &row);
+
+	return err == ERR_OK ? facts_parse(txn, &key, &row, named) : err;
+}
+
 enum err named_secret_facts(struct vault_txn *txn, const char *name, struct named_secret *named)
 {
-	struct key key;
-	struct bytes row;
-	enum err err;
-
-	if (!named_secret_name_is_good(name))
-		return ERR_NOT_FOUND;
-	key = key_of_word(name);
-	err = store_get(txn, TABLE_NAMED, &key, &row);
-	return err == ERR_OK ? facts_parse(txn, &key, &row, named) : err;
+	return named_secret_name_is_good(name) ? row_facts(txn, name, named) : ERR_NOT_FOUND;
 }
 
 static enum err named_write(
@@ -89,19 +91,13 @@ static enum err named_write(
 	return row_put(txn, TABLE_NAMED, &key, &row);
 }
 
-enum err named_secret_put(
+enum err named_keep(
     struct vault_txn *txn, const char *name, const struct secret *secret, struct error *error)
 {
 	struct named_secret named;
 	struct buf sealed;
-	enum err err;
+	enum err err = row_facts(txn, name, &named);
 
-	if (!named_secret_name_is_good(name))
-		return bad_name(name, error);
-	if (secret_len(secret) == 0)
-		return error_set(
-		    error, ERR_INVALID, "secret \"%s\": it is empty: give one that is not", name);
-	err = named_secret_facts(txn, name, &named);
 	if (err == ERR_NOT_FOUND) {
 		named = (struct named_secret){.made_ms = clock_wall_ms(txn->vault->clock)};
 		memcpy(named.name, name, strlen(name) + 1);
@@ -120,7 +116,18 @@ enum err named_secret_put(
 	return err;
 }
 
-static enum err named_open(struct vault_txn *txn, const char *name, const struct bytes *row,
+enum err named_secret_put(
+    struct vault_txn *txn, const char *name, const struct secret *secret, struct error *error)
+{
+	if (!named_secret_name_is_good(name))
+		return bad_name(name, error);
+	if (secret_len(secret) == 0)
+		return error_set(
+		    error, ERR_INVALID, "secret \"%s\": it is empty: give one that is not", name);
+	return named_keep(txn, name, secret, error);
+}
+
+static enum err row_open(struct vault_txn *txn, const char *name, const struct bytes *row,
     struct secret **secret, struct error *error)
 {
 	struct unpack *unpack;
@@ -139,27 +146,31 @@ static enum err named_open(struct vault_txn *txn, const char *name, const struct
 	return err;
 }
 
-enum err named_secret_get(
+enum err named_open(
     struct vault_txn *txn, const char *name, struct secret **secret, struct error *error)
 {
-	struct key key;
+	struct key key = key_of_word(name);
 	struct bytes row;
-	enum err err;
+	enum err err = store_get(txn, TABLE_NAMED, &key, &row);
 
 	*secret = NULL;
-	if (!named_secret_name_is_good(name))
-		return bad_name(name, error);
-	key = key_of_word(name);
-	err = store_get(txn, TABLE_NAMED, &key, &row);
 	if (err == ERR_NOT_FOUND)
 		return not_there(name, error);
 	if (err == ERR_OK)
-		err = named_open(txn, name, &row, secret, error);
+		err = row_open(txn, name, &row, secret, error);
 	else
 		error_set(error, err, "it cannot be read from the vault");
 	if (err != ERR_OK)
 		error_prefix(error, "secret \"%s\": ", name);
 	return err;
+}
+
+enum err named_secret_get(
+    struct vault_txn *txn, const char *name, struct secret **secret, struct error *error)
+{
+	*secret = NULL;
+	return named_secret_name_is_good(name) ? named_open(txn, name, secret, error)
+					       : bad_name(name, error);
 }
 
 void named_secret_each(
@@ -170,20 +181,28 @@ void named_secret_each(
 	struct bytes row;
 
 	while (store_step(txn, TABLE_NAMED, STEP_UP, &key, &row) == ERR_OK) {
-		if (facts_parse(txn, &key, &row, &named) != ERR_OK || !fn(arg, &named))
+		if (facts_parse(txn, &key, &row, &named) != ERR_OK)
+			return;
+		/* Not what the vault itself keeps there. */
+		if (named_secret_name_is_good(named.name) && !fn(arg, &named))
 			return;
 	}
+}
+
+enum err named_drop(struct vault_txn *txn, const char *name)
+{
+	struct key key = key_of_word(name);
+
+	return store_del(txn, TABLE_NAMED, &key);
 }
 
 enum err named_secret_delete(struct vault_txn *txn, const char *name, struct error *error)
 {
 	struct named_secret named;
-	struct key key;
 	enum err err = named_secret_facts(txn, name, &named);
 
 	if (err == ERR_OK) {
-		key = key_of_word(name);
-		err = store_del(txn, TABLE_NAMED, &key);
+		err = named_drop(txn, name);
 	} else if (err == ERR_NOT_FOUND) {
 		return error_set(error, err,
 		    "there is no secret \"%.*s\" in the vault: lockstep secret list tells which "
@@ -202,7 +221,7 @@ enum err named_reseal(
 	enum err err = facts_parse(txn, key, row, &named);
 
 	if (err == ERR_OK)
-		err = named_open(txn, named.name, row, &secret, error);
+		err = row_open(txn, named.name, row, &secret, error);
 	if (err != ERR_OK)
 		return err;
 	buf_init(&sealed, SEALED_SIZE_MAX);

@@ -45,6 +45,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_AUDIT] = "audit",
     [TABLE_NOTICE] = "notice",
     [TABLE_WELL] = "well",
+    [TABLE_PERSON] = "person",
 };
 
 const char *table_name(enum table table)

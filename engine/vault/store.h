@@ -41,8 +41,9 @@ enum table {
 	TABLE_AUDIT,   /* number: an entry of the audit log */
 	TABLE_NOTICE,  /* id: what is to be told to someone */
 	TABLE_WELL,    /* task: when an execution of it last ended well */
+	TABLE_PERSON,  /* user: how they prove who they are */
 };
-#define TABLE_COUNT_ALL (TABLE_WELL + 1)
+#define TABLE_COUNT_ALL (TABLE_PERSON + 1)
 #define STORE_SCHEMA	5
 
 const char *table_name(enum table);

@@ -40,6 +40,9 @@ char *secret_bytes(struct secret *);
 const char *secret_data(const struct secret *);
 size_t secret_len(const struct secret *);
 
+/* In a time that says nothing of where they differ. */
+bool bytes_equal(const void *, const void *, size_t len);
+
 /* Constant time for equal lengths. */
 bool secret_equal(const struct secret *, const struct secret *);
 

@@ -39,6 +39,10 @@ bool text_duration_ms(const char *text, size_t len, unsigned long long *ms);
  * beginning. False for anything else. */
 bool text_moment_ms(const char *text, uint64_t *wall_ms);
 
+/* In base64, with its padding and a NUL: TEXT_BASE64_SIZE(len) bytes. */
+#define TEXT_BASE64_SIZE(len) (4 * (((len) + 2) / 3) + 1)
+void text_base64(char *out, const void *bytes, size_t len);
+
 /* Milliseconds since 1970 as RFC 3339 in UTC ("2026-11-24T09:41:07.120Z"); `out` has 32 bytes. */
 char *text_rfc3339(char *out, unsigned long long wall_ms);
 

@@ -120,7 +120,8 @@
 ---The same of the one that `lockstep vault rekey` changes to.
 ---@field next_master_key? string|master_key
 ---Where the engine listens for other commands, relative to the policy's directory; default `socket`
----in the vault's directory. Only the vault's owner and root are let in.
+---in the vault's directory. The vault's owner, root and the users with a `uid` are let in: for
+---these it must stand in a directory that they reach, such as `/run/lockstep`.
 ---@field socket? string
 ---Processes that speak to assets; 0 = one for each core, the default.
 ---@field wires? integer
@@ -130,6 +131,15 @@
 ---@field sandbox? boolean
 ---Where the audit log goes besides.
 ---@field audit? audit
+---Whether a declared user needs a second factor to see a secret, or is asked for a code only where
+---they have one; default `"required"`.
+---@field mfa? "required"|"enrolled"
+---So long a code holds, `"1s"` to `"1d"`, for one user at one terminal; 0 = for one request.
+---Default `"5m"`.
+---@field mfa_ttl? duration|0
+---What it takes to see a secret, whoever it is.
+---@field reveal? reveal
+
 ---How mail is sent; without it none is.
 ---@field mail? mail
 ---How what could not be sent is tried again.
@@ -139,6 +149,10 @@
 ---An IP address and a port, such as `"127.0.0.1:9464"`, where lockstepd serves its metrics to
 ---Prometheus, without TLS or a login. At the engine's socket they are always.
 ---@field metrics? string
+
+---@class reveal
+---Why, with `--reason`; default false.
+---@field reason? boolean
 
 ---How Lockstep works, for the whole policy. At most once.
 ---@param fields settings
@@ -441,3 +455,42 @@ function at(time) end
 ---@param name string
 ---@return fun(fields: task)
 function task(name) end
+
+---What someone may do: see what there is and what was done, but no secret; rotate what is declared;
+---change what is declared and what the vault holds; see secrets; let someone else see one; read
+---what people did; manage people's second factors, tokens and the vault's keys and copies. Whoever
+---may edit the policy is root on every asset: a platform is a program.
+---@alias permission "view"|"run"|"edit"|"reveal"|"approve"|"audit"|"admin"
+
+---@class role
+---What it permits; at least one.
+---@field [integer] permission
+---Places, each with all that is below it, where it permits that; default: everywhere.
+---@field nodes? pattern|pattern[]
+---Tasks with which it permits that; default: all.
+---@field tasks? pattern|pattern[]
+---Whoever sees a secret by it has to say why; default false.
+---@field reason? boolean
+
+---What people of one kind may do. `viewer` (view), `operator` (view, run), `auditor` (view, audit)
+---and `admin` (everything) are there; one that is declared stands in its place.
+---@param name string
+---@return fun(fields: role)
+function role(name) end
+
+---@class user
+---One role or several: what one of them permits is permitted.
+---@field role string|string[]
+---The user id by which the kernel knows them at the engine's socket.
+---@field uid? integer
+---@field mail? string
+---Narrows all of their roles to these places.
+---@field nodes? pattern|pattern[]
+---Narrows all of their roles to these tasks.
+---@field tasks? pattern|pattern[]
+
+---Someone who may ask the engine for something. Without any, only the vault's owner and root may:
+---they always do, as who can read vault and key needs no permission.
+---@param name string
+---@return fun(fields: user)
+function user(name) end

@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""People at the socket: whom the policy declares, what each role may do, and what is refused."""
+# time limit: 120
+
+import json
+import os
+import re
+import socket
+import subprocess
+
+from harness import Fleet, Ops, main, short_dir, wait_for
+
+PEOPLE = """
+role "seer" { "view", "reveal", nodes = "/prod" }
+role "runner" { "view", "run", nodes = "/prod", tasks = "prod-*" }
+role "editor" { "edit" }
+role "approver" { "approve" }
+user "vic" { role = "viewer", uid = 4201 }
+user "opa" { role = "operator", uid = 4202 }
+user "aud" { role = "auditor", uid = 4203 }
+user "adm" { role = "admin", uid = 4204 }
+user "see" { role = "seer", uid = 4205 }
+user "run" { role = "runner", uid = 4206 }
+user "edi" { role = "editor", uid = 4207 }
+user "app" { role = "approver", uid = 4208 }
+task "prod-weekly" { accounts = { "app" }, nodes = { "/prod" }, secret = random "plain",
+	limits = { retries = 0 } }
+task "prod-all" { accounts = { "app" }, nodes = { "/" }, secret = random "plain",
+	limits = { retries = 0 } }
+"""
+UIDS = dict(re.findall(r'user "(\w+)" .* uid = (\d+)', PEOPLE))
+ROLES = {
+    "vic": {"view"},
+    "opa": {"view", "run"},
+    "aud": {"view", "audit"},
+    "adm": {"view", "run", "edit", "reveal", "approve", "audit", "admin"},
+    "see": {"view", "reveal"},
+    "run": {"view", "run"},
+    "edi": {"edit"},
+    "app": {"approve"},
+}
+LIMITED = {"see", "run"}
+
+place = short_dir()
+PATH = os.path.join(place, "engine")
+LOG = os.path.join(place, "log")
+ops = daemon = None
+
+
+def setup():
+    global ops, daemon
+    os.chmod(place, 0o755)
+    fleet = Fleet("1")
+    (address, port, _) = fleet.assets[1]
+    ops = Ops(fleet, settings=f'socket = "{PATH}",', more=PEOPLE)
+    lines = ["name,address,port,platform,admin,become,accounts,node"]
+    lines += [f"in1,{address},{port},linux,ops,sudo,app,/prod/web"]
+    lines += ["out1,127.0.0.1,9,linux,ops,sudo,app,/test"]
+    ops.write("inventory/assets.csv", "\n".join(lines) + "\n")
+    ops.tell_all(("ops", "app"))
+    daemon = subprocess.Popen(
+        [ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd"), "-C", ops.dir],
+        stderr=open(LOG, "w"),
+    )
+    wait_for(lambda: os.path.exists(PATH))
+
+
+def post(uid, method, params=None):
+    """Asks as another user: the kernel says who a process is at the moment that it connects."""
+    body = json.dumps(params or {})
+    request = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(60)
+        os.seteuid(int(uid))
+        try:
+            link.connect(PATH)
+        finally:
+            os.seteuid(0)
+        link.sendall(request.encode())
+        while part := link.recv(65536):
+            answer += part
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def granted(user, method):
+    """What the program's own table says of a request without parameters."""
+    if method["permission"] is None:
+        return True
+    if method["whole"] and user in LIMITED:
+        return False
+    return method["permission"] in ROLES[user]
+
+
+# What would change the engine that all others need; who may not is refused all the same.
+ENDS = {"reload"}
+
+
+def test_every_method_with_a_user_of_each_role():
+    status, methods = post(0, "methods")
+    assert status == 200 and len(methods) > 40, methods
+    refused = 0
+    for user, uid in UIDS.items():
+        for method in methods:
+            if granted(user, method) and method["method"] in ENDS:
+                continue
+            # Whoever may is told that there is no such asset: nobody waits for real ones.
+            status, answer = post(uid, method["method"], {"assets": ["none"]})
+            denied = status == 403 and answer["code"] == "denied"
+            assert denied != granted(user, method), (user, method, status, answer)
+            refused += denied
+    assert refused > 100, refused
+    log = open(LOG).read()
+    assert log.count("denied") >= refused, "what is refused is not recorded"
+
+
+def test_the_page_says_what_the_program_does():
+    _, methods = post(0, "methods")
+    told = []
+    for method in methods:
+        if method["permission"] is None:
+            words = "anyone who is let in"
+        else:
+            words = f"`{method['permission']}`" + (", without limits" if method["whole"] else "")
+        told.append((method["method"], words))
+    page = open(os.path.join(os.environ["SRC"], "docs/security.md")).read()
+    rows = re.findall(r"^\| `([a-z_.]+)` \| [^|]* \| (.*) \|$", page, re.M)
+    assert rows == told, (set(rows) ^ set(told), "docs/security.md is out of date")
+
+
+def test_limits_to_nodes_and_tasks():
+    see, run = UIDS["see"], UIDS["run"]
+    _, assets = post(see, "asset.list")
+    assert [a["name"] for a in assets] == ["in1"], assets
+    _, accounts = post(see, "account.list")
+    assert {a["asset"] for a in accounts} == {"in1"}, accounts
+    status, answer = post(see, "account.show", {"asset": "out1", "account": "app"})
+    assert status == 403, answer
+    status, answer = post(see, "account.reveal", {"asset": "out1", "account": "app"})
+    assert status == 403, answer
+    assert "limited" in answer["error"] and "secret" not in answer, answer
+    _, tasks = post(run, "task.list")
+    assert [t["name"] for t in tasks] == ["prod-all", "prod-weekly"], tasks
+    for name, expect in (("prod-weekly", 200), ("prod-all", 403), ("rotate", 403)):
+        status, answer = post(run, "run", {"task": name})
+        assert status == expect, (name, status, answer)
+    # What someone else did outside is not shown; what was done inside is.
+    status, done = post(0, "run", {"task": "prod-all"})
+    assert status == 200 and done["total"] == 2, done
+    status, records = post(run, "record.list", {"execution": done["execution"]})
+    assert [r["asset"] for r in records] == ["in1"], records
+    status, records = post(0, "record.list", {"execution": done["execution"]})
+    (out,) = [r for r in records if r["asset"] == "out1"]
+    status, answer = post(run, "record.show", {"record": out["id"]})
+    assert status == 403, answer
+    status, answer = post(run, "record.retry", {"records": [out["id"]]})
+    assert status == 403, answer
+
+
+def test_a_stranger_is_not_let_in():
+    status, answer = post(4999, "whoami")
+    assert status == 403 and "user id 4999 is not let in" in answer["error"], answer
+    _, me = post(UIDS["vic"], "whoami")
+    assert (me["name"], me["owner"], me["roles"]) == ("vic", False, ["viewer"]), me
+    _, me = post(0, "whoami")
+    assert me["owner"], me
+
+
+def test_who_pauses_is_not_said_by_the_client():
+    ops.write("tasks/timed.lua", 'task "timed" { accounts = "app", nodes = "/prod", '
+        'secret = random "plain", schedule = every "6h" }\n')
+    with open(os.path.join(ops.dir, "lockstep.lua"), "a") as file:
+        file.write('include "tasks/*.lua"\n')
+    ops.run("reload", expect=0)
+    status, task = post(UIDS["opa"], "task.pause", {"task": "timed", "by": "root", "why": "so"})
+    assert status == 200 and task["paused"]["by"] == "opa", task
+
+
+def test_a_reload_takes_someone_away():
+    text = open(os.path.join(ops.dir, "lockstep.lua")).read()
+    ops.write("lockstep.lua", re.sub(r'user "vic" .*\n', "", text))
+    ops.run("reload", expect=0)
+    status, _ = post(UIDS["vic"], "whoami")
+    assert status == 403
+    ops.write("lockstep.lua", re.sub(r"user .*\n", "", text))
+    ops.run("reload", expect=0)
+    assert os.stat(PATH).st_mode & 0o777 == 0o600, "others may still knock"
+
+
+def test_the_end():
+    daemon.terminate()
+    assert daemon.wait(timeout=60) == 0
+
+
+main()
