@@ -8,6 +8,7 @@
 
 #define ALL_PERMISSIONS ((1U << PERMISSION_COUNT) - 1)
 #define UID_NOBODY	UINT32_MAX /* the kernel's word for no user */
+#define UID_OVERFLOW	65534	   /* and for one that it cannot name here */
 
 /* What a policy need not declare; one that it does declare stands in its place. */
 static const struct role shipped[] = {
@@ -99,7 +100,13 @@ static void uid_read(struct reader *reader, const struct field_path *path, void 
 	struct user_decl *decl = out;
 	uint32_t uid;
 
-	if (field_number(reader, path, 0, UID_NOBODY - 1, &uid))
+	if (!field_number(reader, path, 0, UID_NOBODY - 1, &uid))
+		return;
+	if (uid == UID_OVERFLOW)
+		field_fault(reader, path,
+		    "is what the kernel says of everyone whom it cannot name: give them an id of "
+		    "their own");
+	else
 		decl->user.uid = uid;
 }
 
