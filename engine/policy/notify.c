@@ -158,6 +158,26 @@ void recipients_read(struct reader *reader, const struct field_path *path, void 
 	recipients_take(reader, path, &((struct task_decl *)out)->recipients);
 }
 
+/* The address of one who is named: as an address, or as a user who has one. NULL: `*why` not. */
+static const char *recipient_address(
+    const struct loader *loader, const char *recipient, const char **why)
+{
+	const struct user_decl *decl;
+
+	if (strchr(recipient, '@'))
+		return recipient;
+	STAILQ_FOREACH (decl, &loader->users, link) {
+		if (strcmp(decl->user.name, recipient) != 0)
+			continue;
+		*why = "is a user without mail: give the user one";
+		return decl->user.mail;
+	}
+	*why = STAILQ_EMPTY(&loader->users)
+		   ? mail_fault(recipient)
+		   : "is neither a user nor a mail address such as \"ops@example.com\"";
+	return NULL;
+}
+
 /* Their addresses, each once. */
 static size_t recipients_build(struct loader *loader, const struct statement *statement,
     const struct field_path *path, const struct names *names, const char *const **out)
@@ -168,12 +188,12 @@ static size_t recipients_build(struct loader *loader, const struct statement *st
 	char field[64];
 
 	for (size_t i = 0; i < names->count; i++) {
-		const char *address = names->items[i];
+		const char *why, *address = recipient_address(loader, names->items[i], &why);
 
-		if (!strchr(address, '@')) {
+		if (!address) {
 			field_path_text(path, field, sizeof(field));
 			statement_problem(loader->errors, statement, path, NULL,
-			    "field \"%s\": \"%s\" %s", field, address, mail_fault(address));
+			    "field \"%s\": \"%s\" %s", field, names->items[i], why);
 			continue;
 		}
 		for (size_t k = 0; k < count && address; k++)

@@ -70,7 +70,7 @@
 ---@field ca? string
 ---Of which there is mail; default: of all.
 ---@field events? event[]
----Who hears of what is no task's, and of tasks that name nobody.
+---Who hears of what is no task's, and of tasks that name nobody; as of a task.
 ---@field recipients? string|string[]
 
 ---@class webhook
@@ -446,8 +446,8 @@ function at(time) end
 ---@field max_age? duration
 ---Default true. What was due while it was false is not made up for.
 ---@field active? boolean
----Addresses of mail, at most 100: who is told what came of its executions. Without any, the
----`recipients` of `settings.mail` are.
+---Addresses of mail, or names of users who have one, at most 100: who is told what came of its
+---executions. Without any, the `recipients` of `settings.mail` are.
 ---@field recipients? string|string[]
 ---@field comment? string
 

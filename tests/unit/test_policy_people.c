@@ -14,7 +14,8 @@
 static const char policy[] =
     "asset 'web1' { node = '/prod/web', accounts = 'app' }\n"
     "asset 'db1' { node = '/prod/db', accounts = 'app' }\n"
-    "task 'web-weekly' { accounts = 'app', nodes = '/prod/web' }\n"
+    "task 'web-weekly' { accounts = 'app', nodes = '/prod/web',\n"
+    "\trecipients = { 'ann', 'ops@example.com', 'ann@example.com' } }\n"
     "role 'seer' { 'view', 'reveal', nodes = '/prod/web', reason = true }\n"
     "role 'chief' { 'reveal', nodes = '/prod/db' }\n"
     "role 'runner' { 'run', tasks = 'web-*' }\n"
@@ -130,6 +131,35 @@ static void test_warnings(void **state)
 	fixture_clear(&odd);
 }
 
+/* A recipient may be a user, who may be declared later and has one address however often named. */
+static void test_recipients(void **state)
+{
+	const struct task *task = policy_task_find(fixture.policy, "web-weekly");
+
+	(void)state;
+	assert_int_equal(task->recipient_count, 2);
+	assert_string_equal(task->recipients[0], "ann@example.com");
+	assert_string_equal(task->recipients[1], "ops@example.com");
+}
+
+static void test_recipients_without_mail(void **state)
+{
+	struct fixture odd;
+	char *text;
+
+	(void)state;
+	fixture_init(&odd, NULL);
+	fixture_write(&odd, "lockstep.lua",
+	    "asset 'web1' { accounts = 'app' }\nuser 'ann' { role = 'viewer' }\n"
+	    "task 'a' { accounts = 'app', nodes = '/', recipients = { 'ann', 'bob' } }\n");
+	assert_int_not_equal(fixture_load(&odd), ERR_OK);
+	text = problems_text(&odd.errors);
+	assert_non_null(strstr(text, "\"recipients\": \"ann\" is a user without mail"));
+	assert_non_null(strstr(text, "\"recipients\": \"bob\" is neither a user nor a mail"));
+	free(text);
+	fixture_clear(&odd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +170,8 @@ int main(void)
 	    cmocka_unit_test(test_conditions),
 	    cmocka_unit_test(test_finding),
 	    cmocka_unit_test(test_warnings),
+	    cmocka_unit_test(test_recipients),
+	    cmocka_unit_test(test_recipients_without_mail),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
