@@ -99,6 +99,9 @@ void reload_check_job(struct sim_session *session, uint32_t snapshot)
 
 void reload_check_idle(struct sim *sim)
 {
+	/* A site that has left may stand in line yet, with nothing to do: its turn is due now. */
+	if (sim_clock_next_ms(&sim->clock) <= sim->clock.now_ms)
+		return;
 	sweep(sim);
 	for (size_t i = 0; i < LOADS_MAX; i++)
 		if (i != sim->reloads.at && sim->reloads.loads[i].used)
