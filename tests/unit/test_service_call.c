@@ -39,7 +39,8 @@ static int tear_down(void **state)
 {
 	static const char *const names[] = {"lockstep.lua", ".gitignore", "inventory/assets.csv",
 	    "inventory", "rules/passwords.lua", "rules", "tasks/linux-weekly.lua", "tasks",
-	    "vault/data.mdb", "vault/lock.mdb", "vault/lock", "vault", "master.key", ""};
+	    "vault/data.mdb", "vault/lock.mdb", "vault/lock", "vault/generation", "vault",
+	    "master.key", ""};
 	char path[128];
 
 	(void)state;

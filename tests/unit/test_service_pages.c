@@ -159,7 +159,11 @@ static struct answer page_of(const char *method, json_t *params, const char *aft
 	struct service_config config = {.dir = dir, .purpose = "test"};
 	struct service *service = service_new(&config);
 	struct answer answer = {.count = 0};
-	struct listener listener = {.done = answered, .arg = &answer};
+	struct listener listener = {
+	    .done = answered,
+	    .arg = &answer,
+	    .caller = {.uid = getuid(), .here = true},
+	};
 
 	if (after[0] != '\0')
 		json_object_set_new(params, "after", json_string(after));

@@ -28,28 +28,28 @@ static int teardown(void **state)
 
 static struct execution execution_make(uint64_t wall_ms)
 {
-	struct execution execution = {
-	    .id = id_make(wall_ms),
-	    .task = "weekly",
-	    .trigger = "manual",
-	    .started_ms = wall_ms,
-	};
+	struct execution execution;
 
+	memset(&execution, 0, sizeof(execution)); /* it is compared, its gaps included */
+	execution.id = id_make(wall_ms);
+	snprintf(execution.task, sizeof(execution.task), "weekly");
+	snprintf(execution.trigger, sizeof(execution.trigger), "manual");
+	execution.started_ms = wall_ms;
 	return execution;
 }
 
 static struct record record_make(const struct execution *execution, enum status status)
 {
-	struct record record = {
-	    .id = id_make(execution->started_ms),
-	    .execution = execution->id,
-	    .task = "weekly",
-	    .asset = "web01.example.com",
-	    .account = "app",
-	    .status = status,
-	    .planned_ms = execution->started_ms,
-	};
+	struct record record;
 
+	memset(&record, 0, sizeof(record)); /* likewise */
+	record.id = id_make(execution->started_ms);
+	record.execution = execution->id;
+	snprintf(record.task, sizeof(record.task), "weekly");
+	snprintf(record.asset, sizeof(record.asset), "web01.example.com");
+	snprintf(record.account, sizeof(record.account), "app");
+	record.status = status;
+	record.planned_ms = execution->started_ms;
 	return record;
 }
 
