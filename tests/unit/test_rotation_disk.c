@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -18,12 +19,17 @@
 #define ASSETS	   600
 #define POLICY_MAX (256UL * 1024)
 
-/* A small one, that no other process sees. False where that cannot be had. */
+/* A small one, that no other process sees. The fixtures, which may lie below it, are still found.
+ * False where that cannot be had. */
 static bool small_disk(void)
 {
+	const char *source = getenv("srcdir");
+
 	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
 	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount("tmpfs", "/tmp", "tmpfs", 0, "size=8m,mode=1777") == 0;
+	       mount(source != NULL ? source : ".", "/mnt", NULL, MS_BIND, NULL) == 0 &&
+	       mount("tmpfs", "/tmp", "tmpfs", 0, "size=8m,mode=1777") == 0 &&
+	       setenv("srcdir", "/mnt", 1) == 0;
 }
 
 static void fill(const char *path)
