@@ -344,15 +344,14 @@ struct platform {
 
 /* What someone may do: each command and method asks for one of these (docs/security.md). */
 enum permission {
-	PERMIT_VIEW,	/* see what there is and what was done; no secret */
-	PERMIT_RUN,	/* change accounts by tasks, as they are declared */
-	PERMIT_EDIT,	/* change what is declared, and what the vault holds */
-	PERMIT_REVEAL,	/* see secrets */
-	PERMIT_APPROVE, /* let someone else see one */
-	PERMIT_AUDIT,	/* read what people did */
-	PERMIT_ADMIN,	/* people's second factors and tokens, the vault's keys and copies */
+	PERMIT_VIEW,   /* see what there is and what was done; no secret */
+	PERMIT_RUN,    /* change accounts by tasks, as they are declared */
+	PERMIT_EDIT,   /* change what is declared, and what the vault holds */
+	PERMIT_REVEAL, /* see secrets */
+	PERMIT_AUDIT,  /* read what people did */
+	PERMIT_ADMIN,  /* people's second factors, the vault's keys and copies */
 };
-#define PERMISSION_COUNT 7
+#define PERMISSION_COUNT 6
 const char *permission_name(enum permission); /* "view", … */
 /* PERMISSION_COUNT where there is none of that name. */
 enum permission permission_named(const char *name);

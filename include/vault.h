@@ -308,12 +308,11 @@ enum err named_secret_delete(struct vault_txn *, const char *name, struct error 
 
 /* ── People ──────────────────────────────────────────────────────────────────────────────── */
 
-#define RECOVERY_MAX	   10
-#define PASSWORD_HASH_SIZE 256
+#define RECOVERY_MAX 10
 
 /*
- * How someone proves who they are: the second factor, its one-time recovery codes, and a password.
- * The factor's secret is sealed and apart; of recovery codes and passwords only hashes are kept.
+ * How someone proves who they are: the second factor and its one-time recovery codes. The factor's
+ * secret is sealed and apart; of recovery codes only hashes are kept.
  */
 struct credentials {
 	char user[WHO_SIZE];
@@ -322,11 +321,10 @@ struct credentials {
 	uint64_t used_step;   /* the newest step whose code was taken: none up to it is again */
 	/* Of the last wrong one that would be right later: by how many steps, and in which. */
 	uint64_t early_steps, early_step;
-	uint32_t failures;  /* wrong codes and passwords since the last right one */
-	uint64_t locked_ms; /* wall; nothing is looked at before */
+	uint32_t failures;			     /* wrong codes since the last right one */
+	uint64_t locked_ms;			     /* wall; nothing is looked at before */
 	uint8_t recovery[RECOVERY_MAX][DIGEST_SIZE]; /* SHA-256 of those that were not used */
 	size_t recovery_count;
-	char password[PASSWORD_HASH_SIZE]; /* as crypt(5) has it; "" = none */
 };
 
 /* ERR_NOT_FOUND when nothing is kept of them: `*out` is empty then, but for the name. */

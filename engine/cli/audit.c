@@ -112,7 +112,6 @@ static const struct column columns[] = {
     {NULL, "origin", NULL, false},
     {NULL, "uid", NULL, false},
     {NULL, "user", NULL, false},
-    {NULL, "address", NULL, false},
     {NULL, "task", NULL, false},
     {NULL, "asset", NULL, false},
     {NULL, "account", NULL, false},

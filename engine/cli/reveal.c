@@ -183,16 +183,13 @@ int reveal_run(struct cli *cli)
 
 static int print_old_or_new(const char *word, const json_t *version)
 {
-	int status;
-
 	if (!json_is_object(version)) {
 		printf("%s: none is kept\n", word);
 		return SERVICE_OK;
 	}
 	printf("%s, version %lld, %s: ", word, (long long)number_of(version, "version"),
 	    text_of(version, "stage"));
-	status = print_one(version);
-	return status;
+	return print_one(version);
 }
 
 static int print_record(const struct cli *cli, const json_t *result)

@@ -47,8 +47,8 @@ static void permission_read(const struct reader *reader, struct role *role)
 		    "unknown permission \"%s\"", shown);
 	else
 		statement_problem(reader->errors, reader->statement, NULL, NULL,
-		    "unknown permission \"%s\"; there are view, run, edit, reveal, approve, audit "
-		    "and admin",
+		    "unknown permission \"%s\"; there are view, run, edit, reveal, audit and "
+		    "admin",
 		    shown);
 }
 

@@ -10,7 +10,6 @@ static const char *const names[PERMISSION_COUNT] = {
     [PERMIT_RUN] = "run",
     [PERMIT_EDIT] = "edit",
     [PERMIT_REVEAL] = "reveal",
-    [PERMIT_APPROVE] = "approve",
     [PERMIT_AUDIT] = "audit",
     [PERMIT_ADMIN] = "admin",
 };

@@ -207,7 +207,6 @@ static enum err reset_apply(struct vault_txn *txn, void *arg, struct error *erro
 		return ERR_OK;
 	enrolling->there = credentials.made_ms != 0;
 	memcpy(empty.user, credentials.user, sizeof(empty.user));
-	memcpy(empty.password, credentials.password, sizeof(empty.password));
 	if (err == ERR_OK)
 		err = credentials_put(txn, &empty);
 	if (err != ERR_OK)

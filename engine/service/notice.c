@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "service/audit.h"
 #include "service/courier.h"
 #include "service/names.h"
 #include "service/notices.h"
@@ -174,9 +175,15 @@ static enum service_end change_run(struct request *request, bool drops)
 	struct change change = {.request = request, .drops = drops};
 	enum service_end end = change_read(&change);
 	json_int_t count = (json_int_t)change.count;
+	char detail[32];
+	struct audit_event event = {
+	    .what = AUDIT_NOTICE, .object = drops ? "drop" : "retry", .detail = detail};
 
-	if (end == SERVICE_OK &&
-	    vault_write(request->service->vault, change_apply, &change, request->error) != ERR_OK)
+	snprintf(detail, sizeof(detail), "%zu of them", change.count);
+	if (end == SERVICE_OK && change.count == 0)
+		request->audited = true; /* there is nothing to tell */
+	else if (end == SERVICE_OK &&
+		 request_write(request, change_apply, &change, &event) != ERR_OK)
 		end = SERVICE_NO_ENGINE;
 	free(change.ids);
 	if (end != SERVICE_OK)

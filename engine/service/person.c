@@ -65,8 +65,7 @@ bool request_may(const struct request *request, const char *node, const char *ta
 	return person->user != NULL && user_may(person->user, request->permission, node, task);
 }
 
-/* At which node an asset is, only the policy knows. */
-static const char *node_of(const struct request *request, const char *name)
+const char *request_node_of(const struct request *request, const char *name)
 {
 	const struct asset *asset = policy_asset_find(request->policy, name);
 
@@ -75,13 +74,13 @@ static const char *node_of(const struct request *request, const char *name)
 
 bool request_sees_asset(const struct request *request, const char *asset)
 {
-	return request->person.owner || request_may(request, node_of(request, asset), NULL);
+	return request->person.owner || request_may(request, request_node_of(request, asset), NULL);
 }
 
 bool request_sees_record(const struct request *request, const struct record *record)
 {
 	return request->person.owner ||
-	       request_may(request, node_of(request, record->asset), record->task);
+	       request_may(request, request_node_of(request, record->asset), record->task);
 }
 
 /* ── Saying so ───────────────────────────────────────────────────────────────────────────── */

@@ -63,6 +63,9 @@ bool request_may(const struct request *, const char *node, const char *task);
 bool request_sees_asset(const struct request *, const char *asset);
 bool request_sees_record(const struct request *, const struct record *);
 
+/* At which node an asset is; "" where the policy has it no more. */
+const char *request_node_of(const struct request *, const char *asset);
+
 /* Fails the request. `what`: the thing, `asset "web1"`; NULL = the method. */
 enum service_end request_deny(struct request *, const char *what);
 /* Once its handler is done: what was denied is in the audit log before it is answered. */

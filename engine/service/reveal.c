@@ -189,13 +189,6 @@ static enum service_end reveal_choose(
 
 /* ── Whether it may be seen ──────────────────────────────────────────────────────────────── */
 
-static const char *node_of(const struct request *request, const char *name)
-{
-	const struct asset *asset = policy_asset_find(request->policy, name);
-
-	return asset == NULL ? "" : asset->node;
-}
-
 static bool reason_is_given(struct request *request, const char *asset)
 {
 	const struct user *user = request->person.user;
@@ -203,7 +196,7 @@ static bool reason_is_given(struct request *request, const char *asset)
 	bool needed = policy_settings(request->policy)->reveal_reason;
 
 	if (user != NULL && !request->person.owner)
-		needed = needed || user_needs_reason(user, node_of(request, asset));
+		needed = needed || user_needs_reason(user, request_node_of(request, asset));
 	if (reason != NULL && strlen(reason) >= WHY_SIZE) {
 		request_fail(request, SERVICE_USAGE,
 		    "--reason: give a shorter reason, of at most %d bytes", WHY_SIZE - 1);

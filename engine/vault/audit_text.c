@@ -10,13 +10,9 @@
 static const char *const whats[AUDIT_WHAT_COUNT] = {
     [AUDIT_SIGN] = "sign",
     [AUDIT_POLICY] = "policy",
-    [AUDIT_LOGIN] = "login",
     [AUDIT_CODE] = "code",
     [AUDIT_PERMISSION] = "permission",
     [AUDIT_REVEAL] = "reveal",
-    [AUDIT_APPROVE] = "approve",
-    [AUDIT_CHECKOUT] = "checkout",
-    [AUDIT_CHECKIN] = "checkin",
     [AUDIT_RUN] = "run",
     [AUDIT_CANCEL] = "cancel",
     [AUDIT_PAUSE] = "pause",
@@ -29,8 +25,8 @@ static const char *const whats[AUDIT_WHAT_COUNT] = {
     [AUDIT_TRUST] = "trust",
     [AUDIT_SECRET_SET] = "secret_set",
     [AUDIT_SECRET_DELETE] = "secret_delete",
+    [AUDIT_NOTICE] = "notice",
     [AUDIT_USER] = "user",
-    [AUDIT_TOKEN] = "token",
     [AUDIT_EXPORT] = "export",
     [AUDIT_BACKUP] = "backup",
     [AUDIT_RESTORE] = "restore",
@@ -57,7 +53,6 @@ const char *audit_origin_name(enum audit_origin origin)
 	    [AUDIT_ENGINE] = "engine",
 	    [AUDIT_COMMAND] = "command",
 	    [AUDIT_SOCKET] = "socket",
-	    [AUDIT_TLS] = "tls",
 	    [AUDIT_SCHEDULE] = "schedule",
 	};
 
@@ -120,7 +115,6 @@ static json_t *entry_shape(const struct audit_entry *entry)
 	if (entry->has_uid)
 		set_number(object, "uid", entry->uid);
 	set_text(object, "user", entry->user);
-	set_text(object, "address", entry->address);
 	set_text(object, "task", entry->task);
 	set_text(object, "asset", entry->asset);
 	set_text(object, "account", entry->account);
@@ -227,7 +221,6 @@ static void entry_read(const json_t *object, struct audit_entry *entry)
 	get_text(object, "outcome", entry->outcome, sizeof(entry->outcome));
 	get_text(object, "origin", entry->origin, sizeof(entry->origin));
 	get_text(object, "user", entry->user, sizeof(entry->user));
-	get_text(object, "address", entry->address, sizeof(entry->address));
 	get_text(object, "task", entry->task, sizeof(entry->task));
 	get_text(object, "asset", entry->asset, sizeof(entry->asset));
 	get_text(object, "account", entry->account, sizeof(entry->account));

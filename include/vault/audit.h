@@ -21,13 +21,9 @@
 enum audit_what {
 	AUDIT_SIGN,	     /* the log's own: a signature over all that stands before it */
 	AUDIT_POLICY,	     /* a policy was loaded; object: the digest of all its files */
-	AUDIT_LOGIN,	     /* a person came in */
 	AUDIT_CODE,	     /* a second factor was asked for */
 	AUDIT_PERMISSION,    /* something was asked for that is not granted */
 	AUDIT_REVEAL,	     /* a secret was shown */
-	AUDIT_APPROVE,	     /* someone let another see a secret */
-	AUDIT_CHECKOUT,	     /* a secret was lent */
-	AUDIT_CHECKIN,	     /* and given back */
 	AUDIT_RUN,	     /* an execution began */
 	AUDIT_CANCEL,	     /* an execution was stopped */
 	AUDIT_PAUSE,	     /* a task's schedule is not followed any more */
@@ -40,8 +36,8 @@ enum audit_what {
 	AUDIT_TRUST,	     /* a host key was pinned */
 	AUDIT_SECRET_SET,    /* a named secret was kept */
 	AUDIT_SECRET_DELETE, /* or deleted */
+	AUDIT_NOTICE,	     /* what waits to be told was dropped, or is tried again */
 	AUDIT_USER,	     /* what is kept of a user was changed */
-	AUDIT_TOKEN,	     /* an API token was made or revoked */
 	AUDIT_EXPORT,	     /* secrets left the vault in a sealed file */
 	AUDIT_BACKUP,	     /* the vault was copied */
 	AUDIT_RESTORE,	     /* the vault was put back from a copy */
@@ -56,17 +52,16 @@ enum audit_outcome { AUDIT_DONE, AUDIT_REFUSED, AUDIT_FAILED };
 const char *audit_outcome_name(enum audit_outcome); /* "done", "refused", "failed" */
 
 /* By which way it came. */
-enum audit_origin { AUDIT_ENGINE, AUDIT_COMMAND, AUDIT_SOCKET, AUDIT_TLS, AUDIT_SCHEDULE };
-#define AUDIT_ORIGIN_COUNT 5
+enum audit_origin { AUDIT_ENGINE, AUDIT_COMMAND, AUDIT_SOCKET, AUDIT_SCHEDULE };
+#define AUDIT_ORIGIN_COUNT 4
 const char *audit_origin_name(
-    enum audit_origin); /* "engine" (by itself), "command", "socket", "tls", "schedule" */
+    enum audit_origin); /* "engine" (by itself), "command", "socket", "schedule" */
 
 struct audit_who {
 	enum audit_origin origin;
 	bool has_uid;
-	uid_t uid;	     /* as the kernel says */
-	const char *user;    /* its name; NULL = unknown */
-	const char *address; /* of a peer elsewhere; NULL = this machine */
+	uid_t uid;	  /* as the kernel says */
+	const char *user; /* its name; NULL = unknown */
 };
 
 /* To be appended. Texts are borrowed for the call, escaped and cut; NULL or 0 = not about such. */
@@ -94,7 +89,7 @@ struct audit_entry {
 	char what[WORD_SIZE], outcome[WORD_SIZE], origin[WORD_SIZE];
 	bool has_uid;
 	uint64_t uid;
-	char user[ACCOUNT_NAME_SIZE], address[ACCOUNT_NAME_SIZE];
+	char user[ACCOUNT_NAME_SIZE];
 	char task[TASK_NAME_SIZE], asset[ASSET_NAME_SIZE], account[ACCOUNT_NAME_SIZE];
 	char object[WHY_SIZE], detail[MESSAGE_SIZE];
 	uint32_t version;

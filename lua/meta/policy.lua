@@ -457,10 +457,10 @@ function at(time) end
 function task(name) end
 
 ---What someone may do: see what there is and what was done, but no secret; rotate what is declared;
----change what is declared and what the vault holds; see secrets; let someone else see one; read
----what people did; manage people's second factors, tokens and the vault's keys and copies. Whoever
----may edit the policy is root on every asset: a platform is a program.
----@alias permission "view"|"run"|"edit"|"reveal"|"approve"|"audit"|"admin"
+---change what is declared and what the vault holds; see secrets; read what people did; manage
+---people's second factors, the vault's keys and copies. Whoever may edit the policy is root on
+---every asset: a platform is a program.
+---@alias permission "view"|"run"|"edit"|"reveal"|"audit"|"admin"
 
 ---@class role
 ---What it permits; at least one.

@@ -137,6 +137,8 @@ LATER = {
 # By the tests of what they are about.
 ELSEWHERE = {
     "task.rename",
+    "notice.drop",
+    "notice.retry",
     "vault.rekey",
     "vault.backup",
     "vault.export",

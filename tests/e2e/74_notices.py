@@ -294,6 +294,9 @@ def test_a_recipient_that_is_refused():
         assert told["state"] == "given_up" and "550" in told["why"], told
         (left,) = wait_for(lambda: [n for n in queue() if n["state"] == "given_up"])
         assert ops.json("notice", "drop", left["id"]) == {"notices": 1} and not queue()
+        told = ops.json("audit", "list", "--what", "notice")
+        done = [(e["object"], e["detail"]) for e in told]
+        assert done[0] == ("drop", "1 of them") and ("retry", "1 of them") in done, told
     sink.close()
 
 

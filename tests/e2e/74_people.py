@@ -14,7 +14,6 @@ PEOPLE = """
 role "seer" { "view", "reveal", nodes = "/prod" }
 role "runner" { "view", "run", nodes = "/prod", tasks = "prod-*" }
 role "editor" { "edit" }
-role "approver" { "approve" }
 user "vic" { role = "viewer", uid = 4201 }
 user "opa" { role = "operator", uid = 4202 }
 user "aud" { role = "auditor", uid = 4203 }
@@ -22,7 +21,6 @@ user "adm" { role = "admin", uid = 4204 }
 user "see" { role = "seer", uid = 4205 }
 user "run" { role = "runner", uid = 4206 }
 user "edi" { role = "editor", uid = 4207 }
-user "app" { role = "approver", uid = 4208 }
 task "prod-weekly" { accounts = { "app" }, nodes = { "/prod" }, secret = random "plain",
 	limits = { retries = 0 } }
 task "prod-all" { accounts = { "app" }, nodes = { "/" }, secret = random "plain",
@@ -33,11 +31,10 @@ ROLES = {
     "vic": {"view"},
     "opa": {"view", "run"},
     "aud": {"view", "audit"},
-    "adm": {"view", "run", "edit", "reveal", "approve", "audit", "admin"},
+    "adm": {"view", "run", "edit", "reveal", "audit", "admin"},
     "see": {"view", "reveal"},
     "run": {"view", "run"},
     "edi": {"edit"},
-    "app": {"approve"},
 }
 LIMITED = {"see", "run"}
 
