@@ -27,30 +27,48 @@ static int write_secret(const char *secret)
 	return SERVICE_OK;
 }
 
-/* A terminal would act on what it does not show. A key has lines, which it may show. */
-static bool is_plain(const char *secret)
+static bool is_key(const json_t *version)
 {
+	return strcmp(text_of(version, "kind"), "key") == 0;
+}
+
+/* A terminal would act on what it does not show. A key has lines, which it may show. */
+static bool is_plain(const json_t *version)
+{
+	const char *secret = text_of(version, "secret");
 	size_t size = strlen(secret) * 4 + 1;
 	char *escaped = mem_alloc(size);
 	bool plain = escaped != NULL &&
 		     strcmp(text_escape(escaped, size, secret, strlen(secret)), secret) == 0;
 
 	mem_free(escaped);
-	return plain;
+	return plain || is_key(version);
+}
+
+/* What a terminal cannot show of all that may be in a result; NULL = nothing. */
+static const json_t *unplain_of(const json_t *result)
+{
+	const json_t *versions[] = {
+	    result, json_object_get(result, "old"), json_object_get(result, "new")};
+	const json_t *candidate;
+	size_t i;
+
+	for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
+		if (json_is_object(versions[i]) && !is_plain(versions[i]))
+			return versions[i];
+	json_array_foreach(json_object_get(result, "candidates"), i, candidate)
+	{
+		if (!is_plain(candidate))
+			return candidate;
+	}
+	return NULL;
 }
 
 static int print_one(const json_t *version)
 {
-	const char *secret = text_of(version, "secret");
-	bool key = strcmp(text_of(version, "kind"), "key") == 0;
-	int status;
+	int status = write_secret(text_of(version, "secret"));
 
-	if (!key && !is_plain(secret))
-		return cli_usage("version %lld has characters that a terminal would act on: use "
-				 "--raw into a file, or --json",
-		    (long long)number_of(version, "version"));
-	status = write_secret(secret);
-	if (status == SERVICE_OK && !key)
+	if (status == SERVICE_OK && !is_key(version))
 		status = write_secret("\n");
 	return status;
 }
@@ -127,11 +145,15 @@ static bool may_be_written(const struct cli *cli, const char *whose)
 static int show(const struct cli *cli, const json_t *result,
     int (*print)(const struct cli *, const json_t *result))
 {
-	bool looks =
-	    !cli->json && !cli_flag(cli, "raw") && !cli_flag(cli, "public") && screen_can_hide();
+	bool looks = !cli->json && !cli_flag(cli, "raw") && !cli_flag(cli, "public");
+	const json_t *unplain = looks ? unplain_of(result) : NULL;
 	int status;
 
-	if (!looks)
+	if (unplain != NULL)
+		return cli_usage("version %lld has characters that a terminal would act on: use "
+				 "--raw into a file, or --json",
+		    (long long)number_of(unplain, "version"));
+	if (!looks || !screen_can_hide())
 		return print(cli, result);
 	screen_enter();
 	status = print(cli, result);

@@ -306,6 +306,7 @@ def test_told_and_revealed():
         "public": None,
         "in_doubt": False,
         "candidates": [],
+        "stale": False,
     }, shown
     assert mine.run("account", "reveal", "web2", "app", "--raw").stdout == secret
     fails(mine.run("account", "reveal", "web2", "app"), 2, "--raw")
@@ -371,6 +372,10 @@ def test_undeclared_secrets_are_kept_and_shown():
 # ── A terminal ────────────────────────────────────────────────────────────────────────────────
 
 
+# The secret is shown on a screen that is gone afterwards (xterm's control sequences).
+OTHER_SCREEN, FIRST_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
+
+
 def on_terminal(*args, typed=(), env=None):
     """Runs a command on a terminal; what is typed answers each prompt in turn."""
     pid, fd = pty.fork()
@@ -406,8 +411,12 @@ def test_asking_does_not_show():
         typed=[(b"password: ", b"Typed-1\n"), (b"again: ", b"Typed-1\n")],
     )
     assert status == 0 and "Typed-1" not in seen, (status, seen)
-    status, seen = on_terminal("-C", mine.dir, "account", "reveal", "web1", "app")
+    shows = ("-C", mine.dir, "account", "reveal", "web1", "app")
+    status, seen = on_terminal(*shows, env={"TERM": "dumb"})
     assert status == 0 and seen.split() == ["Typed-1"], (status, seen)
+    status, seen = on_terminal(*shows, typed=[(b"with Enter", b"\n")], env={"TERM": "xterm"})
+    assert status == 0 and "Typed-1" in seen, (status, seen)
+    assert seen.startswith(OTHER_SCREEN) and seen.endswith(FIRST_SCREEN), seen
     status, seen = on_terminal(
         "-C",
         mine.dir,
@@ -428,8 +437,11 @@ def test_asking_does_not_show():
 def test_a_terminal_is_not_fed_controls():
     mine = fresh("controls")
     mine.tell(("web1", "app", "a\x1b[2Jb"))
-    status, seen = on_terminal("-C", mine.dir, "account", "reveal", "web1", "app")
-    assert status == 2 and "\x1b" not in seen and "--raw" in seen, (status, seen)
+    for term in "dumb", "xterm":
+        status, seen = on_terminal(
+            "-C", mine.dir, "account", "reveal", "web1", "app", env={"TERM": term}
+        )
+        assert status == 2 and "\x1b" not in seen and "--raw" in seen, (status, seen)
     assert mine.reveal("web1", "app")["secret"] == "a\x1b[2Jb"
 
 
