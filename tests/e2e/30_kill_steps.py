@@ -50,7 +50,7 @@ def setup():
     rows = [
         (f"asset{n}", a, p, "ops", "sudo", "app;deploy") for n, (a, p, _) in fleet.assets.items()
     ]
-    ops = Ops(fleet, lockstep=CRASH, deadline="500ms", retries=0, rows=rows)
+    ops = Ops(fleet, lockstep=CRASH, deadline="1s", retries=0, rows=rows)
     ops.tell_all(("ops", *ACCOUNTS))
 
 

@@ -21,7 +21,7 @@ def setup():
     rows = [
         (f"asset{n}", a, p, "ops", "sudo", "app;deploy") for n, (a, p, _) in fleet.assets.items()
     ]
-    ops = Ops(fleet, deadline="300ms", rows=rows)
+    ops = Ops(fleet, deadline="1s", rows=rows)
     ops.tell_all(("ops", *ACCOUNTS))
 
 

@@ -17,7 +17,7 @@ fleet = ops = None
 def setup():
     global fleet, ops
     fleet = Fleet("1-2", net="veth")
-    ops = Ops(fleet, deadline="1s", settings='connect_timeout = "2s", login_timeout = "3s"')
+    ops = Ops(fleet, deadline="1s", settings='connect_timeout = "2s", login_timeout = "10s"')
     ops.tell_all()
 
 

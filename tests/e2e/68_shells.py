@@ -77,7 +77,7 @@ def setup():
     odd = script("odd", PRINTS, ODD)
     specs.append(f"14-19:accounts=app+deploy,setup={odd}")
     fleet = Fleet(*specs)
-    ops = Ops(fleet, rows=[], deadline="500ms", retries=0)
+    ops = Ops(fleet, rows=[], deadline="1s", retries=0)
 
 
 ODD = r"""
