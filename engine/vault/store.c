@@ -81,8 +81,7 @@ static enum err store_error(
 static enum err not_a_vault(const struct store *store, struct error *error)
 {
 	return error_set(error, ERR_CORRUPT,
-	    "%s/data.mdb is not a vault, or its beginning is lost: put back the newest backup",
-	    store->dir);
+	    "%s is not a vault, or its beginning is lost: put back the newest backup", store->file);
 }
 
 enum err txn_trouble(struct vault_txn *txn, enum err code, const char *fmt, ...)
@@ -172,33 +171,32 @@ static enum err file_check_whole(const struct store *store, struct error *error)
 	if ((uint64_t)st.st_size >= need)
 		return ERR_OK;
 	return error_set(error, ERR_CORRUPT,
-	    "%s/data.mdb was truncated: %llu of %llu bytes are there; put back the newest backup",
-	    store->dir, (unsigned long long)st.st_size, (unsigned long long)need);
+	    "%s was truncated: %llu of %llu bytes are there; put back the newest backup",
+	    store->file, (unsigned long long)st.st_size, (unsigned long long)need);
 }
 
 /* LMDB would make a new environment of an absent or empty file. */
 static enum err file_check_there(const struct store *store, struct error *error)
 {
-	char *path = xasprintf("%s/data.mdb", store->dir);
 	struct stat st;
-	enum err err = ERR_OK;
 
-	if (stat(path, &st) != 0)
-		err = error_set(error, place_err(errno),
+	if (stat(store->file, &st) != 0)
+		return error_set(error, place_err(errno),
 		    "%s is not there or cannot be read (%s): this is no vault, or its file was "
 		    "lost; put back the newest backup",
-		    path, strerror(errno));
-	else if (!S_ISREG(st.st_mode) || st.st_size == 0)
-		err = not_a_vault(store, error);
-	free(path);
-	return err;
+		    store->file, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_size == 0)
+		return not_a_vault(store, error);
+	return ERR_OK;
 }
 
-static struct store *store_new(const char *dir, size_t map_max_bytes)
+/* `is_file`: it is a copy, which has no directory of its own. */
+static struct store *store_new(const char *path, bool is_file, size_t map_max_bytes)
 {
 	struct store *store = xcalloc(1, sizeof(*store));
 
-	store->dir = xstrdup(dir);
+	store->dir = xstrdup(path);
+	store->file = is_file ? xstrdup(path) : xasprintf("%s/data.mdb", path);
 	store->map_max_bytes = map_max_bytes != 0 ? map_max_bytes : MAP_MAX_BYTES;
 	return store;
 }
@@ -231,9 +229,8 @@ static enum err env_open(
 		return not_a_vault(store, error);
 	if (rc == MDB_VERSION_MISMATCH)
 		return error_set(error, ERR_VERSION,
-		    "%s/data.mdb was written by another release of LMDB than %s: use the one that "
-		    "wrote it",
-		    store->dir, MDB_VERSION_STRING);
+		    "%s was written by another release of LMDB than %s: use the one that wrote it",
+		    store->file, MDB_VERSION_STRING);
 	if (rc != 0)
 		return store_error(store, rc, "data.mdb cannot be opened", error);
 	return file_close_on_exec(store, error);
@@ -245,6 +242,7 @@ void store_close(struct store *store)
 		return;
 	if (store->env != NULL)
 		mdb_env_close(store->env);
+	free(store->file);
 	free(store->dir);
 	free(store);
 }
@@ -363,7 +361,7 @@ static enum err later_tables_load(struct store *store, struct error *error)
 enum err store_open(
     struct store **out, const char *dir, size_t map_max_bytes, bool no_sync, struct error *error)
 {
-	struct store *store = store_new(dir, map_max_bytes);
+	struct store *store = store_new(dir, false, map_max_bytes);
 	int dead;
 	enum err err = file_check_there(store, error);
 
@@ -408,11 +406,13 @@ static enum err check_schema(struct store *store, struct error *error)
 
 enum err store_open_reading(struct store **out, const char *path, bool is_file, struct error *error)
 {
-	struct store *store = store_new(path, 0);
-	enum err err =
-	    env_open(store, 0, MDB_RDONLY | (is_file ? MDB_NOSUBDIR | MDB_NOLOCK : 0), error);
+	struct store *store = store_new(path, is_file, 0);
+	enum err err = file_check_there(store, error);
 
 	*out = NULL;
+	if (err == ERR_OK)
+		err = env_open(
+		    store, 0, MDB_RDONLY | (is_file ? MDB_NOSUBDIR | MDB_NOLOCK : 0), error);
 	if (err == ERR_OK)
 		err = file_check_whole(store, error);
 	if (err == ERR_OK)
@@ -421,7 +421,7 @@ enum err store_open_reading(struct store **out, const char *path, bool is_file, 
 		err = check_schema(store, error);
 	if (err == ERR_OK)
 		err = later_tables_try(store, false, error);
-	if (err == ERR_NOT_FOUND)
+	if (err == ERR_NOT_FOUND && store->env != NULL) /* the file is there, its tables not */
 		err = not_a_vault(store, error);
 	if (err != ERR_OK) {
 		store_close(store);
@@ -465,7 +465,7 @@ static enum err tables_make(struct store *store, struct error *error)
 
 enum err store_create(const char *dir, struct error *error)
 {
-	struct store *store = store_new(dir, 0);
+	struct store *store = store_new(dir, false, 0);
 	enum err err = env_open(store, MAP_START_BYTES, 0, error);
 
 	if (err == ERR_OK)

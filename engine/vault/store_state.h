@@ -9,7 +9,8 @@
 struct store {
 	MDB_env *env;
 	MDB_dbi tables[TABLE_COUNT_ALL];
-	char *dir;
+	char *dir;  /* as it was named; of a copy its file */
+	char *file; /* with the pages */
 	size_t map_max_bytes;
 };
 
