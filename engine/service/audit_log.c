@@ -72,8 +72,8 @@ static bool read_since(struct request *request, uint64_t *since_ms)
 	if (text_moment_ms(text, since_ms))
 		return true;
 	request_fail(request, SERVICE_USAGE,
-	    "--since: \"%.64s\" is neither a span of time, such as 7d, nor a day or moment in UTC, "
-	    "such as 2026-11-24 or 2026-11-24T09:41:07Z",
+	    "--since: \"%.64s\" is neither a span of time nor a moment: give one such as 7d, or a "
+	    "day or moment in UTC such as 2026-11-24 or 2026-11-24T09:41:07Z",
 	    text);
 	return false;
 }

@@ -122,7 +122,7 @@ static bool is_here(const struct changing *changing)
 static enum service_end refuse_place(struct changing *changing)
 {
 	return request_fail(changing->request, SERVICE_USAGE,
-	    "the master key comes from a %s, which is not ours to write: make a new one there "
+	    "\"master_key\" is a %s, which is not ours to write: make a new one there "
 	    "under another name, set next_master_key to it in the settings, and run this again",
 	    changing->to->command != NULL ? "command" : "credential");
 }
@@ -140,7 +140,8 @@ static enum service_end material_read(struct changing *changing)
 		return refuse_place(changing);
 	if (to->command != NULL && request->service->daemon != NULL)
 		return request_fail(request, SERVICE_USAGE,
-		    "next_master_key is a command, for which a running engine does not wait: stop "
+		    "\"next_master_key\" is a command, for which a running engine does not wait: "
+		    "stop "
 		    "lockstepd, run this again, and start it");
 	if (to->passphrase && to->credential == NULL) {
 		if (passphrase == NULL)

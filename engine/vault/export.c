@@ -36,8 +36,8 @@ static X509 *certificate_read(const char *text, struct error *error)
 	BIO_free(bio);
 	if (certificate == NULL)
 		error_set(error, ERR_INVALID,
-		    "that is no certificate in PEM: give a file that begins with -----BEGIN "
-		    "CERTIFICATE-----");
+		    "the recipient's file is no certificate in PEM: give one that begins with "
+		    "\"-----BEGIN CERTIFICATE-----\"");
 	return certificate;
 }
 
