@@ -113,7 +113,7 @@ class Page:
         (r"\b01[0-9A-HJKMNP-TV-Z]{3,24}\b", "ID"),
         (r"\b(127|10)\.\d+\.\d+\.\d+(:\d+)?\b|(?<![\w:])::1\b", "ADDRESS"),
         (r"\basset\d+\b", "ASSET"),
-        (r"\b\d+-\d\d-\d\d(T[\d:.]+Z| [\d:]+)", "TIME"),
+        (r"\b\d+-?\d\d-?\d\d(T[\d:.]+Z| [\d:]+)", "TIME"),
         (r"\b\d+(\.\d+)?\b", "N"),
     )
 
