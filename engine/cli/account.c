@@ -22,6 +22,8 @@ enum {
 	KEY_MISMATCH,
 	KEY_ORPHANED,
 	KEY_OLDER,
+	KEY_REVEALED_TO,
+	KEY_SINCE,
 	KEY_KIND,
 	KEY_NUMBER,
 	KEY_RAW,
@@ -44,6 +46,9 @@ static const struct argp_option list_options[] = {
     {"mismatch", KEY_MISMATCH, NULL, 0, "only those that none of their secrets opens", 0},
     {"orphaned", KEY_ORPHANED, NULL, 0, "only those that are kept and declared no more", 0},
     {"older", KEY_OLDER, "AGE", 0, "only those whose secret is older than that, such as 90d", 0},
+    {"revealed-to", KEY_REVEALED_TO, "USER", 0,
+	"only those that a secret which they saw or told may open still", 0},
+    {"since", KEY_SINCE, "TIME", 0, "that they saw since then: 2d, or 2026-11-24", 0},
     LIST_CSV,
     {0},
 };

@@ -9,10 +9,13 @@
 #include "cli/terminal.h"
 #include "cli/trouble.h"
 
-enum { KEY_DRY_RUN = 0x1000 };
+enum { KEY_DRY_RUN = 0x1000, KEY_REVEALED_TO, KEY_SINCE };
 
 const struct argp_option run_options[] = {
     {"dry-run", KEY_DRY_RUN, NULL, 0, "change nothing: tell what would become of each account", 0},
+    {"revealed-to", KEY_REVEALED_TO, "USER", 0,
+	"only accounts that a secret which they saw or told may open still", 0},
+    {"since", KEY_SINCE, "TIME", 0, "that they saw since then: 2d, or 2026-11-24", 0},
     {0},
 };
 
@@ -84,12 +87,11 @@ int run_print(struct cli *cli, enum service_end end, const json_t *result)
 
 int run_run(struct cli *cli)
 {
-	json_t *params = json_object(), *result;
+	json_t *params = cli_params(cli), *result;
 	enum service_end end;
 	int status;
 
 	json_object_set_new(params, "task", json_text(cli->args[0]));
-	json_object_set_new(params, "dry_run", json_boolean(cli_flag(cli, "dry-run")));
 	end = cli_call(cli, "run", params, &result);
 	status = run_print(cli, end, result);
 	json_decref(result);

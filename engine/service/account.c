@@ -11,6 +11,8 @@
 #include "service/names.h"
 #include "service/page.h"
 #include "service/shape.h"
+#include "service/viewed.h"
+#include "vault/seen.h"
 
 /* ── Rows ────────────────────────────────────────────────────────────────────────────────── */
 
@@ -64,6 +66,7 @@ struct listing {
 	bool any_state;
 	bool orphaned;
 	uint64_t before_ms; /* only secrets that were set before it; wall, 0 = any */
+	struct viewed viewed;
 	struct page page;
 	char at[PAGE_AT_SIZE]; /* what was looked at last, where the page ends with it */
 };
@@ -101,11 +104,29 @@ static bool listing_read(struct listing *listing)
 	return true;
 }
 
+/* What another person has seen is told to those who may read what people did. */
+static enum service_end listing_viewed(struct listing *listing)
+{
+	struct request *request = listing->request;
+	const char *who = param_text(request, "revealed_to");
+
+	if (who != NULL && strcmp(who, request->person.name) != 0) {
+		request->permission = PERMIT_AUDIT;
+		if (!request_may(request, "", ""))
+			return request_deny(request, "what someone else has seen");
+		request->permission = PERMIT_VIEW;
+	}
+	return viewed_read(request, &listing->viewed) ? SERVICE_OK : SERVICE_USAGE;
+}
+
 static bool listing_takes(
     const struct listing *listing, const struct account *account, bool declared)
 {
 	bool old = account->changed_ms != 0 && account->changed_ms < listing->before_ms;
 
+	if (listing->viewed.who != NULL &&
+	    !seen_may_open(listing->txn, account, listing->viewed.who, listing->viewed.since_ms))
+		return false;
 	return (listing->any_state || listing->states[account_state(account)]) &&
 	       (!listing->orphaned || !declared) && (listing->before_ms == 0 || old);
 }
@@ -207,6 +228,12 @@ enum service_end account_list(struct request *request)
 	    !assets_meant(request, &assets))
 		return SERVICE_USAGE;
 	end = engine_open(request, NEEDS_VAULT);
+	if (end == SERVICE_OK)
+		end = listing_viewed(&listing);
+	if (end == SERVICE_USAGE) {
+		asset_list_clear(&assets);
+		return end;
+	}
 	listing.txn = end == SERVICE_OK ? request_read(request) : NULL;
 	if (listing.txn != NULL) {
 		request->result = json_array();

@@ -22,6 +22,7 @@
 #include "service/place.h"
 #include "service/shape.h"
 #include "vault/copy.h"
+#include "vault/seen.h"
 
 #define HEAP_BYTES	(1024UL * 1024)
 #define CERTIFICATE_MAX (256UL * 1024)
@@ -51,6 +52,16 @@ enum service_end vault_backup(struct request *request)
 	return end;
 }
 
+/* What is made while it is written is in it too, or may be. */
+static enum err export_seen(struct vault_txn *txn, void *arg, struct error *error)
+{
+	const struct request *request = arg;
+	enum err err = seen_put_all(txn, request->person.name);
+
+	return err == ERR_OK ? err : error_set(error, err, "who has seen all cannot be kept");
+}
+
+/* Twice: before anything is read, and before what was written has its name. */
 enum service_end vault_export_request(struct request *request)
 {
 	const char *recipient = param_need(request, "recipient");
@@ -61,7 +72,17 @@ enum service_end vault_export_request(struct request *request)
 
 	if (fingerprint == NULL)
 		return SERVICE_USAGE;
-	end = request_audit_now(request, &event);
+	if (param_flag(request, "made")) {
+		request->must_audit = false; /* its beginning was */
+		end = vault_write(request->service->vault, export_seen, request, request->error) ==
+			      ERR_OK
+			  ? SERVICE_OK
+			  : SERVICE_NO_ENGINE;
+	} else {
+		end = request_write(request, export_seen, request, &event) == ERR_OK
+			  ? SERVICE_OK
+			  : SERVICE_NO_ENGINE;
+	}
 	if (end == SERVICE_OK)
 		request->result = json_pack("{s:o}", "recipient", json_text(recipient));
 	return end;
@@ -315,6 +336,14 @@ static enum err export_write(
 	return err;
 }
 
+static enum service_end export_ask(
+    struct beside *beside, const struct export_report *report, bool made)
+{
+	return ask_engine(beside, "vault.export",
+	    json_pack("{s:o, s:s, s:b}", "recipient", json_text(report->recipient), "fingerprint",
+		report->fingerprint, "made", made));
+}
+
 static enum service_end export_make(
     struct beside *beside, const char *certificate, struct export_report *report)
 {
@@ -323,19 +352,19 @@ static enum service_end export_make(
 
 	if (err != ERR_OK || !is_free(beside))
 		return SERVICE_USAGE;
-	end = ask_engine(beside, "vault.export",
-	    json_pack("{s:o, s:s}", "recipient", json_text(report->recipient), "fingerprint",
-		report->fingerprint));
+	end = export_ask(beside, report, false);
 	if (end != SERVICE_OK)
 		return end;
 	err = become_owner(beside);
 	if (err == ERR_OK)
 		err = export_write(beside, certificate, report);
-	if (err == ERR_OK)
-		err = draft_name(beside->draft, beside->file, beside->error);
-	else
-		(void)unlink(beside->draft);
-	return of_err(err);
+	end = of_err(err);
+	if (end == SERVICE_OK)
+		end = export_ask(beside, report, true);
+	if (end == SERVICE_OK)
+		return of_err(draft_name(beside->draft, beside->file, beside->error));
+	(void)unlink(beside->draft);
+	return end;
 }
 
 static json_t *shape_export(const struct beside *beside, const struct export_report *report)

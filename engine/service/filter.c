@@ -66,7 +66,7 @@ static int64_t time_read(const char *text)
 	return *rest == '\0' ? mktime(&tm) : -1;
 }
 
-static bool since_read(struct request *request, uint64_t *since_ms)
+bool param_since(struct request *request, uint64_t *since_ms)
 {
 	const char *text = param_text(request, "since");
 	uint64_t now_ms = clock_wall_ms(loop_clock(request->service->loop));
@@ -107,7 +107,7 @@ enum service_end filter_read(
 	    .ignored = param_flag(request, "ignored"),
 	    .request = request,
 	};
-	if (!status_read(request, &filter->status) || !since_read(request, &filter->since_ms))
+	if (!status_read(request, &filter->status) || !param_since(request, &filter->since_ms))
 		return SERVICE_USAGE;
 	if (id == NULL)
 		return SERVICE_OK;

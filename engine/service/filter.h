@@ -26,6 +26,9 @@ struct record_filter {
  */
 enum service_end filter_read(struct request *, struct vault_txn *, struct record_filter *);
 
+/* The parameter "since" alone; wall, 0 where it is not given. False, and fails. */
+bool param_since(struct request *, uint64_t *since_ms);
+
 /* True when any but "execution" and "ignored", which widens, is given. */
 bool filter_is_given(const struct request *);
 

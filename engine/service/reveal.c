@@ -13,6 +13,7 @@
 #include "service/names.h"
 #include "service/shape.h"
 #include "vault/copy.h"
+#include "vault/seen.h"
 
 struct reveal {
 	struct request *request;
@@ -53,6 +54,10 @@ static json_t *reveal_version(struct reveal *reveal, const struct version *versi
 	json_int_t number = version->number;
 	json_t *shape;
 
+	/* What nobody knows that they have seen is not shown. */
+	if (!seen_has(
+		reveal->txn, &reveal->account.id, version->number, reveal->request->person.name))
+		return json_null();
 	if (version_open(reveal->txn, &reveal->account, version->number, &secret, &passphrase,
 		reveal->request->error) != ERR_OK)
 		return NULL;
@@ -87,8 +92,11 @@ static bool reveal_candidate(void *arg, const struct version *version)
 		return true;
 	shape = reveal_version(reveal, version);
 	reveal->failed = shape == NULL;
-	json_array_append_new(reveal->candidates, shape);
-	return shape != NULL;
+	if (json_is_null(shape)) /* it came since this was let through */
+		json_decref(shape);
+	else
+		json_array_append_new(reveal->candidates, shape);
+	return !reveal->failed;
 }
 
 static void reveal_candidates(struct reveal *reveal)
@@ -241,9 +249,54 @@ static void detail_text(const struct reveal *reveal, const char *more, char *out
 	    reason != NULL ? reason : "");
 }
 
-/* Nobody sees what is not in the audit log first. `more`: what is shown besides the version. */
-static enum service_end reveal_pass(struct reveal *reveal, uint32_t version, const char *more)
+/* What is to be shown is known to have been seen, in the commit of its entry. */
+struct showing {
+	struct reveal *reveal;
+	struct vault_txn *txn;
+	struct account account;
+	uint32_t versions[2]; /* 0 = none */
+	enum err err;
+};
+
+static bool show_candidate(void *arg, const struct version *version)
 {
+	struct showing *showing = arg;
+
+	if (may_open(&showing->account, version))
+		showing->err = seen_put(showing->txn, &showing->account.id, version->number,
+		    showing->reveal->request->person.name);
+	return showing->err == ERR_OK;
+}
+
+static enum err showing_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	struct showing *showing = arg;
+	const struct account *account = &showing->reveal->account;
+	const char *who = showing->reveal->request->person.name;
+
+	showing->txn = txn;
+	showing->err =
+	    account_get(txn, account->asset, account->name, account->kind, &showing->account);
+	for (size_t i = 0; i < 2 && showing->err == ERR_OK; i++)
+		if (showing->versions[i] != 0)
+			showing->err =
+			    seen_put(txn, &showing->account.id, showing->versions[i], who);
+	if (showing->err == ERR_OK && (account_state(&showing->account) == ACCOUNT_IN_DOUBT ||
+					  account_state(&showing->account) == ACCOUNT_MISMATCH))
+		version_each(txn, &showing->account, show_candidate, showing);
+	return showing->err == ERR_OK
+		   ? ERR_OK
+		   : error_set(error, showing->err, "who sees it cannot be kept");
+}
+
+/*
+ * Nobody sees what is not in the audit log first. `earlier` is shown besides the version (0 =
+ * nothing is), and `more` says what else.
+ */
+static enum service_end reveal_pass(
+    struct reveal *reveal, uint32_t version, uint32_t earlier, const char *more)
+{
+	struct showing showing = {.reveal = reveal, .versions = {version, earlier}};
 	struct request *request = reveal->request;
 	const struct account *account = &reveal->account;
 	char detail[WHY_SIZE + 128];
@@ -255,12 +308,16 @@ static enum service_end reveal_pass(struct reveal *reveal, uint32_t version, con
 	if (end != SERVICE_OK)
 		return end;
 	detail_text(reveal, more, detail, sizeof(detail));
-	return request_audit_now(request, &(struct audit_event){.what = AUDIT_REVEAL,
-					      .asset = account->asset,
-					      .account = account->name,
-					      .object = secret_kind_name(account->kind),
-					      .version = version,
-					      .detail = detail});
+	if (request_write(request, showing_apply, &showing,
+		&(struct audit_event){.what = AUDIT_REVEAL,
+		    .asset = account->asset,
+		    .account = account->name,
+		    .object = secret_kind_name(account->kind),
+		    .version = version,
+		    .detail = detail}) == ERR_OK)
+		return SERVICE_OK;
+	error_prefix(request->error, "what is not in the audit log is not done: ");
+	return SERVICE_NO_ENGINE;
 }
 
 /* ── An account's ────────────────────────────────────────────────────────────────────────── */
@@ -327,7 +384,7 @@ enum service_end account_reveal(struct request *request)
 	enum service_end end = reveal_find(&reveal, &version);
 
 	if (end == SERVICE_OK)
-		end = reveal_pass(&reveal, version.number, "");
+		end = reveal_pass(&reveal, version.number, 0, "");
 	if (end == SERVICE_OK)
 		end = reveal_again(&reveal, &version, &request->result);
 	return end;
@@ -401,8 +458,9 @@ enum service_end record_reveal(struct request *request)
 	if (end != SERVICE_OK)
 		return end;
 	snprintf(more, sizeof(more), "old and new of record %s", id_text(&record.id, id));
-	end = reveal_pass(
-	    &reveal, record.new_version != 0 ? record.new_version : record.old_version, more);
+	end =
+	    reveal_pass(&reveal, record.new_version != 0 ? record.new_version : record.old_version,
+		record.old_version, more);
 	if (end != SERVICE_OK)
 		return end;
 	reveal.txn = request_read(request);

@@ -1,6 +1,7 @@
 /* Running a task: from its selection to an execution that has ended, and its counts. */
 #include "service/run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "service/daemon.h"
 #include "service/names.h"
 #include "service/shape.h"
+#include "service/viewed.h"
 
 #define TICK_MS	     100
 #define LAST_TICK_MS 10 /* once the execution has ended, only the last visits close */
@@ -305,10 +307,15 @@ static enum err running_start(struct running *running, const struct rotation_ord
 {
 	struct request *request = running->request;
 	struct rotation_order audited = *order;
+	const char *who = param_text(request, "revealed_to");
+	char detail[WHO_SIZE + 32];
 	struct audit_event event = {.version = order->restore};
 	json_int_t total = (json_int_t)order->count;
-	enum err err = running_audit(request, &audited, &event);
+	enum err err;
 
+	snprintf(detail, sizeof(detail), "revealed to %.63s", who != NULL ? who : "");
+	event.detail = who != NULL ? detail : NULL;
+	err = running_audit(request, &audited, &event);
 	if (err != ERR_OK)
 		return err;
 
@@ -369,8 +376,39 @@ enum rotation_kind run_kind(const struct task *task)
 	return task->kind == TASK_VERIFY ? ROTATION_VERIFY : ROTATION_CHANGE;
 }
 
+/* ── A task's ────────────────────────────────────────────────────────────────────────────── */
+
+/* Leaves what someone has seen and was not rotated since. */
+static enum service_end narrow_to_viewed(
+    struct request *request, const struct task *task, struct selection *selection)
+{
+	enum secret_kind kind = task->source == SOURCE_SSH_KEY ? SECRET_KEY : SECRET_PASSWORD;
+	enum service_end end = engine_open(request, NEEDS_VAULT);
+	struct viewed viewed;
+	struct vault_txn *txn;
+	size_t kept = 0;
+
+	if (end != SERVICE_OK)
+		return end;
+	if (!viewed_read(request, &viewed))
+		return SERVICE_USAGE;
+	if (viewed.who == NULL)
+		return SERVICE_OK;
+	txn = request_read(request);
+	if (txn == NULL)
+		return SERVICE_NO_ENGINE;
+	for (size_t i = 0; i < selection->count; i++)
+		if (viewed_may_open(&viewed, txn, selection->items[i].asset->name,
+			selection->items[i].account, kind))
+			selection->items[kept++] = selection->items[i];
+	vault_read_end(txn);
+	selection->count = kept;
+	return SERVICE_OK;
+}
+
 enum service_end run_task(struct request *request)
 {
+	const char *who = param_text(request, "revealed_to");
 	const char *name = param_need(request, "task");
 	const struct task *task = name == NULL ? NULL : need_active_task(request, name);
 	bool rehearse = param_flag(request, "dry_run");
@@ -383,15 +421,22 @@ enum service_end run_task(struct request *request)
 		return request_fail(request, SERVICE_USAGE,
 		    "task \"%s\" is of kind \"verify\", which changes nothing: lockstep run %s",
 		    task->name, task->name);
+	if (who != NULL && task->kind == TASK_VERIFY)
+		return request_fail(request, SERVICE_USAGE,
+		    "task \"%s\" is of kind \"verify\", which makes nothing new: give one that "
+		    "rotates",
+		    task->name);
 	if (policy_select(request->policy, task, &selection, request->error) != ERR_OK)
 		return SERVICE_USAGE;
-	end = run_order(request, &(struct rotation_order){
-				     .kind = rehearse ? ROTATION_REHEARSE : run_kind(task),
-				     .task = task,
-				     .items = selection.items,
-				     .count = selection.count,
-				     .trigger = "manual",
-				 });
+	end = narrow_to_viewed(request, task, &selection);
+	if (end == SERVICE_OK)
+		end = run_order(request, &(struct rotation_order){
+					     .kind = rehearse ? ROTATION_REHEARSE : run_kind(task),
+					     .task = task,
+					     .items = selection.items,
+					     .count = selection.count,
+					     .trigger = "manual",
+					 });
 	selection_clear(&selection);
 	return end;
 }

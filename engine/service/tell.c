@@ -14,6 +14,7 @@
 #include "base/ssh_key.h"
 #include "service/names.h"
 #include "service/private_key.h"
+#include "vault/seen.h"
 
 #define WORDS_SIZE 512
 #define FAULTS_MAX 100
@@ -331,34 +332,48 @@ static enum service_end telling_check(struct telling *telling, const json_t *row
 
 /* ── Writing ─────────────────────────────────────────────────────────────────────────────── */
 
-static enum err tell_secret(struct vault_txn *txn, const struct told *told, enum secret_kind kind,
-    const char *text, const char *phrase, struct error *error)
+/* Who tells a secret knows it. */
+static enum err tell_seen(
+    struct vault_txn *txn, const struct account *account, const char *who, struct error *error)
+{
+	enum err err = seen_put(txn, &account->id, account->current, who);
+
+	return err == ERR_OK ? err : error_set(error, err, "who told it cannot be kept");
+}
+
+static enum err tell_secret(struct vault_txn *txn, const struct telling *telling,
+    const struct told *told, enum secret_kind kind, const char *text, const char *phrase,
+    struct error *error)
 {
 	struct secret *secret = secret_from(text, strlen(text));
 	struct secret *passphrase = phrase == NULL ? NULL : secret_from(phrase, strlen(phrase));
+	struct account account;
 	enum err err;
 
 	if (secret == NULL || (phrase != NULL && passphrase == NULL))
 		err = error_set(
 		    error, ERR_LIMIT, "the memory for secrets is full: import fewer rows at once");
 	else
-		err = account_tell(
-		    txn, told->asset->name, told->account, kind, secret, passphrase, NULL, error);
+		err = account_tell(txn, told->asset->name, told->account, kind, secret, passphrase,
+		    &account, error);
+	if (err == ERR_OK)
+		err = tell_seen(txn, &account, telling->request->person.name, error);
 	secret_free(secret);
 	secret_free(passphrase);
 	return err;
 }
 
-static enum err tell_one(struct vault_txn *txn, const struct told *told, struct error *error)
+static enum err tell_one(struct vault_txn *txn, const struct telling *telling,
+    const struct told *told, struct error *error)
 {
 	const char *password = row_text(told->row, "password"), *key = row_text(told->row, "key");
 	enum err err = ERR_OK;
 
 	if (password != NULL)
-		err = tell_secret(txn, told, SECRET_PASSWORD, password, NULL, error);
+		err = tell_secret(txn, telling, told, SECRET_PASSWORD, password, NULL, error);
 	if (err == ERR_OK && key != NULL)
 		err = tell_secret(
-		    txn, told, SECRET_KEY, key, row_text(told->row, "passphrase"), error);
+		    txn, telling, told, SECRET_KEY, key, row_text(told->row, "passphrase"), error);
 	return err;
 }
 
@@ -387,7 +402,7 @@ static enum err telling_apply(struct vault_txn *txn, void *arg, struct error *er
 	enum err err = ERR_OK;
 
 	for (size_t i = 0; err == ERR_OK && i < telling->count; i++) {
-		err = tell_one(txn, &telling->items[i], error);
+		err = tell_one(txn, telling, &telling->items[i], error);
 		if (err == ERR_OK)
 			err = tell_audit(txn, telling, &telling->items[i], error);
 	}

@@ -3,6 +3,7 @@
 #include "vault/account.h"
 #include "vault/count.h"
 #include "vault/row.h"
+#include "vault/seen_rows.h"
 #include "vault/vault_state.h"
 #include "vault/version.h"
 
@@ -283,6 +284,21 @@ static enum err version_load(struct vault_txn *txn, const struct account *accoun
 	return ERR_OK;
 }
 
+/* Who knows its secret by an earlier version knows it. */
+static enum err version_make(struct vault_txn *txn, const struct account *account,
+    const struct version *version, const struct secret *secret, const struct secret *passphrase,
+    struct error *error)
+{
+	enum err err = version_add(txn, &account->id, version, secret, passphrase, error);
+
+	if (err != ERR_OK)
+		return err;
+	err = seen_carry(txn, account, version->number, secret);
+	return err == ERR_OK ? err
+			     : account_error(err, account->asset, account->name,
+				   "who has seen its secret cannot be kept", error);
+}
+
 /* A version that leaves the stages stays, with why it left. */
 static enum err version_end(struct vault_txn *txn, const struct account *account, uint32_t number,
     enum version_end end, struct error *error)
@@ -344,7 +360,7 @@ enum err account_tell(struct vault_txn *txn, const char *asset, const char *name
 	    .created_ms = now_ms(txn),
 	    .proof = PROOF_TOLD,
 	};
-	err = version_add(txn, &account.id, &version, secret, passphrase, error);
+	err = version_make(txn, &account, &version, secret, passphrase, error);
 	if (err == ERR_OK)
 		err = account_advance(txn, &account, version.number, error);
 	return err == ERR_OK ? account_keep(txn, &account, out, error) : err;
@@ -372,7 +388,7 @@ enum err account_stage(struct vault_txn *txn, const char *asset, const char *nam
 		version.record = *record;
 	account.pending = version.number;
 	account.pending_record = version.record;
-	err = version_add(txn, &account.id, &version, secret, NULL, error);
+	err = version_make(txn, &account, &version, secret, NULL, error);
 	return err == ERR_OK ? account_keep(txn, &account, out, error) : err;
 }
 

@@ -8,6 +8,7 @@
 #include "vault/count.h"
 #include "vault/probe.h"
 #include "vault/record.h"
+#include "vault/seen_rows.h"
 #include "vault/version.h"
 
 /* ── Schema 1: one row an account, versions of both kinds in one history ───────────────────── */
@@ -191,6 +192,8 @@ static enum err migrate_rows(struct vault_txn *txn, uint64_t schema)
 	if (err == ERR_OK && schema < 4)
 		err = count_all(txn);
 	/* Schema 4 differs in that nothing was audited: an older release must not write to it. */
+	if (err == ERR_OK && schema < 6)
+		err = seen_migrate(txn);
 	return err == ERR_OK ? store_schema_raise(txn) : err;
 }
 

@@ -46,6 +46,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_NOTICE] = "notice",
     [TABLE_WELL] = "well",
     [TABLE_PERSON] = "person",
+    [TABLE_SEEN] = "seen",
 };
 
 const char *table_name(enum table table)

@@ -42,9 +42,10 @@ enum table {
 	TABLE_NOTICE,  /* id: what is to be told to someone */
 	TABLE_WELL,    /* task: when an execution of it last ended well */
 	TABLE_PERSON,  /* user: how they prove who they are */
+	TABLE_SEEN,    /* account id, number, person: when they saw that version; none, 0, person */
 };
-#define TABLE_COUNT_ALL (TABLE_PERSON + 1)
-#define STORE_SCHEMA	5
+#define TABLE_COUNT_ALL (TABLE_SEEN + 1)
+#define STORE_SCHEMA	6
 
 const char *table_name(enum table);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "vault/row.h"
+#include "vault/seen_rows.h"
 #include "vault/vault_state.h"
 #include "vault/version.h"
 
@@ -168,11 +169,14 @@ enum err version_reseal(
 	return err;
 }
 
-static enum err version_delete(struct vault_txn *txn, const struct key *key)
+static enum err version_delete(
+    struct vault_txn *txn, const struct id *account, uint32_t number, const struct key *key)
 {
 	enum err err = store_del(txn, TABLE_SEAL, key);
 
-	return err == ERR_OK ? store_del(txn, TABLE_VERSION, key) : err;
+	if (err == ERR_OK)
+		err = store_del(txn, TABLE_VERSION, key);
+	return err == ERR_OK ? seen_drop(txn, account, number) : err;
 }
 
 enum err version_prune(struct vault_txn *txn, const struct account *account, uint32_t keep)
@@ -190,7 +194,7 @@ enum err version_prune(struct vault_txn *txn, const struct account *account, uin
 		if (version.end == VERSION_LIVE || staged)
 			continue;
 		if (++ended > keep)
-			err = version_delete(txn, &key);
+			err = version_delete(txn, &account->id, version.number, &key);
 	}
 	return err;
 }
