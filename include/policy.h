@@ -149,6 +149,14 @@ bool master_key_is_set(const struct master_key *);
 const char *master_key_describe(const struct master_key *, char *out, size_t size);
 bool master_key_same(const struct master_key *, const struct master_key *);
 
+/* Where the API of the socket is served over TLS too. */
+struct listen {
+	const char *address;	 /* "0.0.0.0:8443"; NULL = nowhere, and so are the others */
+	const char *certificate; /* a file: the engine's, then those between it and its CA */
+	const char *key;	 /* a file: its private key */
+	const char *client_ca; /* a file: who vouches for clients; NULL = they are asked for none */
+};
+
 struct settings {
 	bool secure_mode;	     /* default true */
 	uint32_t in_flight;	     /* accounts at once; default 2000, at most 20000 */
@@ -175,6 +183,7 @@ struct settings {
 	struct webhook *webhooks; /* in order of name */
 	size_t webhook_count;
 	const char *metrics; /* "127.0.0.1:9464": they are served there too; NULL = nowhere */
+	struct listen listen;
 };
 
 #define GATEWAYS_MAX 4 /* one behind the other */

@@ -69,6 +69,14 @@ static const struct field audit_fields[] = {
     {0},
 };
 
+static const struct field listen_fields[] = {
+    {.name = "address", .type = FIELD_TEXT, .offset = AT(listen.address), .fault = listen_fault},
+    {.name = "certificate", .type = FIELD_TEXT, .offset = AT(listen.certificate)},
+    {.name = "key", .type = FIELD_TEXT, .offset = AT(listen.key)},
+    {.name = "client_ca", .type = FIELD_TEXT, .offset = AT(listen.client_ca)},
+    {0},
+};
+
 static const struct field settings_fields[] = {
     {.name = "secure_mode", .type = FIELD_FLAG, .offset = AT(secure_mode)},
     {.name = "in_flight", .type = FIELD_COUNT, .offset = AT(in_flight), .min = 1, .max = 20000},
@@ -113,6 +121,7 @@ static const struct field settings_fields[] = {
     {.name = "notify", .type = FIELD_TABLE, .fields = notify_fields},
     {.name = "webhooks", .type = FIELD_OWN, .read = webhooks_read},
     {.name = "metrics", .type = FIELD_TEXT, .offset = AT(metrics), .fault = listen_fault},
+    {.name = "listen", .type = FIELD_TABLE, .fields = listen_fields},
     {0},
 };
 
@@ -168,6 +177,37 @@ const char *path_resolve(struct loader *loader, const char *path)
 	return path[0] == '/' ? path : join(&loader->policy->arena, loader->dir, path);
 }
 
+static void listen_check(struct loader *loader)
+{
+	static const struct field_path path = {.name = "listen"};
+	const struct listen *listen = &loader->policy->settings.listen;
+	const char *missing = listen->address == NULL	    ? "address"
+			      : listen->certificate == NULL ? "certificate"
+			      : listen->key == NULL	    ? "key"
+							    : NULL;
+
+	if (missing != NULL &&
+	    (listen->address || listen->certificate || listen->key || listen->client_ca))
+		statement_problem(loader->errors, loader->settings, &path, NULL,
+		    "listen: field \"%s\" is missing: it takes an address, a certificate and its "
+		    "key",
+		    missing);
+}
+
+static void listen_build(struct loader *loader)
+{
+	struct listen *listen = &loader->policy->settings.listen;
+
+	if (loader->errors->count == 0)
+		listen_check(loader);
+	if (listen->certificate != NULL)
+		listen->certificate = path_resolve(loader, listen->certificate);
+	if (listen->key != NULL)
+		listen->key = path_resolve(loader, listen->key);
+	if (listen->client_ca != NULL)
+		listen->client_ca = path_resolve(loader, listen->client_ca);
+}
+
 void settings_build(struct loader *loader)
 {
 	struct settings *settings = &loader->policy->settings;
@@ -182,5 +222,6 @@ void settings_build(struct loader *loader)
 		settings->socket = path_resolve(loader, settings->socket);
 	else
 		settings->socket = join(&loader->policy->arena, settings->vault, SOCKET_NAME);
+	listen_build(loader);
 	notify_build(loader);
 }

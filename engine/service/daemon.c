@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "service/courier.h"
 #include "service/engine.h"
+#include "service/listen.h"
 #include "service/reload.h"
 #include "service/run.h"
 #include "service/scrape.h"
@@ -60,13 +61,15 @@ static void on_last(void *arg)
 static void daemon_close(struct daemon *daemon)
 {
 	struct server *server = daemon->service->server;
+	struct listening *listening = daemon->service->listening;
 
 	if (daemon->last.fn == NULL) {
 		daemon->last = (struct timer){.fn = on_last, .arg = daemon};
 		timer_start(clock_of(daemon), &daemon->last, LAST_MS);
 		server_end(server);
+		listening_end(listening);
 	}
-	if (server_is_quiet(server))
+	if (server_is_quiet(server) && listening_is_quiet(listening))
 		daemon_stop(daemon);
 }
 
@@ -224,6 +227,25 @@ static enum service_end open_engine(struct request *request)
 	}
 }
 
+/* Rotations do not wait for a certificate: without one there is the socket. */
+static void open_listening(struct service *service)
+{
+	const struct settings *settings = policy_settings(service->snapshot->policy);
+	struct listen_change change;
+	struct error error;
+	char warning[WHY_SIZE];
+
+	service->listening = listening_new(service);
+	if (listen_prepare(service->listening, settings, &change, &error) != ERR_OK) {
+		log_event(LOG_LEVEL_ERROR, "not_listening", "error", error.text, NULL);
+		return;
+	}
+	listen_take(service->listening, settings, &change);
+	listening_warning(service->listening, warning, sizeof(warning));
+	if (warning[0] != '\0')
+		log_event(LOG_LEVEL_WARN, "listening", "warning", warning, NULL);
+}
+
 static enum service_end open_all(struct daemon *daemon, json_t **result, struct error *error)
 {
 	struct service *service = daemon->service;
@@ -245,6 +267,7 @@ static enum service_end open_all(struct daemon *daemon, json_t **result, struct 
 	service->courier = courier_new(service);
 	metrics_start(service);
 	scrape_update(service);
+	open_listening(service);
 	service->reloads = reloads_new(service);
 	return SERVICE_OK;
 }

@@ -66,6 +66,14 @@ static json_t *fields_changed(const json_t *was, json_t *is)
 	return fields;
 }
 
+static void shape_listen(json_t *shape, const struct listen *listen)
+{
+	json_object_set_new(shape, "listen.address", json_text(listen->address));
+	json_object_set_new(shape, "listen.certificate", json_text(listen->certificate));
+	json_object_set_new(shape, "listen.key", json_text(listen->key));
+	json_object_set_new(shape, "listen.client_ca", json_text(listen->client_ca));
+}
+
 static json_t *shape_settings(const struct settings *settings)
 {
 	json_int_t in_flight = settings->in_flight, versions = settings->retention_versions;
@@ -87,6 +95,7 @@ static json_t *shape_settings(const struct settings *settings)
 	json_object_set_new(shape, "master_key",
 	    json_text(master_key_describe(&settings->master_key, key, sizeof(key))));
 	json_object_set_new(shape, "socket", json_text(settings->socket));
+	shape_listen(shape, &settings->listen);
 	notices_shape(shape, settings);
 	return shape;
 }

@@ -18,6 +18,7 @@
 #include "service/place.h"
 #include "service/reload.h"
 #include "service/scrape.h"
+#include "service/listen.h"
 #include "service/server.h"
 #include "service/shape.h"
 #include "vault/copy.h"
@@ -356,6 +357,7 @@ static void sign_audit(struct service *service)
 void engine_rest(struct service *service)
 {
 	server_close(service->server);
+	listening_free(service->listening);
 	metrics_stop(service);
 	scrape_free(service->scrape);
 	reseal_stop(service);
@@ -369,6 +371,7 @@ void engine_rest(struct service *service)
 	vault_close(service->vault);
 	notices_drop(service);
 	service->server = NULL;
+	service->listening = NULL;
 	service->courier = NULL;
 	service->scrape = NULL;
 	service->scheduler = NULL;

@@ -52,6 +52,7 @@ struct courier;
 struct daemon;
 struct fresh;
 struct later;
+struct listening;
 struct reloads;
 struct scrape;
 struct server;
@@ -86,6 +87,7 @@ struct service {
 	struct retaining retaining;
 	struct resealing resealing;
 	struct server *server;
+	struct listening *listening; /* the daemon's; NULL = nobody comes by TLS */
 	struct daemon *daemon;	     /* NULL in a command's own engine */
 	struct reloads *reloads;     /* likewise: that one keeps its policy */
 	struct scheduler *scheduler; /* the daemon's; NULL = schedules are not followed */

@@ -196,6 +196,7 @@ static const char *status_word(int status)
 {
 	switch (status) {
 	case HTTP_OK: return "OK";
+	case HTTP_UNKNOWN: return "Unauthorized";
 	case HTTP_FORBIDDEN: return "Forbidden";
 	case HTTP_NOT_FOUND: return "Not Found";
 	case HTTP_TIMEOUT: return "Request Timeout";

@@ -18,6 +18,7 @@ struct evbuffer;
 
 #define HTTP_OK		 200
 #define HTTP_BAD	 400
+#define HTTP_UNKNOWN	 401 /* it was not said who asks */
 #define HTTP_FORBIDDEN	 403
 #define HTTP_NOT_FOUND	 404
 #define HTTP_TIMEOUT	 408

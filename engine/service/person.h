@@ -18,18 +18,21 @@ struct request;
 struct record;
 enum service_end;
 
-#define ORIGIN_SIZE  64
-#define SESSION_SIZE 64
+#define ORIGIN_SIZE	    64
+#define SESSION_SIZE	    64
+#define CALLER_ADDRESS_SIZE 64
 
 /* Where a request comes from. */
 struct caller {
 	uid_t uid;   /* as the kernel says */
+	bool tls;    /* over TLS: of whom the kernel says nothing, and who is never the owner */
 	bool here;   /* a command with an engine of its own: the files' modes let it */
 	bool engine; /* here too: nobody asks, the engine does it by itself */
 	bool owner;  /* runs as the vault's owner or root */
 	/* One sitting of theirs: the session of processes, which is a terminal's; "" = not known.
 	 */
 	char session[SESSION_SIZE];
+	char address[CALLER_ADDRESS_SIZE]; /* over TLS: where from */
 };
 
 struct person {

@@ -11,6 +11,7 @@
 #include "service/courier.h"
 #include "service/diff.h"
 #include "service/keys.h"
+#include "service/listen.h"
 #include "service/loading.h"
 #include "service/notices.h"
 #include "service/scrape.h"
@@ -129,6 +130,15 @@ static void warn_key(struct service *service, const struct settings *now, json_t
 	free(text);
 }
 
+static void warn_listening(const struct service *service, json_t *out)
+{
+	char text[WHY_SIZE];
+
+	listening_warning(service->listening, text, sizeof(text));
+	if (text[0] != '\0')
+		warn(out, text);
+}
+
 static void take(struct service *service, struct snapshot *snapshot, json_t **result)
 {
 	bool secure_mode = policy_settings(snapshot->policy)->secure_mode;
@@ -137,6 +147,7 @@ static void take(struct service *service, struct snapshot *snapshot, json_t **re
 	json_t *warnings = reload_warnings(service, snapshot);
 
 	warn_key(service, policy_settings(snapshot->policy), warnings);
+	warn_listening(service, warnings);
 	service->secure_mode = service->secure_mode || secure_mode;
 	rotation_reload(service->rotation, &(struct rotation_policy){
 					       .policy = snapshot->policy,
@@ -180,6 +191,8 @@ static enum service_end try_take(
     struct reloads *reloads, struct snapshot *snapshot, json_t **result, struct error *error)
 {
 	struct service *service = reloads->service;
+	const struct settings *settings = policy_settings(snapshot->policy);
+	struct listen_change change = {.fd = -1};
 	enum err err;
 
 	if (service->interrupted)
@@ -187,14 +200,18 @@ static enum service_end try_take(
 		    "the engine ends, and loads nothing more: try again when lockstep status "
 		    "shows that it has ended");
 	else
+		err = listen_prepare(service->listening, settings, &change, error);
+	if (err == ERR_OK)
 		err = snapshot_give_to_wires(service, snapshot, error);
 	if (err == ERR_OK)
 		err = audit_all(reloads, NULL, error);
 	if (err == ERR_OK) {
+		listen_take(service->listening, settings, &change);
 		take(service, snapshot, result);
 		audit_follow(service);
 		return SERVICE_OK;
 	}
+	listen_drop(&change);
 	snapshot_free(snapshot);
 	return err == ERR_INVALID ? SERVICE_USAGE : SERVICE_NO_ENGINE;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "service/listen.h"
 #include "service/reload.h"
 #include "service/shape.h"
 #include "vault/notice.h"
@@ -76,6 +77,7 @@ static void add_engine(json_t *json, const struct service *service)
 	    service->secure_mode, "sandbox", sandbox, "stopping", service->interrupted, "in_flight",
 	    in_flight);
 
+	json_object_set_new(engine, "listen", json_text(listening_at(service->listening)));
 	json_object_update(json, engine);
 	json_decref(engine);
 }

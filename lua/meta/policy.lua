@@ -149,6 +149,19 @@
 ---An IP address and a port, such as `"127.0.0.1:9464"`, where lockstepd serves its metrics to
 ---Prometheus, without TLS or a login. At the engine's socket they are always.
 ---@field metrics? string
+---Where lockstepd serves the API of its socket over TLS too; without it, nowhere.
+---@field listen? listen
+
+---@class listen
+---An IP address and a port, such as `"0.0.0.0:8443"`.
+---@field address string
+---A PEM file, relative to the policy's directory: the engine's certificate, then those between it
+---and its CA.
+---@field certificate string
+---A PEM file: its private key, without a passphrase, which only its owner may read.
+---@field key string
+---A PEM file: the CAs that vouch for clients' certificates. Without it clients are asked for none.
+---@field client_ca? string
 
 ---@class reveal
 ---Why, with `--reason`; default false.
