@@ -23,6 +23,7 @@ void stream_clear(struct stream *stream)
 void stream_wake(struct stream *stream)
 {
 	stream->wake_left = STREAM_WAKE_MAX;
+	stream->dry = false;
 }
 
 void stream_trust(struct stream *stream)
@@ -40,7 +41,7 @@ static ssize_t stream_pull(struct stream *stream, void *out, size_t len)
 {
 	ssize_t got;
 
-	if (stream->wake_left == 0)
+	if (stream->wake_left == 0 || stream->dry)
 		return -EAGAIN;
 	if (!stream->trusted && stream->early_left == 0) {
 		stream->over = true;
@@ -52,6 +53,7 @@ static ssize_t stream_pull(struct stream *stream, void *out, size_t len)
 	do
 		got = recv(stream->fd, out, len, 0);
 	while (got < 0 && errno == EINTR);
+	stream->dry = got != 0 && got < (ssize_t)len;
 	if (got < 0) {
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return -EAGAIN;

@@ -28,6 +28,7 @@ struct stream {
 	struct buf out; /* gathered, not sent yet */
 	uint64_t total; /* ever given to be sent */
 	size_t wake_left;
+	bool dry; /* all that was there was read; what came since is the next wake-up's */
 	size_t early_left;
 	bool trusted;	  /* logged in: `early_left` does not count */
 	bool over;	  /* it sent too much before the login */
@@ -43,7 +44,11 @@ struct stream {
 void stream_init(struct stream *, int fd);
 void stream_clear(struct stream *);
 
-/* A wake-up begins: its budget is whole again. */
+/*
+ * A wake-up begins: its budget is whole again. Within one the socket is read until it has given
+ * less than was asked for, and then no more: who was told that nothing is there may rely on it, and
+ * waits for the socket, which wakes it for what came since.
+ */
 void stream_wake(struct stream *);
 
 /* The peer has logged us in: only the budget of a wake-up counts from now on. */

@@ -191,6 +191,39 @@ static void reads_ahead_and_loses_nothing(void **state)
 	close(fds[0]);
 }
 
+/* Who read all, and found nothing for himself, waits for the socket: what comes is left to it. */
+static void leaves_what_comes_late_to_the_next_wake_up(void **state)
+{
+	struct stream stream;
+	char bytes[8192];
+	int fds[2];
+
+	(void)state;
+	pair(fds);
+	stream_init(&stream, fds[0]);
+	stream_wake(&stream);
+	assert_int_equal(send(fds[1], "first", 5, 0), 5);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), 5);
+	assert_int_equal(send(fds[1], "late", 4, 0), 4);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), -EAGAIN);
+	stream_wake(&stream);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), 4);
+	stream_wake(&stream);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), -EAGAIN);
+	assert_int_equal(send(fds[1], "late", 4, 0), 4);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), -EAGAIN);
+	/* Its end is told whenever it is asked for. */
+	close(fds[1]);
+	stream_wake(&stream);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), 4);
+	stream_wake(&stream);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), 0);
+	assert_int_equal(stream_recv(&stream, bytes, sizeof(bytes)), 0);
+	assert_true(stream_broken(&stream));
+	close(fds[0]);
+	stream_clear(&stream);
+}
+
 static void gathers_whole_packets(void **state)
 {
 	struct stream stream;
@@ -314,6 +347,7 @@ int main(void)
 	    cmocka_unit_test(compares_names_whole),
 	    cmocka_unit_test(takes_so_much_a_wake_up),
 	    cmocka_unit_test(reads_ahead_and_loses_nothing),
+	    cmocka_unit_test(leaves_what_comes_late_to_the_next_wake_up),
 	    cmocka_unit_test(gathers_whole_packets),
 	    cmocka_unit_test(gives_all_blocks_back),
 	    cmocka_unit_test(shows_and_compares_host_keys),
