@@ -15,11 +15,10 @@
 #include <sys/queue.h>
 
 #include "rotation.h"
+#include "rotation/gate.h"
 
-struct gate;
 struct life;
 struct site;
-struct stay;
 struct visit;
 
 /* A durable step under way (keep.c). One at a time for whoever embeds it. */
@@ -119,17 +118,6 @@ struct site {
 	struct visit *visit;
 	struct gate *gate; /* of an asset that is a gateway, once it was needed */
 };
-
-/* What a visit needs to go through its asset's gateway (gate.c). Zeroed = outside. */
-struct gate_pass {
-	TAILQ_ENTRY(gate_pass) entry;
-	struct gate *gate;
-	struct stay *stay; /* let in */
-	bool waiting;
-	void (*ready)(void *arg, const struct wire_result *blocked);
-	void *arg;
-};
-TAILQ_HEAD(gate_passes, gate_pass);
 
 /* The methods by which a life may see a secret work, in order (proofs.c). */
 #define PROOFS_MAX 3
@@ -261,6 +249,10 @@ void turns_close(struct run *);
 void turns_join(struct site *);
 /* It was put off for want of a place, and has one now. */
 void turns_rejoin(struct site *);
+/* All that stand there are, in their order. */
+void turns_rejoin_all(struct line *);
+/* Places are by node and gateway, which a new policy may change: all that were put off ask anew. */
+void turns_ask_anew(struct rotation *);
 /* The site whose turn it is, taken out; or NULL, and when one may by its run's pace: 0 = not. */
 struct site *turns_pick(struct rotation *, uint64_t *wait_ms);
 /* Its visit begins, ends; or goes on with a life of another run, where that has a place. */
@@ -362,41 +354,6 @@ void visit_target(const struct visit *, struct wire_target *, struct wire_key *p
 bool visit_see_key(struct visit *, const struct wire_result *);
 enum err visit_pin(struct vault_txn *, const struct visit *, struct error *error) MUST_CHECK;
 void visit_pinned(struct visit *);
-
-/* ── gate.c ── */
-
-/* `blocked`: why the gateway cannot be opened; NULL: the way is open. */
-typedef void (*gate_fn)(void *arg, const struct wire_result *blocked);
-
-/* Calls `ready` when the site's asset can be reached: at once where it has no gateway. */
-void gate_enter(struct gate_pass *, struct site *, gate_fn ready, void *arg);
-void gate_leave(struct gate_pass *);
-/* A session through it said that the gateway's own had broken. */
-void gate_lost(struct gate_pass *);
-/* What a session through it names as `via`; NULL where there is no gateway. */
-struct wire_session *gate_session(const struct gate_pass *);
-
-/* Someone is inside, or waits to be let in. */
-bool gate_in_use(const struct site *);
-/* Someone waits: what goes on at the gateway itself comes before all else. */
-bool gate_is_awaited(const struct site *);
-/* The life is of a gateway's privileged account, and has to wait until nobody is inside. */
-bool gate_bars(const struct life *);
-/* Its turn has come. */
-void gate_make_way(struct life *);
-/* A life at this site ended or was put off, or its visit was opened. */
-void gate_wake(struct site *);
-/* True while the gateway's own session is being opened: the site's visit is told when it may log in
- * too. */
-bool gate_goes_first(struct visit *);
-
-/* One more visit through the gateway; false where there are enough: the site stands in the gate's
- * line until one ends. */
-bool gate_admit(struct site *);
-void gate_release(struct site *);
-void gates_clear(struct rotation *);
-/* Of a site that is to go; false while someone needs it. */
-bool gate_clear(struct site *);
 
 /* ── life.c ── */
 

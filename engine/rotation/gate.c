@@ -387,6 +387,12 @@ void gate_release(struct site *site)
 		turns_rejoin(next);
 }
 
+void gate_ask_anew(struct site *site)
+{
+	if (site->gate != NULL)
+		turns_rejoin_all(&site->gate->parked);
+}
+
 static void gate_free(struct gate *gate)
 {
 	timer_stop(&gate->idle);

@@ -190,6 +190,7 @@ void rotation_reload(struct rotation *rotation, const struct rotation_policy *ne
 	size_t count = policy_asset_count(policy), old_count = rotation->site_count;
 	size_t i = 0, k = 0;
 
+	turns_ask_anew(rotation);
 	rotation->config.policy = *newest;
 	rotation->settings = policy_settings(policy);
 	rotation->sites = xcalloc(count + old_count + 1, sizeof(struct site *));

@@ -55,6 +55,32 @@ void turns_rejoin(struct site *site)
 	    site, gate_is_awaited(site) ? &rotation->urgent : &turns_of(rotation, site->run)->line);
 }
 
+void turns_rejoin_all(struct line *line)
+{
+	struct site *site;
+
+	while ((site = TAILQ_LAST(line, line)) != NULL)
+		turns_rejoin(site);
+}
+
+static void lanes_rejoin(struct lane *lanes, size_t count)
+{
+	for (size_t i = 0; lanes != NULL && i < count; i++)
+		turns_rejoin_all(&lanes[i].parked);
+}
+
+void turns_ask_anew(struct rotation *rotation)
+{
+	struct run *run;
+
+	LIST_FOREACH (run, &rotation->runs, entry) {
+		lanes_rejoin(run->nodes, run->node_count);
+		lanes_rejoin(run->gateways, run->site_count);
+	}
+	for (size_t i = 0; i < rotation->site_count; i++)
+		gate_ask_anew(rotation->sites[i]);
+}
+
 bool turns_waits(const struct rotation *rotation)
 {
 	const struct run *run;

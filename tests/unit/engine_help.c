@@ -358,17 +358,26 @@ void engine_restart(struct engine *engine, uint64_t off_ms)
 		engine_schedule(engine);
 }
 
-void engine_reload(struct engine *engine, const char *policy)
+struct policy *engine_reload_beside(struct engine *engine, const char *policy)
 {
 	struct policy *before = engine->fixture.policy;
 
-	engine_finish(engine);
 	fixture_write(&engine->fixture, "lockstep.lua", policy);
 	engine->fixture.policy = NULL; /* it is in use */
 	fixture_load_good(&engine->fixture);
 	rotation_reload(engine->rotation,
 	    &(struct rotation_policy){.policy = engine->fixture.policy, .secure_mode = true});
-	scheduler_reload(engine->scheduler);
+	if (engine->scheduler != NULL)
+		scheduler_reload(engine->scheduler);
+	return before;
+}
+
+void engine_reload(struct engine *engine, const char *policy)
+{
+	struct policy *before;
+
+	engine_finish(engine);
+	before = engine_reload_beside(engine, policy);
 	assert_false(rotation_uses(engine->rotation, before));
 	policy_free(before);
 }

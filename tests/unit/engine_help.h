@@ -71,7 +71,10 @@ void engine_restart(struct engine *, uint64_t off_ms);
 
 /* Follows schedules from now on. */
 void engine_schedule(struct engine *);
-/* Another policy is loaded. */
+/* Another policy is loaded, beside what is at work; the one before is the caller's to free, when it
+ * is not used any more. */
+struct policy *engine_reload_beside(struct engine *, const char *policy);
+/* The same, when all that was at work has ended. */
 void engine_reload(struct engine *, const char *policy);
 uint64_t engine_wall_ms(struct engine *);
 
