@@ -31,9 +31,9 @@ struct slot {
 	const struct task *task;
 	struct task_state state;
 	struct moment next;
-	bool comes;	     /* `next` is known */
-	bool owed;	     /* it is due, was not too late, and has not begun */
-	uint64_t handled_ms; /* that `next` comes after */
+	bool comes;	  /* `next` is known */
+	bool owed;	  /* it is due, was not too late, and has not begun */
+	uint64_t done_ms; /* that `next` comes after */
 };
 
 /* An execution that has to stop when its window closes. */
@@ -128,7 +128,7 @@ static void slot_inherit(struct slot *slot, const struct slot *earlier)
 	    earlier->state.schedule != task_schedule_mark(slot->task))
 		return;
 	slot->next = earlier->next;
-	slot->handled_ms = earlier->handled_ms;
+	slot->done_ms = earlier->done_ms;
 	slot->comes = slot->owed = true;
 }
 
@@ -218,17 +218,23 @@ static uint64_t slot_limit_ms(const struct slot *slot)
 	return catch_up_ms > LATE_MS ? catch_up_ms : LATE_MS;
 }
 
-/* Moments up to here are done with: handled, in a pause, or too long ago. */
+/* Moments up to here are done with: handled, or in a pause. */
+static uint64_t slot_done_ms(const struct slot *slot)
+{
+	const struct task_state *state = &slot->state;
+	bool by_pause = state->paused_ms != 0 && state->until_ms > state->handled_ms;
+
+	return by_pause ? state->until_ms : state->handled_ms;
+}
+
+/* And those that are too long ago. */
 static uint64_t slot_from_ms(const struct slot *slot, uint64_t now_ms)
 {
 	uint64_t reach_ms = slot_limit_ms(slot) + slot->task->schedule.jitter_ms;
 	uint64_t from_ms = now_ms > reach_ms ? now_ms - reach_ms : 0;
+	uint64_t done_ms = slot_done_ms(slot);
 
-	if (slot->state.handled_ms > from_ms)
-		from_ms = slot->state.handled_ms;
-	if (slot->state.paused_ms != 0 && slot->state.until_ms > from_ms)
-		from_ms = slot->state.until_ms;
-	return from_ms;
+	return done_ms > from_ms ? done_ms : from_ms;
 }
 
 static void slot_find_next(struct slot *slot, uint64_t now_ms)
@@ -236,7 +242,7 @@ static void slot_find_next(struct slot *slot, uint64_t now_ms)
 	uint64_t after_ms = slot_from_ms(slot, now_ms), limit_ms = slot_limit_ms(slot);
 
 	slot->owed = false;
-	slot->handled_ms = slot->state.handled_ms;
+	slot->done_ms = slot_done_ms(slot);
 	do {
 		slot->comes = task_next(slot->task, after_ms, &slot->next);
 		after_ms = slot->next.due_ms;
@@ -245,7 +251,7 @@ static void slot_find_next(struct slot *slot, uint64_t now_ms)
 
 static void slot_update(struct slot *slot, uint64_t now_ms)
 {
-	bool known = slot->comes && slot->handled_ms == slot->state.handled_ms;
+	bool known = slot->comes && slot->done_ms == slot_done_ms(slot);
 
 	if (!known || (!slot->owed && slot->next.start_ms <= now_ms))
 		slot_find_next(slot, now_ms);

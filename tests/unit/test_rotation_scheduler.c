@@ -469,6 +469,25 @@ static void a_paused_task_is_left_alone(void **state)
 	engine_clear(&engine);
 }
 
+/* What waited when the pause came is in the pause too, after a restart or without one. */
+static void a_pause_takes_what_waits(void **state)
+{
+	struct engine engine;
+
+	(void)state;
+	begin(&engine, TASK("t", "schedule = cron '0 3 * * *', zone = 'UTC'"), 1,
+	    utc(2027, 1, 1, 2, 59));
+	engine.job_ms = 20 * MINUTE_MS;
+	engine_run(&engine, "t", "manual");
+	wait_until(&engine, utc(2027, 1, 1, 3, 10));
+	set_pause(&engine, true, utc(2027, 1, 1, 3, 20));
+	wait_until(&engine, utc(2027, 1, 1, 12, 0));
+	assert_int_equal(engine.began_count, 0);
+	wait_until(&engine, utc(2027, 1, 2, 4, 0));
+	assert_last(&engine, 1, utc(2027, 1, 2, 3, 0));
+	engine_clear(&engine);
+}
+
 static void what_comes_is_foreseen(void **state)
 {
 	struct task_state paused = {.paused_ms = 1, .until_ms = utc(2027, 1, 9, 0, 0)};
@@ -506,6 +525,7 @@ int main(void)
 	    cmocka_unit_test(a_run_ends_with_its_window),
 	    cmocka_unit_test(what_was_missed_waits_for_the_window),
 	    cmocka_unit_test(a_paused_task_is_left_alone),
+	    cmocka_unit_test(a_pause_takes_what_waits),
 	    cmocka_unit_test(what_comes_is_foreseen),
 	};
 	struct error error;
