@@ -116,6 +116,15 @@ static void history_look(struct sim *sim)
 		sim_violation(sim, "a rehearsal is kept", "-");
 }
 
+/* A lockout's window later it settles what is in doubt, while all that happens goes on. */
+static void history_restart(struct sim *sim)
+{
+	sim->clock.now_ms += LOCKOUT_PAUSE_MS;
+	core_kill(sim, "started anew");
+	core_settle(sim);
+	history_steps(sim);
+}
+
 /* ── In the end ── */
 
 /*
@@ -248,6 +257,8 @@ static void history_runs(struct sim *sim, const struct beginning *beginning)
 		    sim_event(sim, "a while passes", "", sim->follows ? 700 : 200))
 			history_wait(sim, sim->clock.now_ms + sim_amount(sim, LOCKOUT_PAUSE_MS));
 	}
+	if (sim->violation == NULL && sim_event(sim, "started anew", "", 300))
+		history_restart(sim);
 }
 
 /* One for all histories: most of it stays as it is. */

@@ -159,6 +159,14 @@ static void job_change_cut(struct sim_session *session, struct wire_result *resu
 	world_apply_later(session->sim, session->account, session->secret);
 }
 
+/* Only what was cut of a privileged account is put back; and that mostly is what it was. */
+static uint32_t cut_permille(const struct sim_session *session)
+{
+	if (session->puts_back)
+		return 20;
+	return session->account->privileged ? 300 : 40;
+}
+
 /* What the asset does with it, where it is told whole; false: it is not applied, or not whole. */
 static bool change_is_applied(struct sim_session *session, struct wire_result *result)
 {
@@ -180,8 +188,7 @@ static bool change_is_applied(struct sim_session *session, struct wire_result *r
 		result->fault = FAULT_REFUSED;
 	else if (sim_event(sim, "the change accepted, and not applied", name, 30))
 		return false;
-	else if (sim_event(sim, "the change accepted, and cut", name,
-		     session->account->privileged ? 130 : 40)) {
+	else if (sim_event(sim, "the change accepted, and cut", name, cut_permille(session))) {
 		if (!keys_is_line(session->secret))
 			world_apply(sim, session->account, "cut");
 		return false;
