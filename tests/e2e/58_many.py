@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Many assets at once, on the simulated fleet: all of their accounts rotated in one run, and then
-again while assets make every kind of trouble. Each record is held against what the asset holds and
-which logins it saw."""
+again while assets make every kind of trouble, each by itself and all at once. Each record is held
+against what the asset holds and which logins it saw."""
 # time limit: 150
 
+import concurrent.futures
 import os
 import time
 
@@ -88,6 +89,19 @@ def troubled(many, ops, each):
     return execution
 
 
+def test_all_at_full_speed():
+    """Where assets answer at once, what they say comes in every order that there is."""
+    many = Many()
+    try:
+        ops = make_ops(many, range(1, 301), "fast", 'connect_timeout = "20s",', retries=0)
+        for _ in range(20 if LONG else 2):
+            execution, took = run(ops, expect=0)
+            assert set(judge(ops, many, execution)) == {"success"}
+            assert took < 20, f"something stood still: {took:.1f} s"
+    finally:
+        many.stop()
+
+
 def ended(records, first, last):
     """How the records of these assets ended: {(status, code of the error)}."""
     return {
@@ -95,6 +109,48 @@ def ended(records, first, last):
         for record in records
         if first <= int(record["asset"].removeprefix("asset")) <= last
     }
+
+
+QUICK = 'connect_timeout = "1s", login_timeout = "1s",'
+MIDDLE_MS = 300
+
+
+def run_of_one(many, word, first, last):
+    """A run in which all assets make the same trouble."""
+    status = TROUBLES[word]
+    ops = make_ops(many, range(first, last + 1), f"one-{word}", QUICK, "1s", retries=0)
+    execution, _ = run(ops, expect=0)
+    assert set(judge(ops, many, execution)) == {"success"}, word
+    many.trouble(word, first, last)
+    execution, took = run(ops, expect=0 if status == "success" else 1)
+    counts = judge(ops, many, execution)
+    assert set(counts) == {status}, (word, counts)
+    # Nothing arrives any more that a record excludes.
+    time.sleep(2 * MIDDLE_MS / 1000)
+    assert judge(ops, many, execution) == counts, word
+    many.trouble("none", first, last)
+    run(ops, expect=0)
+    execution, _ = run(ops, expect=0)
+    assert set(judge(ops, many, execution)) == {"success"}, word
+    return took
+
+
+def test_each_trouble_by_itself():
+    each, together = (100, 2) if LONG else (2, 6)
+    stall_s = 120 if LONG else 40
+    many = Many("--middle-ms", MIDDLE_MS)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(together) as pool:
+            runs = {
+                word: pool.submit(run_of_one, many, word, 1 + n * each, (n + 1) * each)
+                for n, word in enumerate(TROUBLES)
+            }
+        for word, done in runs.items():
+            took = done.result()
+            print(f"{word}: {took:.1f} s")
+            assert took < stall_s, f"{word}: it stood still for {took:.1f} s"
+    finally:
+        many.stop()
 
 
 def test_all_troubles():
