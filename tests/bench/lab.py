@@ -17,6 +17,9 @@ TASK = """task "many" {{ nodes = {{ "/" }}, accounts = {{ "app*" }}, secret = ra
 PATIENT = 'connect_timeout = "5m", login_timeout = "5m",'
 FIRST_PASSWORD = "First-Pass.1"
 
+# One that takes longer has stopped, and is no figure.
+LIMIT_S = 600
+
 Used = collections.namedtuple("Used", "cpu_s wall_s code")
 
 
@@ -24,7 +27,11 @@ def cpu_of(command, env=None):
     """Runs it; the time of a processor is that of all its processes."""
     begun = time.monotonic()
     process = subprocess.Popen(
-        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ["timeout", "-k", "5", str(LIMIT_S), *command],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -42,7 +49,9 @@ class Lab:
     def __init__(
         self, count, window=500, accounts=1, wires=1, fleets=1, place=WORK, name="lab", options=()
     ):
-        self.many = Many(*options, processes=fleets, work=WORK)
+        work = os.path.join(WORK, f"{name}.many")
+        os.makedirs(work, exist_ok=True)
+        self.many = Many(*options, processes=fleets, work=work)
         self.count, self.accounts = count, accounts
         names = [f"app{n}" for n in range(accounts)]
         settings = f"wires = {wires}, in_flight = {window}, {PATIENT}"
