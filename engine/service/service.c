@@ -259,6 +259,22 @@ static enum service_end request_handle(
 	return end == SERVICE_OK ? method->handler(request) : end;
 }
 
+/* Programs have whole numbers where commands have words. */
+static void params_to_text(json_t *params)
+{
+	json_t *value;
+	const char *key;
+	char digits[24];
+
+	json_object_foreach(params, key, value)
+	{
+		if (!json_is_integer(value))
+			continue;
+		snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(value));
+		json_object_set_new(params, key, json_string(digits));
+	}
+}
+
 struct request *request_begin(
     struct service *service, const char *method, json_t *params, const struct listener *listener)
 {
@@ -266,6 +282,7 @@ struct request *request_begin(
 	enum service_end end;
 
 	request->service = service;
+	params_to_text(params);
 	request->params = params; /* transferred */
 	request->listener = *listener;
 	request->error = &request->own_error;

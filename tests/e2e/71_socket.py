@@ -202,6 +202,9 @@ def test_what_it_does_not_take():
         status, head, body = ask(post("execution.list", {}))
         assert status == 200 and "Lockstep-Exit: 0" in head, head
         assert [e["task"] for e in json.loads(body)][0] == "slow"
+        for limit in "1", 1:
+            assert len(json.loads(ask(post("record.list", {"limit": limit}))[2])) == 1, limit
+        assert ask(post("record.list", {"limit": 0}))[0] == 400
         assert ask(b"GET /v1/execution.list HTTP/1.1\r\n\r\n")[0] == 405
         assert ask(post("no.such", {}))[0] == 404
         assert ask(b"POST / HTTP/1.1\r\n\r\n")[0] == 404
