@@ -358,7 +358,7 @@ enum permission {
 	PERMIT_EDIT,   /* change what is declared, and what the vault holds */
 	PERMIT_REVEAL, /* see secrets */
 	PERMIT_AUDIT,  /* read what people did */
-	PERMIT_ADMIN,  /* people's second factors, the vault's keys and copies */
+	PERMIT_ADMIN,  /* people's second factors and tokens, the vault's keys and copies */
 };
 #define PERMISSION_COUNT 6
 const char *permission_name(enum permission); /* "view", … */
@@ -410,6 +410,9 @@ const struct role *policy_role(const struct policy *, size_t index); /* in order
  * "" = everywhere, or where nobody can say where it is: no limit of that kind may stand in the way.
  */
 bool user_may(const struct user *, enum permission, const char *node, const char *task);
+
+/* Likewise of a reach alone. */
+bool reach_has(const struct reach *, const char *node, const char *task);
 
 /* Whether each of their roles that lets them see a secret at this node asks for a reason. */
 bool user_needs_reason(const struct user *, const char *node);

@@ -37,7 +37,7 @@ struct vault;
 struct vault_txn;
 struct key_source; /* vault/keys.h */
 
-/* Its other doors: vault/audit.h, vault/keys.h. */
+/* Its other doors: vault/audit.h, vault/keys.h, vault/token.h. */
 
 /* ── Opening ─────────────────────────────────────────────────────────────────────────────── */
 

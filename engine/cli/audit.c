@@ -68,6 +68,10 @@ static const char *who_text(char out[LIST_TEXT_SIZE], const json_t *entry)
 {
 	const char *user = text_of(entry, "user");
 
+	if (user[0] != '\0' && text_of(entry, "address")[0] != '\0') {
+		snprintf(out, LIST_TEXT_SIZE, "%s from %s", user, text_of(entry, "address"));
+		return out;
+	}
 	if (user[0] != '\0')
 		return user;
 	if (json_object_get(entry, "uid") == NULL)
@@ -112,6 +116,8 @@ static const struct column columns[] = {
     {NULL, "origin", NULL, false},
     {NULL, "uid", NULL, false},
     {NULL, "user", NULL, false},
+    {NULL, "address", NULL, false},
+    {NULL, "token", NULL, false},
     {NULL, "task", NULL, false},
     {NULL, "asset", NULL, false},
     {NULL, "account", NULL, false},

@@ -53,6 +53,7 @@ extern const struct command audit_commands[];
 extern const struct command notice_commands[];
 extern const struct command vault_commands[];
 extern const struct command user_commands[];
+extern const struct command token_commands[];
 extern const struct command whoami_commands[];
 extern const struct command completion_commands[];
 extern const struct command status_commands[];

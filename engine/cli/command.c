@@ -35,6 +35,7 @@ const struct command *const command_tables[] = {
     audit_commands,
     vault_commands,
     user_commands,
+    token_commands,
     whoami_commands,
     status_commands,
     reload_commands,

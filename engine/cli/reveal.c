@@ -12,7 +12,7 @@
 #include "cli/terminal.h"
 
 /* Past stdio, whose buffer would keep it. */
-static int write_secret(const char *secret)
+int reveal_write(const char *secret)
 {
 	size_t len = strlen(secret), done = 0;
 
@@ -66,10 +66,10 @@ static const json_t *unplain_of(const json_t *result)
 
 static int print_one(const json_t *version)
 {
-	int status = write_secret(text_of(version, "secret"));
+	int status = reveal_write(text_of(version, "secret"));
 
 	if (status == SERVICE_OK && !is_key(version))
-		status = write_secret("\n");
+		status = reveal_write("\n");
 	return status;
 }
 
@@ -110,7 +110,7 @@ static int print_reveal(const struct cli *cli, const json_t *result)
 		    "lockstep account verify %s %s sees whether it does\n",
 		    text_of(result, "asset"), text_of(result, "account"));
 	if (cli_flag(cli, "raw"))
-		return write_secret(text_of(result, "secret"));
+		return reveal_write(text_of(result, "secret"));
 	return several ? print_candidates(result) : print_one(result);
 }
 
@@ -130,7 +130,7 @@ static int print_public(const json_t *result)
 }
 
 /* Whether it may go to where stdout leads. */
-static bool may_be_written(const struct cli *cli, const char *whose)
+bool reveal_may_be_written(const struct cli *cli, const char *whose)
 {
 	if (cli->json || cli_flag(cli, "public") || cli_flag(cli, "raw") ||
 	    terminal_is(STDOUT_FILENO))
@@ -142,7 +142,7 @@ static bool may_be_written(const struct cli *cli, const char *whose)
 }
 
 /* A person looks at it, and it does not stay on the screen. */
-static int show(const struct cli *cli, const json_t *result,
+int reveal_show(const struct cli *cli, const json_t *result,
     int (*print)(const struct cli *, const json_t *result))
 {
 	bool looks = !cli->json && !cli_flag(cli, "raw") && !cli_flag(cli, "public");
@@ -182,7 +182,7 @@ static int print_account(const struct cli *cli, const json_t *result)
 int reveal_run(struct cli *cli)
 {
 	char *whose = xasprintf("account \"%s\" on asset \"%s\"", cli->args[1], cli->args[0]);
-	bool may = may_be_written(cli, whose);
+	bool may = reveal_may_be_written(cli, whose);
 	json_t *params, *result;
 	int status;
 
@@ -196,7 +196,8 @@ int reveal_run(struct cli *cli)
 		json_object_set_new(params, "kind", json_string("key"));
 	status = cli_call(cli, "account.reveal", params, &result);
 	if (status == SERVICE_OK)
-		status = cli_flag(cli, "copy") ? copy(result) : show(cli, result, print_account);
+		status =
+		    cli_flag(cli, "copy") ? copy(result) : reveal_show(cli, result, print_account);
 	json_decref(result);
 	return status;
 }
@@ -231,7 +232,7 @@ static int print_record(const struct cli *cli, const json_t *result)
 int reveal_record_run(struct cli *cli)
 {
 	char *whose = xasprintf("record %s", cli->args[0]);
-	bool may = may_be_written(cli, whose);
+	bool may = reveal_may_be_written(cli, whose);
 	json_t *params, *result;
 	int status;
 
@@ -242,7 +243,7 @@ int reveal_record_run(struct cli *cli)
 	json_object_set_new(params, "record", json_text(cli->args[0]));
 	status = cli_call(cli, "record.reveal", params, &result);
 	if (status == SERVICE_OK)
-		status = show(cli, result, print_record);
+		status = reveal_show(cli, result, print_record);
 	json_decref(result);
 	return status;
 }

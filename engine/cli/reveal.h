@@ -6,6 +6,13 @@
 
 /* The commands `account reveal` and `record reveal`. */
 int reveal_run(struct cli *);
+/* For others that show a secret. Whether it may go to where stdout leads, with --raw and --json;
+ * else it is said why not: ask before anything is done. `whose`: the thing that it is of. */
+bool reveal_may_be_written(const struct cli *, const char *whose);
+/* Prints a result that holds a secret, on a terminal for a while; past stdio's buffer. */
+int reveal_show(const struct cli *, const json_t *result,
+    int (*print)(const struct cli *, const json_t *result));
+int reveal_write(const char *secret);
 int reveal_record_run(struct cli *);
 
 #endif

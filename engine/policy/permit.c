@@ -46,7 +46,7 @@ static bool reaches(const char *const *patterns, size_t count, const char *name,
 	return false;
 }
 
-static bool reach_has(const struct reach *reach, const char *node, const char *task)
+bool reach_has(const struct reach *reach, const char *node, const char *task)
 {
 	return reaches(reach->nodes, reach->node_count, node, node_matches) &&
 	       reaches(reach->tasks, reach->task_count, task, text_glob);

@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "base/log.h"
+#include "service/scope.h"
 
 /* ── Who ─────────────────────────────────────────────────────────────────────────────────── */
 
@@ -14,10 +15,13 @@ void request_who(struct request *request, struct audit_who *who)
 	*who = (struct audit_who){
 	    .origin = person->engine ? AUDIT_ENGINE
 		      : person->here ? AUDIT_COMMAND
+		      : person->tls  ? AUDIT_TLS
 				     : AUDIT_SOCKET,
-	    .has_uid = true,
+	    .has_uid = !person->tls,
 	    .uid = person->uid,
 	    .user = person->name[0] != '\0' ? person->name : NULL,
+	    .address = person->tls ? person->address : NULL,
+	    .token = person->scope != NULL ? person->scope->token.name : NULL,
 	};
 }
 

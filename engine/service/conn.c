@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "service/answer.h"
 #include "service/metrics.h"
+#include "service/scope.h"
 #include "service/tls.h"
 
 #define TICK_MS	    1000
@@ -54,6 +55,7 @@ void conn_free(struct conn *conn)
 
 	if (conn->request != NULL)
 		request_forget(conn->request);
+	scope_drop(conn->caller.scope);
 	timer_stop(&conn->tick);
 	buf_clear(&conn->in);
 	bufferevent_free(conn->bev);
@@ -208,7 +210,8 @@ static void conn_begin(struct conn *conn)
 	}
 	conn_enter(conn, PHASE_WORKING);
 	snprintf(why, sizeof(why), "%u", conn->caller.uid);
-	log_event(LOG_LEVEL_DEBUG, "request", "method", method, "uid", why, NULL);
+	log_event(LOG_LEVEL_DEBUG, "request", "method", method, conn->caller.tls ? "user" : "uid",
+	    conn->caller.tls ? conn->caller.user : why, NULL);
 	conn->request = request_begin(service_of(conn), method, params, &listener);
 }
 
@@ -329,11 +332,12 @@ static void conn_happened(struct bufferevent *bev, short what, void *arg)
 {
 	struct conn *conn = arg;
 
-	(void)bev;
-	if ((what & BEV_EVENT_CONNECTED) != 0)
-		conn_enter(conn, PHASE_ASKING);
-	else
+	if ((what & BEV_EVENT_CONNECTED) == 0) {
 		conn_free(conn);
+		return;
+	}
+	tls_begun(bev);
+	conn_enter(conn, PHASE_ASKING);
 }
 
 /* ── Time ────────────────────────────────────────────────────────────────────────────────── */

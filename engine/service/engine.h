@@ -274,6 +274,9 @@ enum service_end user_show(struct request *);
 enum service_end user_enroll(struct request *);
 enum service_end user_confirm(struct request *);
 enum service_end user_reset_mfa(struct request *);
+enum service_end token_create(struct request *);
+enum service_end token_list(struct request *);
+enum service_end token_revoke(struct request *);
 enum service_end whoami_show(struct request *);
 enum service_end methods_list(struct request *);
 

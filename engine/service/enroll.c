@@ -42,6 +42,8 @@ static const struct user *need_enrolled(struct request *request)
 	const char *name = param_text(request, "user");
 	const struct user *own = request->person.user, *user = own;
 
+	if (!request_is_in_person(request, "a second factor"))
+		return NULL;
 	if (name == NULL && own == NULL) {
 		request_fail(request, SERVICE_USAGE,
 		    "the policy declares no user for you: name one, or add user \"%s\" { uid = %u, "

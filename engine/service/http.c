@@ -111,6 +111,23 @@ static int read_vault(struct http_head *head, const struct span *value, const ch
 	return HTTP_OK;
 }
 
+/* Another scheme than Bearer says nothing that is known here. */
+static int read_authorization(struct http_head *head, struct span value, const char **why)
+{
+	const struct span scheme = {value.at, value.len < 7 ? value.len : 7};
+
+	if (!span_is(&scheme, "Bearer "))
+		return HTTP_OK;
+	if (head->bearer != NULL)
+		return refuse(HTTP_BAD, "Authorization is there twice", why);
+	value.at += scheme.len;
+	value.len -= scheme.len;
+	span_trim(&value);
+	head->bearer = value.at;
+	head->bearer_len = value.len;
+	return HTTP_OK;
+}
+
 static int read_field(
     struct http_head *head, const struct span *line, bool *given, const char **why)
 {
@@ -127,6 +144,8 @@ static int read_field(
 		return read_length(head, &value, given, why);
 	if (span_is(&name, HTTP_VAULT))
 		return read_vault(head, &value, why);
+	if (span_is(&name, "Authorization"))
+		return read_authorization(head, value, why);
 	if (span_is(&name, "Transfer-Encoding"))
 		return refuse(501, "Transfer-Encoding is not taken: give Content-Length", why);
 	if (span_is(&name, "Expect") && !span_is(&value, "100-continue"))

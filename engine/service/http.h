@@ -44,6 +44,10 @@ struct http_head {
 	bool streams; /* asks for a line of JSON an event */
 	bool expects; /* sends its body only when it was told to go on */
 	char vault[HTTP_VAULT_SIZE];
+	/* What stands behind "Authorization: Bearer", in the bytes that were read; NULL = nothing.
+	 */
+	const char *bearer;
+	size_t bearer_len;
 };
 
 /*

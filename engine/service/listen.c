@@ -13,13 +13,15 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/bearer.h"
 #include "service/conn.h"
 #include "service/tls.h"
 
 #define CONNS_MAX	  64
 #define GREETINGS_MAX	  32 /* of these, whose TLS is not set up yet */
 #define CONNS_OF_ADDRESS  16
-#define GREETINGS_PER_S	  50 /* one takes up to 2 ms of the loop */
+#define CONNS_OF_USER	  16
+#define GREETINGS_PER_S	  50 /* one takes some 0.5 ms of the loop, and 2 ms by a key of RSA */
 #define TURN_MS		  100
 #define GREETINGS_OF_TURN (GREETINGS_PER_S * TURN_MS / 1000)
 #define BACKLOG		  128
@@ -37,10 +39,40 @@ struct listening {
 
 /* ── Who is let in ───────────────────────────────────────────────────────────────────────── */
 
+static size_t conns_of(const struct conn *conn)
+{
+	const struct conn *other;
+	size_t count = 0;
+
+	TAILQ_FOREACH (other, &conn->conns->list, entry)
+		count += other->phase != PHASE_LEAVING &&
+			 strcmp(other->caller.user, conn->caller.user) == 0;
+	return count;
+}
+
+static bool refuse(struct conn *conn, const char *why)
+{
+	log_event(LOG_LEVEL_WARN, "not_let_in", "address", conn->caller.address, "why", why, NULL);
+	conn_refuse(conn, HTTP_UNKNOWN, why);
+	return false;
+}
+
 /* Nothing that is asked here is taken up before it is known who asks. */
 static bool identify(struct conn *conn)
 {
-	conn_refuse(conn, HTTP_UNKNOWN, "nobody is let in by TLS yet");
+	const struct http_head *head = &conn->head;
+	char why[WHY_SIZE];
+
+	if (head->bearer == NULL)
+		return refuse(conn,
+		    "it was not said who asks: \"Authorization: Bearer TOKEN\" does "
+		    "(lockstep token create)");
+	if (!bearer_identify(
+		conn->conns->service, head->bearer, head->bearer_len, &conn->caller, why))
+		return refuse(conn, why);
+	if (conns_of(conn) <= CONNS_OF_USER)
+		return true;
+	conn_put_off(conn, "too many requests of yours at once: ask again in a moment");
 	return false;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "service/names.h"
+#include "service/scope.h"
 #include "service/shape.h"
 
 static json_t *shape_texts(const char *const *texts, size_t count)
@@ -128,10 +129,12 @@ enum service_end user_show(struct request *request)
 enum service_end whoami_show(struct request *request)
 {
 	const struct person *person = &request->person;
-	json_int_t uid = person->uid;
+	json_t *uid = person->tls ? json_null() : json_integer(person->uid);
 
-	request->result = json_pack("{s:o, s:I, s:s, s:b, s:b, s:o}", "name",
+	request->result = json_pack("{s:o, s:o, s:s, s:b, s:b, s:o}", "name",
 	    json_text(person->name), "uid", uid, "origin", person->origin, "owner", person->owner,
 	    "declared", person->user != NULL, "roles", shape_roles(person->user));
+	json_object_set_new(request->result, "token",
+	    person->scope == NULL ? json_null() : json_text(person->scope->token.name));
 	return SERVICE_OK;
 }

@@ -7,19 +7,27 @@
 
 #include "base/log.h"
 #include "service/audit.h"
+#include "service/scope.h"
+
+static const struct user *user_of(const struct caller *caller, const struct policy *policy)
+{
+	return caller->tls ? policy_user_find(policy, caller->user)
+			   : policy_user_of_uid(policy, caller->uid);
+}
 
 bool caller_is_known(const struct caller *caller, const struct policy *policy)
 {
-	return caller->here || caller->owner || policy_user_of_uid(policy, caller->uid) != NULL;
+	return caller->here || caller->owner || user_of(caller, policy) != NULL;
 }
 
 bool caller_may(
     const struct caller *caller, const struct policy *policy, enum permission permission)
 {
-	const struct user *user = policy_user_of_uid(policy, caller->uid);
+	const struct user *user = user_of(caller, policy);
 
 	return caller->here || caller->owner ||
-	       (user != NULL && user_may(user, permission, "", ""));
+	       (user != NULL && user_may(user, permission, "", "") &&
+		   scope_may(caller->scope, permission, "", ""));
 }
 
 /* ── Who it is ───────────────────────────────────────────────────────────────────────────── */
@@ -43,15 +51,29 @@ void request_identify(struct request *request, const struct caller *caller)
 	    .here = caller->here,
 	    .engine = caller->engine,
 	    .owner = caller->owner || caller->here,
+	    .tls = caller->tls,
+	    .scope = scope_hold(caller->scope),
 	};
+	memcpy(person->address, caller->address, sizeof(person->address));
 	memcpy(person->session, caller->session, sizeof(person->session));
-	snprintf(person->origin, sizeof(person->origin), "%s", caller->here ? "here" : "socket");
+	snprintf(person->origin, sizeof(person->origin), "%s",
+	    caller->here  ? "here"
+	    : caller->tls ? "tls"
+			  : "socket");
 	if (request->policy != NULL)
-		person->user = policy_user_of_uid(request->policy, caller->uid);
+		person->user = user_of(caller, request->policy);
 	if (person->user != NULL)
 		snprintf(person->name, sizeof(person->name), "%s", person->user->name);
+	else if (caller->tls)
+		snprintf(person->name, sizeof(person->name), "%s", caller->user);
 	else
 		name_of_uid(caller->uid, person->name);
+}
+
+void person_clear(struct person *person)
+{
+	scope_drop(person->scope);
+	person->scope = NULL;
 }
 
 /* ── What they may do ────────────────────────────────────────────────────────────────────── */
@@ -62,7 +84,8 @@ bool request_may(const struct request *request, const char *node, const char *ta
 
 	if (person->owner || request->permission == PERMISSION_COUNT)
 		return true;
-	return person->user != NULL && user_may(person->user, request->permission, node, task);
+	return person->user != NULL && user_may(person->user, request->permission, node, task) &&
+	       scope_may(person->scope, request->permission, node, task);
 }
 
 const char *request_node_of(const struct request *request, const char *name)
@@ -110,6 +133,37 @@ enum service_end request_note_denial(struct request *request, enum service_end e
 	return request_audit_now(request, &event) == SERVICE_OK ? end : SERVICE_NO_ENGINE;
 }
 
+bool request_is_in_person(struct request *request, const char *what)
+{
+	const struct scope *scope = request->person.scope;
+
+	if (scope == NULL)
+		return true;
+	snprintf(request->denied, sizeof(request->denied), "%s, by a token", what);
+	error_set(request->error, ERR_DENIED,
+	    "token \"%s\" may not do this: %s is for user \"%s\" in person, at the engine's socket "
+	    "or by a login",
+	    scope->token.name, what, request->person.name);
+	return false;
+}
+
+/* What their token keeps from them, and not their roles. */
+static enum service_end deny_by_scope(struct request *request, const char *what)
+{
+	const char *permission = permission_name(request->permission);
+	const struct scope *scope = request->person.scope;
+
+	error_set(request->error, ERR_DENIED,
+	    "token \"%s\" of user \"%s\" may not \"%s\" %s%s: %s; lockstep token create makes one "
+	    "that may",
+	    scope->token.name, request->person.name, permission, what != NULL ? what : "by ",
+	    what != NULL ? "" : request->method,
+	    scope_may(scope, request->permission, NULL, NULL)
+		? "the nodes or tasks that it is limited to do not hold all of it"
+		: "it was made for less");
+	return SERVICE_USAGE;
+}
+
 enum service_end request_deny(struct request *request, const char *what)
 {
 	const struct person *person = &request->person;
@@ -122,6 +176,9 @@ enum service_end request_deny(struct request *request, const char *what)
 	    request->method, "permission", permission, "what", what, NULL);
 	snprintf(request->denied, sizeof(request->denied), "takes \"%s\"%s%s", permission,
 	    what != NULL ? ", of " : "", what != NULL ? what : "");
+	if (person->scope != NULL && person->user != NULL &&
+	    user_may(person->user, request->permission, "", ""))
+		return deny_by_scope(request, what);
 	error_set(request->error, ERR_DENIED,
 	    "user \"%s\" (%s) may not \"%s\" %s%s: %s; whoever edits the policy can change that%s",
 	    person->name, roles[0] == '\0' ? "no role" : roles, permission,

@@ -16,6 +16,7 @@
 
 struct request;
 struct record;
+struct scope;
 enum service_end;
 
 #define ORIGIN_SIZE	    64
@@ -32,14 +33,21 @@ struct caller {
 	/* One sitting of theirs: the session of processes, which is a terminal's; "" = not known.
 	 */
 	char session[SESSION_SIZE];
-	char address[CALLER_ADDRESS_SIZE]; /* over TLS: where from */
+	/* Over TLS: where from, who it was proven to be, and what the token that they showed lets
+	 * them do; NULL = they showed none. */
+	char address[CALLER_ADDRESS_SIZE];
+	char user[USER_NAME_SIZE];
+	struct scope *scope;
 };
 
 struct person {
-	char name[USER_NAME_SIZE];  /* the policy's; else the system's; else "uid 1000" */
-	char origin[ORIGIN_SIZE];   /* "here", "socket" */
-	char session[SESSION_SIZE]; /* for as long as a code holds; "" = for no longer */
-	uid_t uid;
+	char name[USER_NAME_SIZE];	   /* the policy's; else the system's; else "uid 1000" */
+	char origin[ORIGIN_SIZE];	   /* "here", "socket", "tls" */
+	char address[CALLER_ADDRESS_SIZE]; /* over TLS: where from; else "" */
+	struct scope *scope;		   /* of the token that was shown; NULL = none was */
+	char session[SESSION_SIZE];	   /* for as long as a code holds; "" = for no longer */
+	uid_t uid;			   /* not over TLS */
+	bool tls;
 	bool here; /* asks an engine of their own */
 	bool engine;
 	/* Who can read vault and key needs no permission from the engine, nor could be refused it.
@@ -56,6 +64,8 @@ bool caller_may(const struct caller *, const struct policy *, enum permission);
 
 /* Fills request->person from the caller and the request's policy. */
 void request_identify(struct request *, const struct caller *);
+/* What it was filled with goes. */
+void person_clear(struct person *);
 
 /*
  * Whether the person may do what the request's method takes, at this node and for this task; NULL
@@ -71,6 +81,8 @@ const char *request_node_of(const struct request *, const char *asset);
 
 /* Fails the request. `what`: the thing, `asset "web1"`; NULL = the method. */
 enum service_end request_deny(struct request *, const char *what);
+/* Fails the request where a token was shown for what only its user does: `what` is that. */
+bool request_is_in_person(struct request *, const char *what);
 /* Once its handler is done: what was denied is in the audit log before it is answered. */
 enum service_end request_note_denial(struct request *, enum service_end);
 

@@ -92,6 +92,9 @@ static const struct method {
     {"user.enroll", user_enroll, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
     {"user.confirm", user_confirm, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
     {"user.reset_mfa", user_reset_mfa, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
+    {"token.create", token_create, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
+    {"token.list", token_list, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false},
+    {"token.revoke", token_revoke, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
     {"whoami", whoami_show, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false},
     {"methods", methods_list, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false},
 };
@@ -152,6 +155,7 @@ static void request_free(struct request *request)
 	service_look(request->service);
 	json_decref(request->result);
 	json_decref((json_t *)(uintptr_t)request->params);
+	person_clear(&request->person);
 	free(request);
 }
 
@@ -252,6 +256,11 @@ static enum service_end request_handle(
 	if (end != SERVICE_OK)
 		return end;
 	request_identify(request, caller);
+	if (request->policy != NULL && !caller_is_known(caller, request->policy)) {
+		error_set(request->error, ERR_DENIED,
+		    "the policy does not declare user \"%s\" any more", request->person.name);
+		return SERVICE_USAGE;
+	}
 	all = method->reach == REACH_WHOLE ? "" : NULL;
 	if (!request_may(request, all, all))
 		return request_deny(request, NULL);

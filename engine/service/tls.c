@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -300,6 +303,15 @@ static SSL *ssl_of(const struct bufferevent *bev)
 bool tls_is(const struct bufferevent *bev)
 {
 	return ssl_of(bev) != NULL;
+}
+
+/* The last part of the handshake is acknowledged at once: many clients send nothing before. */
+void tls_begun(struct bufferevent *bev)
+{
+	int fd = bufferevent_getfd(bev), on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
 void tls_end(struct bufferevent *bev)

@@ -53,6 +53,8 @@ static void entry_unpack(const struct value *map, struct audit_entry *entry)
 	value_text(value_get(map, "r"), entry->outcome, sizeof(entry->outcome));
 	value_text(value_get(map, "o"), entry->origin, sizeof(entry->origin));
 	value_text(value_get(map, "u"), entry->user, sizeof(entry->user));
+	value_text(value_get(map, "f"), entry->address, sizeof(entry->address));
+	value_text(value_get(map, "y"), entry->token, sizeof(entry->token));
 	value_text(value_get(map, "k"), entry->task, sizeof(entry->task));
 	value_text(value_get(map, "a"), entry->asset, sizeof(entry->asset));
 	value_text(value_get(map, "n"), entry->account, sizeof(entry->account));
@@ -109,9 +111,9 @@ static enum err entry_put(
     struct vault_txn *txn, const struct audit_entry *entry, uint64_t signed_to)
 {
 	const struct member members[] = {{"w", entry->what}, {"r", entry->outcome},
-	    {"o", entry->origin}, {"u", entry->user}, {"k", entry->task}, {"a", entry->asset},
-	    {"n", entry->account}, {"b", entry->object}, {"x", entry->execution},
-	    {"d", entry->detail}};
+	    {"o", entry->origin}, {"u", entry->user}, {"f", entry->address}, {"y", entry->token},
+	    {"k", entry->task}, {"a", entry->asset}, {"n", entry->account}, {"b", entry->object},
+	    {"x", entry->execution}, {"d", entry->detail}};
 	const size_t count = sizeof(members) / sizeof(members[0]);
 	struct key key = key_of_number(entry->number);
 	struct buf row;
@@ -418,6 +420,8 @@ static void entry_of(struct vault_txn *txn, const struct audit_event *event, uin
 	take_text(entry->outcome, sizeof(entry->outcome), audit_outcome_name(event->outcome));
 	take_text(entry->origin, sizeof(entry->origin), audit_origin_name(event->who.origin));
 	take_text(entry->user, sizeof(entry->user), event->who.user);
+	take_text(entry->address, sizeof(entry->address), event->who.address);
+	take_text(entry->token, sizeof(entry->token), event->who.token);
 	take_text(entry->task, sizeof(entry->task), event->task);
 	take_text(entry->asset, sizeof(entry->asset), event->asset);
 	take_text(entry->account, sizeof(entry->account), event->account);

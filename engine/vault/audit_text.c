@@ -10,6 +10,7 @@
 static const char *const whats[AUDIT_WHAT_COUNT] = {
     [AUDIT_SIGN] = "sign",
     [AUDIT_POLICY] = "policy",
+    [AUDIT_LOGIN] = "login",
     [AUDIT_CODE] = "code",
     [AUDIT_PERMISSION] = "permission",
     [AUDIT_REVEAL] = "reveal",
@@ -27,6 +28,7 @@ static const char *const whats[AUDIT_WHAT_COUNT] = {
     [AUDIT_SECRET_DELETE] = "secret_delete",
     [AUDIT_NOTICE] = "notice",
     [AUDIT_USER] = "user",
+    [AUDIT_TOKEN] = "token",
     [AUDIT_EXPORT] = "export",
     [AUDIT_BACKUP] = "backup",
     [AUDIT_RESTORE] = "restore",
@@ -53,6 +55,7 @@ const char *audit_origin_name(enum audit_origin origin)
 	    [AUDIT_ENGINE] = "engine",
 	    [AUDIT_COMMAND] = "command",
 	    [AUDIT_SOCKET] = "socket",
+	    [AUDIT_TLS] = "tls",
 	    [AUDIT_SCHEDULE] = "schedule",
 	};
 
@@ -115,6 +118,8 @@ static json_t *entry_shape(const struct audit_entry *entry)
 	if (entry->has_uid)
 		set_number(object, "uid", entry->uid);
 	set_text(object, "user", entry->user);
+	set_text(object, "address", entry->address);
+	set_text(object, "token", entry->token);
 	set_text(object, "task", entry->task);
 	set_text(object, "asset", entry->asset);
 	set_text(object, "account", entry->account);
@@ -221,6 +226,8 @@ static void entry_read(const json_t *object, struct audit_entry *entry)
 	get_text(object, "outcome", entry->outcome, sizeof(entry->outcome));
 	get_text(object, "origin", entry->origin, sizeof(entry->origin));
 	get_text(object, "user", entry->user, sizeof(entry->user));
+	get_text(object, "address", entry->address, sizeof(entry->address));
+	get_text(object, "token", entry->token, sizeof(entry->token));
 	get_text(object, "task", entry->task, sizeof(entry->task));
 	get_text(object, "asset", entry->asset, sizeof(entry->asset));
 	get_text(object, "account", entry->account, sizeof(entry->account));

@@ -47,6 +47,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_WELL] = "well",
     [TABLE_PERSON] = "person",
     [TABLE_SEEN] = "seen",
+    [TABLE_TOKEN] = "token",
 };
 
 const char *table_name(enum table table)

@@ -43,8 +43,9 @@ enum table {
 	TABLE_WELL,    /* task: when an execution of it last ended well */
 	TABLE_PERSON,  /* user: how they prove who they are */
 	TABLE_SEEN,    /* account id, number, person: when they saw that version; none, 0, person */
+	TABLE_TOKEN,   /* hash of its text: an API token */
 };
-#define TABLE_COUNT_ALL (TABLE_SEEN + 1)
+#define TABLE_COUNT_ALL (TABLE_TOKEN + 1)
 #define STORE_SCHEMA	6
 
 const char *table_name(enum table);

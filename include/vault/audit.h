@@ -21,6 +21,7 @@
 enum audit_what {
 	AUDIT_SIGN,	     /* the log's own: a signature over all that stands before it */
 	AUDIT_POLICY,	     /* a policy was loaded; object: the digest of all its files */
+	AUDIT_LOGIN,	     /* a person came in by TLS, or was not let in */
 	AUDIT_CODE,	     /* a second factor was asked for */
 	AUDIT_PERMISSION,    /* something was asked for that is not granted */
 	AUDIT_REVEAL,	     /* a secret was shown */
@@ -38,6 +39,7 @@ enum audit_what {
 	AUDIT_SECRET_DELETE, /* or deleted */
 	AUDIT_NOTICE,	     /* what waits to be told was dropped, or is tried again */
 	AUDIT_USER,	     /* what is kept of a user was changed */
+	AUDIT_TOKEN,	     /* an API token was made or revoked */
 	AUDIT_EXPORT,	     /* secrets left the vault in a sealed file */
 	AUDIT_BACKUP,	     /* the vault was copied */
 	AUDIT_RESTORE,	     /* the vault was put back from a copy */
@@ -52,16 +54,18 @@ enum audit_outcome { AUDIT_DONE, AUDIT_REFUSED, AUDIT_FAILED };
 const char *audit_outcome_name(enum audit_outcome); /* "done", "refused", "failed" */
 
 /* By which way it came. */
-enum audit_origin { AUDIT_ENGINE, AUDIT_COMMAND, AUDIT_SOCKET, AUDIT_SCHEDULE };
-#define AUDIT_ORIGIN_COUNT 4
+enum audit_origin { AUDIT_ENGINE, AUDIT_COMMAND, AUDIT_SOCKET, AUDIT_TLS, AUDIT_SCHEDULE };
+#define AUDIT_ORIGIN_COUNT 5
 const char *audit_origin_name(
-    enum audit_origin); /* "engine" (by itself), "command", "socket", "schedule" */
+    enum audit_origin); /* "engine" (by itself), "command", "socket", "tls", "schedule" */
 
 struct audit_who {
 	enum audit_origin origin;
 	bool has_uid;
-	uid_t uid;	  /* as the kernel says */
-	const char *user; /* its name; NULL = unknown */
+	uid_t uid;	     /* as the kernel says */
+	const char *user;    /* its name; NULL = unknown */
+	const char *address; /* of a peer elsewhere; NULL = this machine */
+	const char *token;   /* the name of the API token that was shown; NULL = none was */
 };
 
 /* To be appended. Texts are borrowed for the call, escaped and cut; NULL or 0 = not about such. */
@@ -89,7 +93,7 @@ struct audit_entry {
 	char what[WORD_SIZE], outcome[WORD_SIZE], origin[WORD_SIZE];
 	bool has_uid;
 	uint64_t uid;
-	char user[ACCOUNT_NAME_SIZE];
+	char user[ACCOUNT_NAME_SIZE], address[ACCOUNT_NAME_SIZE], token[ACCOUNT_NAME_SIZE];
 	char task[TASK_NAME_SIZE], asset[ASSET_NAME_SIZE], account[ACCOUNT_NAME_SIZE];
 	char object[WHY_SIZE], detail[MESSAGE_SIZE];
 	uint32_t version;

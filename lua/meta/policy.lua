@@ -471,8 +471,8 @@ function task(name) end
 
 ---What someone may do: see what there is and what was done, but no secret; rotate what is declared;
 ---change what is declared and what the vault holds; see secrets; read what people did; manage
----people's second factors, the vault's keys and copies. Whoever may edit the policy is root on
----every asset: a platform is a program.
+---people's second factors and tokens, the vault's keys and copies. Whoever may edit the policy is
+---root on every asset: a platform is a program.
 ---@alias permission "view"|"run"|"edit"|"reveal"|"audit"|"admin"
 
 ---@class role

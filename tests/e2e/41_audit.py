@@ -143,6 +143,8 @@ ELSEWHERE = {
     "vault.backup",
     "vault.export",
     "record.reveal",
+    "token.create",
+    "token.revoke",
     "user.confirm",
     "user.enroll",
     "user.reset_mfa",

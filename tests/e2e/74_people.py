@@ -6,9 +6,11 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 
 from harness import Fleet, Ops, main, short_dir, wait_for
+from sinks import certificate
 
 PEOPLE = """
 role "seer" { "view", "reveal", nodes = "/prod" }
@@ -38,6 +40,7 @@ ROLES = {
 }
 LIMITED = {"see", "run"}
 
+TLS = (os.environ["FLEET_PREFIX"] + ".2", 8444)
 place = short_dir()
 PATH = os.path.join(place, "engine")
 LOG = os.path.join(place, "log")
@@ -49,7 +52,9 @@ def setup():
     os.chmod(place, 0o755)
     fleet = Fleet("1")
     (address, port, _) = fleet.assets[1]
-    ops = Ops(fleet, settings=f'socket = "{PATH}",', more=PEOPLE)
+    key, shown = certificate(place, TLS[0])
+    listen = f'address = "{TLS[0]}:{TLS[1]}", certificate = "{shown}", key = "{key}"'
+    ops = Ops(fleet, settings=f'socket = "{PATH}", listen = {{ {listen} }},', more=PEOPLE)
     lines = ["name,address,port,platform,admin,become,accounts,node"]
     lines += [f"in1,{address},{port},linux,ops,sudo,app,/prod/web"]
     lines += ["out1,127.0.0.1,9,linux,ops,sudo,app,/test"]
@@ -62,11 +67,19 @@ def setup():
     wait_for(lambda: os.path.exists(PATH))
 
 
+def ask(link, method, params, head=""):
+    body = json.dumps(params or {})
+    request = f"POST /v1/{method} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+    answer = b""
+    link.sendall(request.encode())
+    while part := link.recv(65536):
+        answer += part
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
 def post(uid, method, params=None):
     """Asks as another user: the kernel says who a process is at the moment that it connects."""
-    body = json.dumps(params or {})
-    request = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    answer = b""
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(60)
         os.seteuid(int(uid))
@@ -74,11 +87,14 @@ def post(uid, method, params=None):
             link.connect(PATH)
         finally:
             os.seteuid(0)
-        link.sendall(request.encode())
-        while part := link.recv(65536):
-            answer += part
-    head, _, body = answer.decode().partition("\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
+        return ask(link, method, params)
+
+
+def by_token(token, method, params=None):
+    context = ssl.create_default_context(cafile=os.path.join(place, "cert.pem"))
+    with socket.create_connection(TLS, timeout=60) as link:
+        with context.wrap_socket(link, server_hostname=TLS[0]) as over:
+            return ask(over, method, params, f"Authorization: Bearer {token}\r\n")
 
 
 def granted(user, method):
@@ -110,6 +126,49 @@ def test_every_method_with_a_user_of_each_role():
     assert refused > 100, refused
     log = open(LOG).read()
     assert log.count("denied") >= refused, "what is refused is not recorded"
+
+
+# What a token does not do for its user.
+IN_PERSON = {"user.enroll", "user.confirm", "token.create"}
+
+
+def test_the_same_by_a_token():
+    """With all permissions of its user it may what they may; made for less, it may less."""
+    _, methods = post(0, "methods")
+    refused = 0
+    for user in UIDS:
+        made = {"name": user, "user": user, "permissions": sorted(ROLES[user])}
+        token = post(0, "token.create", made)[1]["token"]
+        for method in methods:
+            grants = granted(user, method) and method["method"] not in IN_PERSON
+            if grants and method["method"] in ENDS:
+                continue
+            status, answer = by_token(token, method["method"], {"assets": ["none"]})
+            denied = status == 403 and answer["code"] == "denied"
+            assert denied != grants, (user, method, status, answer)
+            refused += denied
+    assert refused > 100, refused
+    token = post(0, "token.create", {"name": "less", "user": "adm"})[1]["token"]
+    for method in methods:
+        grants = method["permission"] in (None, "view") and method["method"] not in IN_PERSON
+        status, answer = by_token(token, method["method"], {"assets": ["none"]})
+        denied = status == 403 and answer["code"] == "denied"
+        assert denied != grants, (method, status, answer)
+
+
+def test_limits_hold_by_a_token():
+    made = {"name": "limited", "user": "see", "permissions": ["view", "reveal"]}
+    token = post(0, "token.create", made)[1]["token"]
+    assert [a["name"] for a in by_token(token, "asset.list")[1]] == ["in1"]
+    status, answer = by_token(token, "account.reveal", {"asset": "out1", "account": "app"})
+    assert status == 403 and "limited" in answer["error"], answer
+    made = {"name": "narrow", "user": "adm", "permissions": ["view", "run"]}
+    made.update(nodes=["/prod"], tasks=["prod-*"])
+    token = post(0, "token.create", made)[1]["token"]
+    assert [a["name"] for a in by_token(token, "asset.list")[1]] == ["in1"]
+    for name, expect in (("prod-weekly", 200), ("prod-all", 403), ("rotate", 403)):
+        status, answer = by_token(token, "run", {"task": name})
+        assert status == expect, (name, status, answer)
 
 
 def test_the_page_says_what_the_program_does():

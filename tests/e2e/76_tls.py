@@ -17,7 +17,7 @@ role "seer" { "view", "reveal" }
 role "runner" { "view", "run", nodes = "/prod" }
 user "ann" { role = "admin" }
 user "run" { role = "runner" }
-user "see" { role = "seer" }
+user "see" { role = "seer", uid = 4401 }
 """
 
 place = short_dir()
@@ -259,6 +259,234 @@ def test_a_slow_request_ends():
         link.sendall(b"POST /v1/whoami HTTP/1.1\r\n")
         status, answer = read_answer(link)
     assert status == 408, answer
+
+
+# ── Tokens ────────────────────────────────────────────────────────────────────────────────────
+
+shown_once = {}
+
+
+def token(name, user, *more):
+    """Makes one as the vault's owner does."""
+    made = ops.json("token", "create", name, "--user", user, *more)
+    shown_once[name] = made["token"]
+    return made["token"]
+
+
+def test_a_token_is_its_user_within_its_scope():
+    every = ["--permissions", "view,run,edit", "--permissions", "audit"]
+    ann, run, some = token("a", "ann"), token("r", "run", *every), token("s", "ann", *every)
+    status, me = post("whoami", token=ann)
+    assert status == 200, me
+    assert (me["name"], me["owner"], me["origin"]) == ("ann", False, "tls"), me
+    assert (me["token"], me["uid"]) == ("a", None), me
+    assert post("overview", token=ann)[0] == 200
+    status, answer = post("run", {"task": "rotate"}, token=ann)
+    assert status == 403 and "made for less" in answer["error"], answer
+    # Of what it was given, it may what its user may.
+    status, answer = post("audit.list", token=run)
+    assert status == 403 and "none of their roles" in answer["error"], answer
+    assert post("audit.list", token=some)[0] == 200
+    # Its user's limits hold, and so do its own.
+    assert post("overview", token=run)[0] == 403
+    assert post("asset.list", token=run)[1] == []
+    near = token("n", "ann", "--nodes", "/prod")
+    assert post("asset.list", token=near)[1] == []
+    status, answer = post("account.show", {"asset": "asset1", "account": "app"}, token=near)
+    assert status == 403 and "limited to" in answer["error"], answer
+    assert len(post("asset.list", token=ann)[1]) == 1
+    with connect() as link:
+        link.sendall(f"GET /metrics HTTP/1.1\r\nAuthorization: Bearer {ann}\r\n\r\n".encode())
+        assert link.recv(100).startswith(b"HTTP/1.1 200")
+    with connect() as link:
+        link.sendall(f"GET /metrics HTTP/1.1\r\nAuthorization: Bearer {near}\r\n\r\n".encode())
+        assert link.recv(100).startswith(b"HTTP/1.1 403")
+
+
+def test_a_run_over_tls_is_streamed():
+    text = token("runs", "ann", "--permissions", "view,run")
+    body = json.dumps({"task": "rotate"})
+    with connect(timeout=60) as link:
+        link.sendall(
+            f"POST /v1/run HTTP/1.1\r\nAuthorization: Bearer {text}\r\nAccept: application/x-ndjson"
+            f"\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        answer = b""
+        while part := link.recv(65536):
+            answer += part
+    lines = [json.loads(line) for line in answer.partition(b"\r\n\r\n")[2].split(b"\n") if line]
+    assert lines[-1]["event"] == "end" and lines[-1]["exit"] in (0, 1), lines
+    assert len(lines) > 2, lines
+    (entry,) = [e for e in ops.json("audit", "list", "--what", "run")]
+    assert (entry["origin"], entry["user"], entry["token"]) == ("tls", "ann", "runs"), entry
+    assert entry["address"].startswith("127.") and "uid" not in entry, entry
+
+
+def test_what_is_no_token():
+    good = shown_once["a"]
+    other = Ops(ops.fleet, "other", more=PEOPLE)
+    foreign = other.json("token", "create", "f", "--user", "ann")["token"]
+    for bad, word in (
+        (good[:-1], "a part of one"),
+        (good + "0", "no token"),
+        ("", "not said who asks"),
+        (good[:10] + ("1" if good[10] == "0" else "0") + good[11:], "not known"),
+        (foreign, "another vault"),
+        ("x" * 7000, "no token"),
+    ):
+        status, answer = post("whoami", token=bad)
+        assert status == 401 and word in answer["error"], (bad, answer)
+        assert bad == "" or bad not in json.dumps(answer)
+    status, answer = post("whoami", head="Authorization: Basic YTpi\r\n")
+    assert status == 401, answer
+    status, answer = post("whoami", token=good, head=f"Authorization: Bearer {good}\r\n")
+    assert status == 400, answer
+
+
+def test_expired_and_revoked():
+    short = token("short", "ann", "--for", "1s")
+    gone = token("gone", "ann")
+    assert post("whoami", token=gone)[0] == 200
+    ops.run("token", "revoke", "gone", expect=0)
+    status, answer = post("whoami", token=gone)
+    assert status == 401 and "revoked" in answer["error"], answer
+    wait_for(lambda: post("whoami", token=short)[0] == 401)
+    status, answer = post("whoami", token=short)
+    assert "expired at" in answer["error"], answer
+    told = {t["name"]: t for t in ops.json("token", "list")}
+    assert told["short"]["expired"] and not told["a"]["expired"], told
+    assert "gone" not in told and "token" not in told["a"], told
+    # Its name is free again.
+    token("short", "ann")
+
+
+def test_tokens_that_are_not_made():
+    for args, word in (
+        (["a b", "--user", "ann"], "cannot be a token's name"),
+        (["t", "--user", "amn"], 'did you mean "ann"'),
+        (["t"], "--user"),
+        (["t", "--user", "ann", "--permissions", "view,revael"], 'did you mean "reveal"'),
+        (["t", "--user", "ann", "--nodes", "prod"], "no node"),
+        (["t", "--user", "ann", "--for", "0s"], "for ever"),
+        (["t", "--user", "ann", "--for", "4000d"], "for ever"),
+        (["a", "--user", "ann"], "already"),
+    ):
+        done = ops.run("token", "create", *args, "--json")
+        assert done.returncode == 2 and word in done.stderr, (args, done)
+    done = ops.run("token", "create", "t", "--user", "ann")
+    assert done.returncode == 2 and "--raw" in done.stderr, done
+    assert "t" not in {t["name"] for t in ops.json("token", "list")}
+
+
+def test_a_token_is_not_its_user_in_person():
+    admin = token("admin", "ann", "--permissions", "view,run,edit,reveal,audit,admin")
+    for method, params in (
+        ("token.create", {"name": "more"}),
+        ("token.create", {"name": "more", "user": "see"}),
+        ("user.enroll", {}),
+        ("user.confirm", {"code": "000000"}),
+        ("token.revoke", {"name": "a"}),
+    ):
+        status, answer = post(method, params, token=admin)
+        assert status == 403 and "in person" in answer["error"], (method, answer)
+    status, _ = post("token.revoke", {"name": "admin"}, token=admin)
+    assert status == 200 and post("whoami", token=admin)[0] == 401
+
+
+def at_socket(uid, method, **params):
+    body = json.dumps(params)
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(30)
+        os.seteuid(uid)
+        try:
+            link.connect(PATH)
+        finally:
+            os.seteuid(0)
+        head = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+        link.sendall((head + body).encode())
+        return read_answer(link)
+
+
+def code_of(secret, ago=0):
+    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - ago))
+    done = subprocess.run(
+        ["oathtool", "--totp", "-b", "-N", at, "-"],
+        input=secret,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_to_reveal_takes_a_code():
+    status, made = at_socket(4401, "user.enroll")
+    assert status == 200, made
+    secret = re.search(r"secret=([A-Z2-7]+)&", made["uri"])[1]
+    status, answer = at_socket(4401, "user.confirm", code=code_of(secret, 30))
+    assert status == 200, answer
+    # Whoever has a factor needs a code of it for a token, too.
+    status, answer = at_socket(4401, "token.create", name="own")
+    assert status == 403 and answer["result"]["needs"] == "code", answer
+    text = token("sees", "see", "--permissions", "reveal")
+    what = {"asset": "asset1", "account": "app"}
+    status, answer = post("account.reveal", what, token=text)
+    assert status == 403 and answer["result"]["needs"] == "code", answer
+    status, answer = post("account.reveal", dict(what, code="000000"), token=text)
+    assert status == 403 and "secret" not in answer, answer
+    status, answer = post("account.reveal", dict(what, code=code_of(secret)), token=text)
+    assert status == 200 and answer["secret"], answer
+    # It held for that request alone: another with the token is asked again.
+    status, answer = post("account.reveal", what, token=text)
+    assert status == 403 and answer["result"]["needs"] == "code", answer
+    entry = ops.json("audit", "list", "--what", "reveal")[0]
+    assert (entry["user"], entry["origin"], entry["token"]) == ("see", "tls", "sees"), entry
+
+
+def test_a_reload_takes_the_user_of_a_token_away():
+    kept = token("kept", "run")
+    assert post("whoami", token=kept)[0] == 200
+    with open(os.path.join(ops.dir, "lockstep.lua")) as file_:
+        text = file_.read()
+    ops.write("lockstep.lua", re.sub(r'user "run" .*\n', "", text))
+    ops.run("reload", expect=0)
+    status, answer = post("whoami", token=kept)
+    assert status == 401 and "does not declare" in answer["error"], answer
+    assert "kept" in {t["name"] for t in ops.json("token", "list")}
+    ops.write("lockstep.lua", text)
+    ops.run("reload", expect=0)
+    assert post("whoami", token=kept)[0] == 200
+
+
+def test_a_reload_between_head_and_body():
+    kept = shown_once["kept"]
+    with open(os.path.join(ops.dir, "lockstep.lua")) as file_:
+        text = file_.read()
+    with connect() as link:
+        link.sendall(
+            f"POST /v1/whoami HTTP/1.1\r\nAuthorization: Bearer {kept}\r\n"
+            "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        assert b"100" in link.recv(100)
+        ops.write("lockstep.lua", re.sub(r'user "run" .*\n', "", text))
+        ops.run("reload", expect=0)
+        link.sendall(b"{}")
+        status, answer = read_answer(link)
+    assert status == 403 and "any more" in answer["error"], answer
+    ops.write("lockstep.lua", text)
+    ops.run("reload", expect=0)
+
+
+def test_no_token_is_kept_or_told():
+    entries = ops.json("audit", "list", "--what", "token")
+    assert {e["object"] for e in entries} >= {"a", "gone", "sees"}, entries
+    assert any("revoked" in e["detail"] for e in entries)
+    page = log() + json.dumps(ops.json("audit", "list")) + ops.run("token", "list", "--csv").stdout
+    with open(os.path.join(ops.dir, "vault", "data.mdb"), "rb") as kept:
+        vault = kept.read()
+    for name, text in shown_once.items():
+        assert text not in page, name
+        assert text.encode() not in vault and bytes.fromhex(text[4:]) not in vault, name
 
 
 # ── Reloading ─────────────────────────────────────────────────────────────────────────────────
