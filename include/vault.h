@@ -308,11 +308,12 @@ enum err named_secret_delete(struct vault_txn *, const char *name, struct error 
 
 /* ── People ──────────────────────────────────────────────────────────────────────────────── */
 
-#define RECOVERY_MAX 10
+#define RECOVERY_MAX	   10
+#define PASSWORD_HASH_SIZE 256
 
 /*
- * How someone proves who they are: the second factor and its one-time recovery codes. The factor's
- * secret is sealed and apart; of recovery codes only hashes are kept.
+ * How someone proves who they are: the second factor, its one-time recovery codes, and a password.
+ * The factor's secret is sealed and apart; of recovery codes and passwords only hashes are kept.
  */
 struct credentials {
 	char user[WHO_SIZE];
@@ -325,6 +326,12 @@ struct credentials {
 	uint64_t locked_ms;			     /* wall; nothing is looked at before */
 	uint8_t recovery[RECOVERY_MAX][DIGEST_SIZE]; /* SHA-256 of those that were not used */
 	size_t recovery_count;
+	char password[PASSWORD_HASH_SIZE]; /* as crypt(5) has it; "" = none */
+	uint64_t password_ms;		   /* wall; when it was set */
+	/* The same two of logins. Apart, so that who guesses passwords from elsewhere does not keep
+	 * the user from giving codes here. */
+	uint32_t login_failures;
+	uint64_t login_locked_ms;
 };
 
 /* ERR_NOT_FOUND when nothing is kept of them: `*out` is empty then, but for the name. */

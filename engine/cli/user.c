@@ -11,14 +11,22 @@
 #include "cli/qr.h"
 #include "cli/terminal.h"
 
+#define KEY_REMOVE 0x1000
+
 static int list_run(struct cli *);
 static int show_run(struct cli *);
 static int enroll_run(struct cli *);
 static int confirm_run(struct cli *);
 static int reset_run(struct cli *);
+static int password_run(struct cli *);
 static int whoami_run(struct cli *);
 
 static const struct argp_option list_options[] = {LIST_CSV, {0}};
+
+static const struct argp_option password_options[] = {
+    {"remove", KEY_REMOVE, NULL, 0, "there is to be none any more", 0},
+    {0},
+};
 
 const struct command user_commands[] = {
     {"user list", "", "show whom the policy declares, and what they may do", list_options, 0, 0,
@@ -29,6 +37,8 @@ const struct command user_commands[] = {
     {"user confirm", "[USER]", "make it count, by a first code (asks, or reads stdin)", NULL, 0, 1,
 	confirm_run},
     {"user reset-mfa", "USER", "take the second factor of a user away", NULL, 1, 1, reset_run},
+    {"user password", "[USER]", "set the password for logins over TLS (asks, or reads stdin)",
+	password_options, 0, 1, password_run},
     {0},
 };
 
@@ -52,6 +62,7 @@ static const struct column user_columns[] = {
     {"second factor since", NULL, enrolled_text, false},
     {"mail", "mail", NULL, false},
     {NULL, "enrolled", NULL, false},
+    {NULL, "password", NULL, false},
     {0},
 };
 
@@ -198,6 +209,35 @@ static int reset_run(struct cli *cli)
 	else if (status == SERVICE_OK)
 		printf("user %s has no second factor any more: lockstep user enroll %s\n",
 		    text_of(result, "user"), text_of(result, "user"));
+	json_decref(result);
+	return status;
+}
+
+/* ── The password ────────────────────────────────────────────────────────────────────────── */
+
+static int password_run(struct cli *cli)
+{
+	json_t *params = user_params(cli), *password = NULL, *result;
+	int status;
+
+	if (cli_flag(cli, "remove"))
+		json_object_set_new(params, "remove", json_true());
+	else
+		password = ask_secret("password", "a user's password");
+	if (password == NULL && !cli_flag(cli, "remove")) {
+		json_decref(params);
+		return SERVICE_USAGE;
+	}
+	if (password != NULL)
+		json_object_set_new(params, "password", password);
+	status = cli_call(cli, "user.password", params, &result);
+	if (status == SERVICE_OK && cli->json)
+		status = cli_print_json(result, status);
+	else if (status == SERVICE_OK)
+		printf("user %s has %s\n", text_of(result, "user"),
+		    !json_is_true(json_object_get(result, "password"))	? "no password any more"
+		    : json_is_true(json_object_get(result, "replaced")) ? "a new password"
+									: "a password now");
 	json_decref(result);
 	return status;
 }

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "service/engine.h"
 #include "service/scope.h"
+#include "service/session.h"
 
 static bool token_find_shown(
     struct service *service, const char *text, size_t len, struct token *token, char why[WHY_SIZE])
@@ -55,6 +56,12 @@ bool bearer_identify(struct service *service, const char *text, size_t len, stru
 {
 	struct token token;
 
+	if (session_is_meant(text, len)) {
+		snprintf(why, WHY_SIZE,
+		    "that login has ended, or its user is declared no more: lockstep login");
+		return session_identify(service, text, len, caller) &&
+		       policy_user_find(service->snapshot->policy, caller->user) != NULL;
+	}
 	if (!token_find_shown(service, text, len, &token, why) ||
 	    !token_is_good(service, &token, why))
 		return false;

@@ -1,5 +1,5 @@
 /*
- * Who shows what over TLS: a token, and for whom it acts.
+ * Who shows what over TLS: a token, and for whom it acts, or a session's.
  *
  * Owns looking it up, and what is said of one that is good for nothing. Only who has a token hears
  * more of it than that it is not known.

@@ -239,9 +239,7 @@ static bool vault_is_ours(struct conn *conn)
 
 static bool is_let_in(struct conn *conn)
 {
-	if (!conn->known)
-		conn->known = conn->conns->identify(conn);
-	return conn->known;
+	return conn->conns->identify == NULL || conn->conns->identify(conn);
 }
 
 static bool conn_read_head(struct conn *conn)

@@ -22,8 +22,8 @@ struct conn;
 /* Those that came by one way. */
 struct conns {
 	struct service *service;
-	/* Of the head that was read: who it is. Where it refuses the connection, false. NULL = they
-	 * were told apart before. */
+	/* Of the head that was read: sets the caller, and `known` where it is. Where it refuses the
+	 * connection, false. NULL = they were told apart before. */
 	bool (*identify)(struct conn *);
 	char vault[VAULT_MARK_SIZE];
 	TAILQ_HEAD(, conn) list; /* in the order in which they came */

@@ -18,8 +18,10 @@
 #include "service/place.h"
 #include "service/reload.h"
 #include "service/scrape.h"
+#include "service/hashing.h"
 #include "service/listen.h"
 #include "service/server.h"
+#include "service/session.h"
 #include "service/shape.h"
 #include "vault/copy.h"
 
@@ -363,6 +365,7 @@ void engine_rest(struct service *service)
 	reseal_stop(service);
 	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
+	hashing_free(service->hashing);
 	requests_drop(service);
 	reloads_free(service->reloads);
 	wires_stop(service->wires);
@@ -372,6 +375,7 @@ void engine_rest(struct service *service)
 	notices_drop(service);
 	service->server = NULL;
 	service->listening = NULL;
+	service->hashing = NULL;
 	service->courier = NULL;
 	service->scrape = NULL;
 	service->scheduler = NULL;
@@ -386,5 +390,6 @@ void engine_close(struct service *service)
 {
 	engine_rest(service);
 	mfa_forget(service, NULL);
+	sessions_forget(service, NULL);
 	snapshots_clear(service);
 }

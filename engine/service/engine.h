@@ -51,11 +51,13 @@ struct watch {
 struct courier;
 struct daemon;
 struct fresh;
+struct hashing;
 struct later;
 struct listening;
 struct reloads;
 struct scrape;
 struct server;
+struct session;
 
 /* One load of the policy, for as long as something uses it (snapshot.c). */
 struct snapshot {
@@ -100,6 +102,9 @@ struct service {
 	bool interrupted;
 	LIST_HEAD(, watch) watches;
 	LIST_HEAD(, fresh) fresh;	/* codes that hold (mfa.c) */
+	LIST_HEAD(, session) sessions;	/* of people who logged in (session.c) */
+	uint64_t session_count;		/* that there ever were */
+	struct hashing *hashing;	/* NULL until there is something to hash */
 	TAILQ_HEAD(, request) requests; /* that have not ended */
 };
 
@@ -273,6 +278,9 @@ enum service_end user_list(struct request *);
 enum service_end user_show(struct request *);
 enum service_end user_enroll(struct request *);
 enum service_end user_confirm(struct request *);
+enum service_end user_password(struct request *);
+enum service_end login_request(struct request *);
+enum service_end logout_request(struct request *);
 enum service_end user_reset_mfa(struct request *);
 enum service_end token_create(struct request *);
 enum service_end token_list(struct request *);

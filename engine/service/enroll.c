@@ -10,6 +10,7 @@
 #include "service/mfa.h"
 #include "service/names.h"
 #include "service/people.h"
+#include "service/session.h"
 #include "service/totp.h"
 
 struct enrolling {
@@ -202,13 +203,17 @@ enum service_end user_confirm(struct request *request)
 static enum err reset_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct enrolling *enrolling = arg;
-	struct credentials credentials, empty = {.made_ms = 0};
+	struct credentials credentials, empty;
 	enum err err = credentials_get(txn, enrolling->user, &credentials);
 
 	if (err == ERR_NOT_FOUND)
 		return ERR_OK;
 	enrolling->there = credentials.made_ms != 0;
+	empty = (struct credentials){.password_ms = credentials.password_ms,
+	    .login_failures = credentials.login_failures,
+	    .login_locked_ms = credentials.login_locked_ms};
 	memcpy(empty.user, credentials.user, sizeof(empty.user));
+	memcpy(empty.password, credentials.password, sizeof(empty.password));
 	if (err == ERR_OK)
 		err = credentials_put(txn, &empty);
 	if (err != ERR_OK)
@@ -238,6 +243,7 @@ enum service_end user_reset_mfa(struct request *request)
 		    "user \"%s\" has no second factor: there is nothing to take away",
 		    enrolling.user);
 	mfa_forget(request->service, enrolling.user);
+	sessions_forget(request->service, enrolling.user);
 	request->result = json_pack("{s:o}", "user", json_text(enrolling.user));
 	return SERVICE_OK;
 }

@@ -29,6 +29,9 @@ struct evbuffer;
 /* What may be got, without a body. */
 #define HTTP_METRICS "/metrics"
 
+/* What someone may ask who has not said yet who they are. */
+#define HTTP_LOGIN "/v1/login"
+
 /* In the "code" of an answer: nothing was begun, and asking again may find another engine. */
 #define HTTP_CODE_AGAIN "again"
 

@@ -21,7 +21,8 @@
 #define GREETINGS_MAX	  32 /* of these, whose TLS is not set up yet */
 #define CONNS_OF_ADDRESS  16
 #define CONNS_OF_USER	  16
-#define GREETINGS_PER_S	  50 /* one takes some 0.5 ms of the loop, and 2 ms by a key of RSA */
+#define GREETINGS_PER_S	  50   /* one takes some 0.5 ms of the loop, and 2 ms by a key of RSA */
+#define LOGIN_BYTES	  4096 /* of a body of someone who is not known */
 #define TURN_MS		  100
 #define GREETINGS_OF_TURN (GREETINGS_PER_S * TURN_MS / 1000)
 #define BACKLOG		  128
@@ -57,19 +58,32 @@ static bool refuse(struct conn *conn, const char *why)
 	return false;
 }
 
+/* It stays unknown, and so has to go before others do. */
+static bool identify_nobody(struct conn *conn)
+{
+	conn->caller.nobody = true;
+	if (conn->head.body_len <= LOGIN_BYTES)
+		return true;
+	conn_refuse(conn, HTTP_TOO_LARGE, "to log in takes less than that");
+	return false;
+}
+
 /* Nothing that is asked here is taken up before it is known who asks. */
 static bool identify(struct conn *conn)
 {
 	const struct http_head *head = &conn->head;
 	char why[WHY_SIZE];
 
+	if (head->bearer == NULL && strcmp(head->path, HTTP_LOGIN) == 0 && !head->gets)
+		return identify_nobody(conn);
 	if (head->bearer == NULL)
 		return refuse(conn,
 		    "it was not said who asks: \"Authorization: Bearer TOKEN\" does "
-		    "(lockstep token create)");
+		    "(lockstep token create, lockstep login)");
 	if (!bearer_identify(
 		conn->conns->service, head->bearer, head->bearer_len, &conn->caller, why))
 		return refuse(conn, why);
+	conn->known = true;
 	if (conns_of(conn) <= CONNS_OF_USER)
 		return true;
 	conn_put_off(conn, "too many requests of yours at once: ask again in a moment");

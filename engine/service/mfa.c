@@ -28,6 +28,19 @@ static uint64_t mono_ms(const struct service *service)
 	return clock_mono_ms(loop_clock(service->loop));
 }
 
+void mfa_forget_session(struct service *service, const char *user, const char *session)
+{
+	struct fresh *fresh = LIST_FIRST(&service->fresh), *next;
+
+	for (; fresh != NULL; fresh = next) {
+		next = LIST_NEXT(fresh, entry);
+		if (strcmp(fresh->user, user) != 0 || strcmp(fresh->session, session) != 0)
+			continue;
+		LIST_REMOVE(fresh, entry);
+		free(fresh);
+	}
+}
+
 void mfa_forget(struct service *service, const char *user)
 {
 	struct fresh *fresh = LIST_FIRST(&service->fresh), *next;
@@ -73,7 +86,7 @@ static bool is_fresh(const struct request *request)
 	return false;
 }
 
-static void remember(const struct request *request)
+void mfa_remember(const struct request *request)
 {
 	struct service *service = request->service;
 	const struct person *person = &request->person;
@@ -223,7 +236,7 @@ static enum service_end judge(struct request *request, const char *code)
 		return SERVICE_NO_ENGINE;
 	end = mfa_say(request, judging.user, &judging.verdict);
 	if (end == SERVICE_OK)
-		remember(request);
+		mfa_remember(request);
 	return end;
 }
 

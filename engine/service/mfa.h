@@ -19,7 +19,11 @@ enum service_end mfa_pass(struct request *) MUST_CHECK;
 /* Fails the request with what became of a code of this user. */
 enum service_end mfa_say(struct request *, const char *user, const struct code_verdict *);
 
-/* No code holds any more: of one user, or of all (NULL). */
+/* A code of the person was right, and holds from now on. */
+void mfa_remember(const struct request *);
+
+/* No code holds any more: of one user, or of all (NULL); or of one of their sessions. */
 void mfa_forget(struct service *, const char *user);
+void mfa_forget_session(struct service *, const char *user, const char *session);
 
 #endif

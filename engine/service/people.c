@@ -57,21 +57,16 @@ static json_t *shape_user(const struct user *user)
 	    shape_texts(user->reach.tasks, user->reach.task_count));
 }
 
-/* Since when they have a second factor; null = they have none. */
-static json_t *shape_enrolled(struct vault_txn *txn, const struct user *user)
-{
-	struct credentials credentials;
-
-	if (credentials_get(txn, user->name, &credentials) != ERR_OK)
-		return json_null();
-	return json_time(credentials.enrolled_ms);
-}
-
 static json_t *shape_kept(struct vault_txn *txn, const struct user *user)
 {
 	json_t *shape = shape_user(user);
+	struct credentials credentials;
 
-	json_object_set_new(shape, "enrolled", shape_enrolled(txn, user));
+	if (credentials_get(txn, user->name, &credentials) != ERR_OK)
+		credentials = (struct credentials){.enrolled_ms = 0};
+	/* Since when they have a second factor, and a password; null = they have none. */
+	json_object_set_new(shape, "enrolled", json_time(credentials.enrolled_ms));
+	json_object_set_new(shape, "password", json_time(credentials.password_ms));
 	return shape;
 }
 

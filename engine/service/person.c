@@ -17,7 +17,7 @@ static const struct user *user_of(const struct caller *caller, const struct poli
 
 bool caller_is_known(const struct caller *caller, const struct policy *policy)
 {
-	return caller->here || caller->owner || user_of(caller, policy) != NULL;
+	return caller->here || caller->owner || caller->nobody || user_of(caller, policy) != NULL;
 }
 
 bool caller_may(

@@ -27,6 +27,7 @@ enum service_end;
 struct caller {
 	uid_t uid;   /* as the kernel says */
 	bool tls;    /* over TLS: of whom the kernel says nothing, and who is never the owner */
+	bool nobody; /* over TLS: has not said who it is, and may only log in */
 	bool here;   /* a command with an engine of its own: the files' modes let it */
 	bool engine; /* here too: nobody asks, the engine does it by itself */
 	bool owner;  /* runs as the vault's owner or root */

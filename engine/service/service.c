@@ -92,6 +92,9 @@ static const struct method {
     {"user.enroll", user_enroll, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
     {"user.confirm", user_confirm, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
     {"user.reset_mfa", user_reset_mfa, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
+    {"user.password", user_password, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
+    {"login", login_request, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
+    {"logout", logout_request, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false},
     {"token.create", token_create, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
     {"token.list", token_list, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false},
     {"token.revoke", token_revoke, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
@@ -114,6 +117,7 @@ struct service *service_new(const struct service_config *config)
 	LIST_INIT(&service->watches);
 	LIST_INIT(&service->laters);
 	LIST_INIT(&service->fresh);
+	LIST_INIT(&service->sessions);
 	TAILQ_INIT(&service->requests);
 	TAILQ_INIT(&service->earlier);
 	service->since_ms = clock_wall_ms(loop_clock(service->loop));
@@ -261,6 +265,9 @@ static enum service_end request_handle(
 		    "the policy does not declare user \"%s\" any more", request->person.name);
 		return SERVICE_USAGE;
 	}
+	/* Nobody is let in yet: the one thing that they may do is say who they are. */
+	if (caller->nobody && method->handler != login_request)
+		return request_deny(request, NULL);
 	all = method->reach == REACH_WHOLE ? "" : NULL;
 	if (!request_may(request, all, all))
 		return request_deny(request, NULL);

@@ -54,17 +54,29 @@ static uint64_t step_of(
 
 /* ── Failures ────────────────────────────────────────────────────────────────────────────── */
 
-void credentials_count_failure(struct credentials *credentials, uint64_t now_ms)
+static void count_failure(uint32_t *failures, uint64_t *locked_ms, uint64_t now_ms)
 {
 	uint64_t pause_ms = PAUSE_MIN_MS;
 
-	credentials->failures++;
-	if (credentials->failures <= FREE_FAILURES)
+	++*failures;
+	if (*failures <= FREE_FAILURES)
 		return;
-	for (uint32_t i = FREE_FAILURES + 1; i < credentials->failures && pause_ms < PAUSE_MAX_MS;
-	     i++)
+	for (uint32_t i = FREE_FAILURES + 1; i < *failures && pause_ms < PAUSE_MAX_MS; i++)
 		pause_ms *= 2;
-	credentials->locked_ms = now_ms + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
+	*locked_ms = now_ms + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
+}
+
+void credentials_count_failure(struct credentials *credentials, uint64_t now_ms)
+{
+	count_failure(&credentials->failures, &credentials->locked_ms, now_ms);
+}
+
+void credentials_count_login(struct credentials *credentials, bool right, uint64_t now_ms)
+{
+	if (right)
+		credentials->login_failures = credentials->login_locked_ms = 0;
+	else
+		count_failure(&credentials->login_failures, &credentials->login_locked_ms, now_ms);
 }
 
 static void forgive(struct credentials *credentials)

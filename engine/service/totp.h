@@ -43,8 +43,10 @@ struct code_verdict {
 struct code_verdict code_judge(
     struct credentials *, const struct secret *, const char *code, uint64_t now_ms);
 
-/* A wrong code or password was given. */
+/* A wrong code was given. */
 void credentials_count_failure(struct credentials *, uint64_t now_ms);
+/* A login was right or wrong: the same, counted apart. */
+void credentials_count_login(struct credentials *, bool right, uint64_t now_ms);
 
 /* Fresh recovery codes, in place of those before. */
 void recovery_make(struct credentials *, char out[RECOVERY_MAX][RECOVERY_TEXT_SIZE]);

@@ -35,6 +35,10 @@ static void credentials_parse(const struct value *map, struct credentials *crede
 	credentials->failures = (uint32_t)value_uint(value_get(map, "f"), 0);
 	credentials->locked_ms = value_uint(value_get(map, "l"), 0);
 	recovery_parse(value_get(map, "r"), credentials);
+	value_text(value_get(map, "p"), credentials->password, sizeof(credentials->password));
+	credentials->password_ms = value_uint(value_get(map, "s"), 0);
+	credentials->login_failures = (uint32_t)value_uint(value_get(map, "g"), 0);
+	credentials->login_locked_ms = value_uint(value_get(map, "k"), 0);
 }
 
 enum err credentials_get(struct vault_txn *txn, const char *user, struct credentials *credentials)
@@ -63,7 +67,7 @@ enum err credentials_put(struct vault_txn *txn, const struct credentials *creden
 	if (err != ERR_OK)
 		return err;
 	buf_init(&row, ROW_SIZE_MAX);
-	pack_map(&row, 8);
+	pack_map(&row, 12);
 	pack_kv_uint(&row, "m", credentials->made_ms);
 	pack_kv_uint(&row, "e", credentials->enrolled_ms);
 	pack_kv_uint(&row, "u", credentials->used_step);
@@ -75,6 +79,10 @@ enum err credentials_put(struct vault_txn *txn, const struct credentials *creden
 	pack_array(&row, credentials->recovery_count);
 	for (size_t i = 0; i < credentials->recovery_count; i++)
 		pack_bytes(&row, credentials->recovery[i], DIGEST_SIZE);
+	pack_kv_text(&row, "p", credentials->password);
+	pack_kv_uint(&row, "s", credentials->password_ms);
+	pack_kv_uint(&row, "g", credentials->login_failures);
+	pack_kv_uint(&row, "k", credentials->login_locked_ms);
 	return row_put(txn, TABLE_PERSON, &key, &row);
 }
 

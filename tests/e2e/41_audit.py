@@ -143,10 +143,12 @@ ELSEWHERE = {
     "vault.backup",
     "vault.export",
     "record.reveal",
+    "login",
     "token.create",
     "token.revoke",
     "user.confirm",
     "user.enroll",
+    "user.password",
     "user.reset_mfa",
 }
 

@@ -129,7 +129,7 @@ def test_every_method_with_a_user_of_each_role():
 
 
 # What a token does not do for its user.
-IN_PERSON = {"user.enroll", "user.confirm", "token.create"}
+IN_PERSON = {"user.enroll", "user.confirm", "user.password", "token.create"}
 
 
 def test_the_same_by_a_token():
