@@ -170,14 +170,18 @@ struct settings {
 	const char *vault; /* absolute, or relative to the policy's directory: resolved here */
 	struct master_key master_key;
 	struct master_key next_master_key; /* that lockstep vault rekey changes to */
-	const char *socket;	    /* where the engine listens; default: "socket" in the vault */
-	uint32_t wires;		    /* processes; 0 = one a core */
-	uint32_t gateway_in_flight; /* assets at once through one gateway; default 100 */
-	bool sandbox;		    /* default true */
-	bool audit_syslog;	    /* each entry of the audit log goes to syslog too */
-	bool mfa_enrolled_only;	    /* who has no second factor needs no code to see a secret */
-	uint64_t mfa_ttl_ms;	    /* a code holds so long; 0 = for one request; default 5 min */
-	bool reveal_reason;	    /* whoever sees a secret has to say why */
+	const char *socket;	      /* where the engine listens; default: "socket" in the vault */
+	uint32_t wires;		      /* processes; 0 = one a core */
+	uint32_t gateway_in_flight;   /* assets at once through one gateway; default 100 */
+	bool sandbox;		      /* default true */
+	bool audit_syslog;	      /* each entry of the audit log goes to syslog too */
+	bool mfa_enrolled_only;	      /* who has no second factor needs no code to see a secret */
+	uint64_t mfa_ttl_ms;	      /* a code holds so long; 0 = for one request; default 5 min */
+	bool reveal_reason;	      /* whoever sees a secret has to say why */
+	uint64_t checkout_longest_ms; /* that someone may have a secret out; default 1 d */
+	/* Patterns of nodes: whose accounts only one person has out, and nobody else sees then. */
+	const char *const *checkout_exclusive;
+	size_t checkout_exclusive_count;
 	struct mail mail;
 	struct notify notify;
 	struct webhook *webhooks; /* in order of name */
@@ -310,6 +314,7 @@ struct task {
 	struct schedule schedule;
 	uint64_t max_age_ms; /* a secret that is older is overdue; 0 = none is */
 	bool active;
+	bool rotate_checked_out;       /* also what someone has out; else that is skipped */
 	const char *const *recipients; /* addresses, each once: who is told of its executions */
 	size_t recipient_count;
 	const char *comment; /* NULL = none */
@@ -417,6 +422,9 @@ bool reach_has(const struct reach *, const char *node, const char *task);
 /* Whether each of their roles that lets them see a secret at this node asks for a reason. */
 bool user_needs_reason(const struct user *, const char *node);
 
+/* Whether only one person may have secrets of this node out. */
+bool settings_checkout_is_exclusive(const struct settings *, const char *node);
+
 /* ── Finding ─────────────────────────────────────────────────────────────────────────────── */
 
 const struct settings *policy_settings(const struct policy *);
@@ -459,6 +467,14 @@ struct selection {
 enum err policy_select(
     const struct policy *, const struct task *, struct selection *, struct error *error) MUST_CHECK;
 void selection_clear(struct selection *);
+
+/*
+ * The first active task, in order of name, that sets this account's key, or its password: with
+ * `fresh` one that makes a new secret, and does not specify it. NULL when none does. `*item` is
+ * filled as policy_select does.
+ */
+const struct task *policy_task_for(const struct policy *, const char *asset, const char *account,
+    bool key, bool fresh, struct selected *item);
 
 /* ── Generating ──────────────────────────────────────────────────────────────────────────── */
 

@@ -128,7 +128,8 @@ struct rotation_order {
 	size_t count;
 	/* Not 0: the new secret is that of this earlier version, of the only account in `items`. */
 	uint32_t restore;
-	const char *trigger; /* "manual", "retry", "restore", "verify", "schedule" */
+	/* "manual", "retry", "restore", "verify", "schedule", "checkin" */
+	const char *trigger;
 	/* Kept in the commit that begins the execution, with its id; NULL = nothing. */
 	struct task_state *state;
 	struct audit_event *audit;

@@ -29,7 +29,10 @@ enum {
 	KEY_RAW,
 	KEY_PUBLIC,
 	KEY_REASON,
-	KEY_COPY
+	KEY_COPY,
+	KEY_FOR,
+	KEY_OF,
+	KEY_OUT
 };
 
 static int list_run(struct cli *);
@@ -39,6 +42,7 @@ static int import_run(struct cli *);
 static int add_run(struct cli *);
 static int verify_run(struct cli *);
 static int restore_run(struct cli *);
+static int checkin_run(struct cli *);
 
 static const struct argp_option list_options[] = {
     {"unmanaged", KEY_UNMANAGED, NULL, 0, "only those without a known secret", 0},
@@ -46,6 +50,7 @@ static const struct argp_option list_options[] = {
     {"mismatch", KEY_MISMATCH, NULL, 0, "only those that none of their secrets opens", 0},
     {"orphaned", KEY_ORPHANED, NULL, 0, "only those that are kept and declared no more", 0},
     {"older", KEY_OLDER, "AGE", 0, "only those whose secret is older than that, such as 90d", 0},
+    {"out", KEY_OUT, NULL, 0, "only those that are checked out, and who has them until when", 0},
     {"revealed-to", KEY_REVEALED_TO, "USER", 0,
 	"only those that a secret which they saw or told may open still", 0},
     {"since", KEY_SINCE, "TIME", 0, "that they saw since then: 2d, or 2026-11-24", 0},
@@ -62,6 +67,21 @@ static const struct argp_option reveal_options[] = {
     {"public", KEY_PUBLIC, NULL, 0, "of a key the public line, as it stands on the asset", 0},
     {"reason", KEY_REASON, "TEXT", 0, "why, where the policy asks for it", 0},
     {"copy", KEY_COPY, NULL, 0, "into the terminal's clipboard, and not on the screen", 0},
+    {0},
+};
+
+static const struct argp_option checkout_options[] = {
+    {"for", KEY_FOR, "TIME", 0, "how long, such as 2h (else 1h): then it is rotated", 0},
+    {"kind", KEY_KIND, "KIND", 0, "password or key, of an account that has both", 0},
+    {"raw", KEY_RAW, NULL, 0, "the secret alone, without a newline", 0},
+    {"reason", KEY_REASON, "TEXT", 0, "why, where the policy asks for it", 0},
+    {"copy", KEY_COPY, NULL, 0, "into the terminal's clipboard, and not on the screen", 0},
+    {0},
+};
+
+static const struct argp_option checkin_options[] = {
+    {"kind", KEY_KIND, "KIND", 0, "password or key, of an account that has both", 0},
+    {"of", KEY_OF, "USER", 0, "what this person has checked out", 0},
     {0},
 };
 
@@ -82,6 +102,10 @@ const struct command account_commands[] = {
     {"account import", "FILE", "tell many secrets, from CSV (- = stdin)", NULL, 1, 1, import_run},
     {"account reveal", "ASSET ACCOUNT", "show an account's secret", reveal_options, 2, 2,
 	reveal_run},
+    {"account checkout", "ASSET ACCOUNT", "show an account's secret for a time, then rotate it",
+	checkout_options, 2, 2, checkout_run},
+    {"account checkin", "ASSET ACCOUNT", "give back what was checked out: it is rotated",
+	checkin_options, 2, 2, checkin_run},
     {"account verify", "[ASSET|GLOB|NODE [ACCOUNT|GLOB]]",
 	"see whether the kept secrets still open the accounts", NULL, 0, 2, verify_run},
     {"account restore", "ASSET ACCOUNT", "set an earlier version's secret again, and see it work",
@@ -119,6 +143,64 @@ static const struct column account_columns[] = {
     {0},
 };
 
+/* ── list --out ──────────────────────────────────────────────────────────────────────────── */
+
+static const char *until_text(char out[LIST_TEXT_SIZE], const json_t *checkout)
+{
+	return format_time(out, text_of(checkout, "until"));
+}
+
+/* Of one that is over, why it is there still. */
+static const char *left_text(char out[LIST_TEXT_SIZE], const json_t *checkout)
+{
+	if (strcmp(text_of(checkout, "state"), "out") == 0)
+		return "";
+	if (text_of(checkout, "execution")[0] != '\0')
+		snprintf(out, LIST_TEXT_SIZE, "not rotated yet: lockstep execution show %s",
+		    text_of(checkout, "execution"));
+	else
+		snprintf(out, LIST_TEXT_SIZE, "not rotated yet: lockstep account checkin %s %s",
+		    text_of(checkout, "asset"), text_of(checkout, "account"));
+	return out;
+}
+
+static const struct column checkout_columns[] = {
+    {"asset", "asset", NULL, true},
+    {"account", "account", NULL, true},
+    {"kind", "kind", NULL, false},
+    {"who", "who", NULL, false},
+    {"until", NULL, until_text, true},
+    {"state", "state", NULL, false},
+    {"why", "why", NULL, false},
+    {"", NULL, left_text, true},
+    {NULL, "version", NULL, false},
+    {NULL, "since", NULL, false},
+    {NULL, "until", NULL, false},
+    {NULL, "tries", NULL, false},
+    {NULL, "execution", NULL, false},
+    {0},
+};
+
+static json_t *checkouts_of(const json_t *accounts)
+{
+	json_t *all = json_array();
+	const json_t *account;
+	size_t i;
+
+	json_array_foreach(accounts, i, account)
+	    json_array_extend(all, json_object_get(account, "checkouts"));
+	return all;
+}
+
+static int list_out(struct cli *cli, int status, const json_t *accounts)
+{
+	json_t *checkouts = checkouts_of(accounts);
+
+	status = list_print(cli, status, checkouts, checkout_columns, "nothing is checked out");
+	json_decref(checkouts);
+	return status;
+}
+
 static int list_run(struct cli *cli)
 {
 	json_t *params = cli_params(cli), *result;
@@ -126,7 +208,10 @@ static int list_run(struct cli *cli)
 
 	json_object_set_new(params, "assets", cli_args(cli));
 	status = cli_call(cli, "account.list", params, &result);
-	status = list_print(cli, status, result, account_columns, "no accounts");
+	if (cli_flag(cli, "out") && !cli->json)
+		status = list_out(cli, status, result);
+	else
+		status = list_print(cli, status, result, account_columns, "no accounts");
 	json_decref(result);
 	return status;
 }
@@ -355,6 +440,38 @@ static int restore_run(struct cli *cli)
 	json_object_set_new(params, "account", json_text(cli->args[1]));
 	end = cli_call(cli, "account.restore", params, &result);
 	status = run_print(cli, end, result);
+	json_decref(result);
+	return status;
+}
+
+/* ── checkin ─────────────────────────────────────────────────────────────────────────────── */
+
+static int print_checked_in(const struct cli *cli, const json_t *result)
+{
+	const char *other = text_of(result, "waits_for");
+
+	if (cli->json)
+		return cli_print_json(result, SERVICE_OK);
+	if (other[0] != '\0')
+		printf("checked in; %s has it out still, and it is rotated after that\n", other);
+	else
+		printf("checked in; it was rotated since\n");
+	return SERVICE_OK;
+}
+
+static int checkin_run(struct cli *cli)
+{
+	json_t *params = cli_params(cli), *result;
+	enum service_end end;
+	int status;
+
+	json_object_set_new(params, "asset", json_text(cli->args[0]));
+	json_object_set_new(params, "account", json_text(cli->args[1]));
+	end = cli_call(cli, "account.checkin", params, &result);
+	if (end == SERVICE_OK && json_object_get(result, "waits_for") != NULL)
+		status = print_checked_in(cli, result);
+	else
+		status = run_print(cli, end, result);
 	json_decref(result);
 	return status;
 }

@@ -132,6 +132,23 @@ static void print_accounts(const json_t *result)
 	    count_of(mismatch, accounts, "mismatch"), count_of(unmanaged, accounts, "unmanaged"));
 }
 
+static void print_checkouts(const json_t *result)
+{
+	const json_t *checkouts = json_object_get(result, "checkouts"), *checkout;
+	char out[FORMAT_SIZE], over[FORMAT_SIZE], until[FORMAT_SIZE];
+	size_t i;
+
+	if (number_of(checkouts, "out") == 0 && number_of(checkouts, "over") == 0)
+		return;
+	printf("checked out %s, %s over and not rotated yet\n", count_of(out, checkouts, "out"),
+	    count_of(over, checkouts, "over"));
+	json_array_foreach(json_object_get(checkouts, "accounts"), i, checkout)
+	    printf("  OVERDUE %s %s: %s had it until %s; lockstep account checkin %s %s --of %s\n",
+		text_of(checkout, "asset"), text_of(checkout, "account"), text_of(checkout, "who"),
+		format_time(until, text_of(checkout, "until")), text_of(checkout, "asset"),
+		text_of(checkout, "account"), text_of(checkout, "who"));
+}
+
 static void print_ages(const json_t *ages)
 {
 	printf("secrets     ");
@@ -176,6 +193,7 @@ static void print_overview(const json_t *result)
 	print_executions(result);
 	print_days(json_object_get(result, "records"));
 	print_accounts(result);
+	print_checkouts(result);
 	print_ages(json_object_get(result, "ages"));
 	print_failing(json_object_get(result, "failing"));
 	if (!json_is_true(json_object_get(result, "sandbox")))

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -179,13 +180,14 @@ static int print_account(const struct cli *cli, const json_t *result)
 						     : print_reveal(cli, result);
 }
 
-int reveal_run(struct cli *cli)
+static int reveal_call(struct cli *cli, const char *method, json_t **result)
 {
 	char *whose = xasprintf("account \"%s\" on asset \"%s\"", cli->args[1], cli->args[0]);
 	bool may = reveal_may_be_written(cli, whose);
-	json_t *params, *result;
+	json_t *params;
 	int status;
 
+	*result = NULL;
 	free(whose);
 	if (!may)
 		return SERVICE_USAGE;
@@ -194,10 +196,36 @@ int reveal_run(struct cli *cli)
 	json_object_set_new(params, "account", json_text(cli->args[1]));
 	if (cli_flag(cli, "public"))
 		json_object_set_new(params, "kind", json_string("key"));
-	status = cli_call(cli, "account.reveal", params, &result);
+	status = cli_call(cli, method, params, result);
 	if (status == SERVICE_OK)
-		status =
-		    cli_flag(cli, "copy") ? copy(result) : reveal_show(cli, result, print_account);
+		status = cli_flag(cli, "copy") ? copy(*result)
+					       : reveal_show(cli, *result, print_account);
+	return status;
+}
+
+int reveal_run(struct cli *cli)
+{
+	json_t *result;
+	int status = reveal_call(cli, "account.reveal", &result);
+
+	json_decref(result);
+	return status;
+}
+
+/* Whatever became of showing it, they have it. */
+int checkout_run(struct cli *cli)
+{
+	json_t *result;
+	int status = reveal_call(cli, "account.checkout", &result);
+	const char *until = text_of(result, "until");
+	char when[FORMAT_SIZE];
+
+	if (until[0] != '\0' && !cli->json)
+		fprintf(stderr,
+		    "checked out until %s; then, or by lockstep account checkin %s %s, task \"%s\" "
+		    "rotates it\n",
+		    format_time(when, until), text_of(result, "asset"), text_of(result, "account"),
+		    text_of(result, "task"));
 	json_decref(result);
 	return status;
 }

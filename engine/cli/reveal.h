@@ -6,6 +6,7 @@
 
 /* The commands `account reveal` and `record reveal`. */
 int reveal_run(struct cli *);
+int checkout_run(struct cli *);
 /* For others that show a secret. Whether it may go to where stdout leads, with --raw and --json;
  * else it is said why not: ask before anything is done. `whose`: the thing that it is of. */
 bool reveal_may_be_written(const struct cli *, const char *whose);

@@ -181,6 +181,52 @@ enum err policy_select(const struct policy *policy, const struct task *task, str
 	return err;
 }
 
+/* The same of one account. */
+static bool task_means(const struct policy *policy, const struct task_entry *entry,
+    const struct asset *asset, const char *account)
+{
+	const struct scope *scope = &entry->scope;
+	size_t at = (size_t)(asset - policy->assets);
+	bool *chosen;
+	struct error error;
+	bool means;
+
+	if (!names_match(&scope->accounts, account) || names_match(&scope->not_accounts, account) ||
+	    !(names_match(&scope->assets, asset->name) || below_any(&scope->nodes, asset->node)) ||
+	    names_match(&scope->not_assets, asset->name) ||
+	    below_any(&scope->not_nodes, asset->node))
+		return false;
+	chosen = xcalloc(policy->asset_count + 1, sizeof(*chosen));
+	chosen[at] = true;
+	means = narrow_where(policy, &entry->task, scope, chosen, &error) == ERR_OK && chosen[at];
+	free(chosen);
+	return means;
+}
+
+static bool task_sets(const struct task *task, bool key, bool fresh)
+{
+	return task->active && task->kind == TASK_CHANGE &&
+	       (task->source == SOURCE_SSH_KEY) == key &&
+	       !(fresh && task->source == SOURCE_SPECIFIED);
+}
+
+const struct task *policy_task_for(const struct policy *policy, const char *asset_name,
+    const char *account, bool key, bool fresh, struct selected *item)
+{
+	const struct asset *asset = policy_asset_find(policy, asset_name);
+
+	for (size_t i = 0; asset != NULL && i < asset->account_count; i++)
+		if (strcmp(asset->accounts[i], account) == 0)
+			*item = (struct selected){asset, asset->accounts[i]};
+	if (asset == NULL || !asset_has_account(asset, account))
+		return NULL;
+	for (size_t i = 0; i < policy->task_count; i++)
+		if (task_sets(&policy->tasks[i].task, key, fresh) &&
+		    task_means(policy, &policy->tasks[i], asset, account))
+			return &policy->tasks[i].task;
+	return NULL;
+}
+
 void selection_clear(struct selection *selection)
 {
 	free(selection->items);

@@ -27,6 +27,36 @@ static const struct field reveal_fields[] = {
     {0},
 };
 
+static void exclusive_read(struct reader *reader, const struct field_path *path, void *out)
+{
+	static const struct field field = {
+	    .type = FIELD_NAMES, .offset = 0, .fault = node_pattern_fault};
+	struct settings *settings = out;
+	struct names nodes = {.count = 0};
+
+	field_read(reader, &field, path, &nodes);
+	settings->checkout_exclusive = nodes.items;
+	settings->checkout_exclusive_count = nodes.count;
+}
+
+static const struct field checkout_fields[] = {
+    {.name = "longest",
+	.type = FIELD_DURATION,
+	.offset = AT(checkout_longest_ms),
+	.min = SECOND_MS,
+	.max = 90 * DAY_MS},
+    {.name = "exclusive", .type = FIELD_OWN, .read = exclusive_read},
+    {0},
+};
+
+bool settings_checkout_is_exclusive(const struct settings *settings, const char *node)
+{
+	for (size_t i = 0; i < settings->checkout_exclusive_count; i++)
+		if (node_matches(settings->checkout_exclusive[i], node))
+			return true;
+	return false;
+}
+
 static void mfa_read(struct reader *reader, const struct field_path *path, void *out)
 {
 	static const struct field field = {.type = FIELD_CHOICE, .words = mfa_words};
@@ -117,6 +147,7 @@ static const struct field settings_fields[] = {
     {.name = "mfa", .type = FIELD_OWN, .read = mfa_read},
     {.name = "mfa_ttl", .type = FIELD_OWN, .read = mfa_ttl_read},
     {.name = "reveal", .type = FIELD_TABLE, .fields = reveal_fields},
+    {.name = "checkout", .type = FIELD_TABLE, .fields = checkout_fields},
     {.name = "mail", .type = FIELD_TABLE, .fields = mail_fields},
     {.name = "notify", .type = FIELD_TABLE, .fields = notify_fields},
     {.name = "webhooks", .type = FIELD_OWN, .read = webhooks_read},
@@ -132,6 +163,7 @@ void settings_defaults(struct loader *loader)
 	    .in_flight = 2000,
 	    .change_deadline_ms = 30 * SECOND_MS,
 	    .drain_ms = 5 * MINUTE_MS,
+	    .checkout_longest_ms = DAY_MS,
 	    .connect_timeout_ms = 10 * SECOND_MS,
 	    .login_timeout_ms = 20 * SECOND_MS,
 	    .host_keys = HOST_KEYS_FIRST_USE,

@@ -206,6 +206,7 @@ static const struct field task_fields[] = {
     {.name = "limits", .type = FIELD_TABLE, .fields = limits_fields},
     {.name = "priority", .type = FIELD_CHOICE, .offset = TASK(priority), .words = priority_words},
     {.name = "active", .type = FIELD_FLAG, .offset = TASK(active)},
+    {.name = "rotate_checked_out", .type = FIELD_FLAG, .offset = TASK(rotate_checked_out)},
     {.name = "comment", .type = FIELD_TEXT, .offset = TASK(comment)},
     {.name = "schedule", .type = FIELD_OWN, .read = schedule_read},
     {.name = "zone", .type = FIELD_OWN, .read = zone_read},

@@ -181,10 +181,10 @@ struct life {
 	bool answered_early; /* its answer is an end only when its deadline has passed */
 	bool new_closed;     /* its end was seen, and the new secret not to open since */
 
-	uint32_t booked;     /* attempts booked and not made */
-	uint32_t returns;    /* to give back in the next durable step */
-	bool budget_out;     /* the last booking was refused */
-	uint64_t free_at_ms; /* wall: when there is budget again */
+	uint32_t booked;	      /* attempts booked and not made */
+	uint32_t returns;	      /* to give back in the next durable step */
+	bool budget_out, checked_out; /* the last step was refused: no attempt, someone has it */
+	uint64_t free_at_ms;	      /* wall: when there is budget again */
 
 	struct attempt attempt;
 	struct life_write write;

@@ -7,6 +7,7 @@
 #include "base/crash.h"
 #include "base/text.h"
 #include "rotation/note.h"
+#include "rotation/checkout.h"
 
 #define RETRY_PAUSE_MS 1000
 
@@ -41,6 +42,7 @@ static enum err life_apply_version(struct vault_txn *txn, struct life *life, str
 	const char *name = life_account(life);
 	enum secret_kind kind = life_kind(life);
 	struct account *account = &life->account;
+	struct checkout checkout;
 	enum err err = ERR_OK;
 
 	if (write->pin)
@@ -49,6 +51,10 @@ static enum err life_apply_version(struct vault_txn *txn, struct life *life, str
 		err = account_prove(txn, asset, name, kind, account->current, write->method, error);
 	if (err == ERR_OK && write->mismatch)
 		err = account_mismatch(txn, asset, name, kind, account->current, error);
+	/* Since it was planned: who has a secret out keeps it. */
+	if (err == ERR_OK && write->fresh != NULL &&
+	    checkout_bars(txn, life_task(life), asset, name, &checkout))
+		return error_set(error, ERR_BUSY, "someone has it checked out");
 	if (err == ERR_OK && write->fresh != NULL)
 		err = account_stage(
 		    txn, asset, name, kind, write->fresh, &life->record.id, account, error);
@@ -94,7 +100,8 @@ static void life_written(void *arg, enum err result, const struct error *error)
 	secret_free(life->write.fresh);
 	memset(&life->write, 0, sizeof(life->write));
 	life->budget_out = result == ERR_LIMIT;
-	if (result != ERR_OK && result != ERR_LIMIT) {
+	life->checked_out = result == ERR_BUSY;
+	if (result != ERR_OK && result != ERR_LIMIT && result != ERR_BUSY) {
 		rotation_break(life->site->rotation, error);
 		return;
 	}

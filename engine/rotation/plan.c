@@ -7,6 +7,7 @@
 
 #include "base/crash.h"
 #include "base/mem.h"
+#include "rotation/checkout.h"
 
 /* Records of one commit: bounded, so that planning a fleet does not hold the loop for long. */
 #define PLAN_BATCH 1000
@@ -23,15 +24,19 @@ struct life *site_life_of(struct site *site, const char *account)
 }
 
 /* Why the account is left alone, known before anything is tried; NULL = it is not. */
-static const char *plan_skip(struct rotation *rotation, const struct selected *item,
+static const char *plan_skip(const struct run *run, const struct selected *item,
     const struct life *other, struct vault_txn *txn)
 {
+	const struct rotation *rotation = run->rotation;
 	const struct asset *asset = item->asset;
+	struct checkout checkout;
 
 	if (rotation->config.policy.secure_mode && asset_account_privileged(asset, item->account))
 		return "secure_mode";
 	if (other != NULL && (other->run != NULL || other->working))
 		return "busy";
+	if (checkout_bars(txn, run->task, asset->name, item->account, &checkout))
+		return "checked_out";
 	return visit_lack(txn, asset) == NULL ? NULL : "no_admin";
 }
 
@@ -161,6 +166,8 @@ static void plan_add(struct plan *plan, struct vault_txn *txn, const struct sele
 		plan_leave_doubt(record, txn, now_ms);
 	if (reason != NULL && record->status == STATUS_PLANNED)
 		record_skip(record, reason, other, now_ms);
+	if (strcmp(record->reason, "checked_out") == 0)
+		checkout_tell(txn, record);
 	if (strcmp(record->reason, "no_admin") == 0)
 		snprintf(record->error_message, sizeof(record->error_message), "%s",
 		    visit_lack(txn, item->asset));
@@ -187,7 +194,8 @@ static void plan_verify(
 
 static enum err plan_decide(struct plan *plan, struct error *error)
 {
-	struct rotation *rotation = plan->run->rotation;
+	struct run *run = plan->run;
+	struct rotation *rotation = run->rotation;
 	struct vault_txn *txn = vault_read(rotation->config.vault);
 
 	if (txn == NULL)
@@ -198,11 +206,10 @@ static enum err plan_decide(struct plan *plan, struct error *error)
 		struct site *site = rotation_site(rotation, item->asset->name);
 		const struct life *other = site_life_of(site, item->account);
 
-		if (plan->run->kind == ROTATION_VERIFY)
+		if (run->kind == ROTATION_VERIFY)
 			plan_verify(plan, txn, item, other);
 		else
-			plan_add(
-			    plan, txn, item, NULL, plan_skip(rotation, item, other, txn), other);
+			plan_add(plan, txn, item, NULL, plan_skip(run, item, other, txn), other);
 	}
 	vault_read_end(txn);
 	return ERR_OK;

@@ -7,7 +7,7 @@
  * is in the vault, in the commit that starts its execution: no moment is run twice, whatever
  * crashes.
  */
-#include "rotation/engine.h"
+#include "rotation/checkout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -442,6 +442,11 @@ static void scheduler_on_timer(void *arg)
 	struct rotation *rotation = scheduler->rotation;
 	uint64_t wait_ms = bounds_look(scheduler);
 
+	if (!rotation->draining && !rotation->broken) {
+		uint64_t ms = checkouts_look(rotation);
+
+		wait_ms = ms < wait_ms ? ms : wait_ms;
+	}
 	if (!rotation->draining && !rotation->broken && !adopt(scheduler))
 		wait_ms = AGAIN_MS;
 	for (size_t i = 0; i < scheduler->count && !rotation->draining && !rotation->broken; i++) {

@@ -1,18 +1,36 @@
 /* Staging: the new secret is made, sealed and durable before anything of it leaves. */
-#include "rotation/engine.h"
+#include "rotation/checkout.h"
 
 #include "base/crash.h"
 #include "base/ssh_key.h"
 
 #define HEAP_PAUSE_MS 100
 
+/* Someone checked it out since it was planned. */
+static void stage_left_alone(struct life *life)
+{
+	struct vault_txn *txn = vault_read(life->site->rotation->config.vault);
+
+	attempt_close(&life->attempt);
+	life_error(life, "", "", "");
+	life->record.proof = PROOF_NONE;
+	if (txn != NULL)
+		checkout_tell(txn, &life->record);
+	vault_read_end(txn);
+	life_end(life, STATUS_SKIPPED, "checked_out");
+}
+
 static void life_staged(struct life *life)
 {
 	CRASH_POINT("core.staged");
-	if (life->budget_out) {
+	if (life->budget_out || life->checked_out) {
 		life->record.status = STATUS_PLANNED;
 		life->record.staged_ms = 0;
+	}
+	if (life->budget_out) {
 		life_no_budget(life);
+	} else if (life->checked_out) {
+		stage_left_alone(life);
 	} else {
 		life_change(life);
 	}

@@ -12,6 +12,7 @@
 #include "service/page.h"
 #include "service/shape.h"
 #include "service/viewed.h"
+#include "vault/checkout.h"
 #include "vault/seen.h"
 
 /* ── Rows ────────────────────────────────────────────────────────────────────────────────── */
@@ -67,6 +68,7 @@ struct listing {
 	bool orphaned;
 	uint64_t before_ms; /* only secrets that were set before it; wall, 0 = any */
 	struct viewed viewed;
+	bool out; /* only what is checked out, or was and waits to be rotated */
 	struct page page;
 	char at[PAGE_AT_SIZE]; /* what was looked at last, where the page ends with it */
 };
@@ -90,6 +92,7 @@ static bool listing_read(struct listing *listing)
 		listing->any_state = false;
 	}
 	listing->orphaned = param_flag(request, "orphaned");
+	listing->out = param_flag(request, "out");
 	if (older == NULL)
 		return true;
 	if (!text_duration_ms(older, strlen(older), &age_ms) || age_ms == 0) {
@@ -122,10 +125,14 @@ static enum service_end listing_viewed(struct listing *listing)
 static bool listing_takes(
     const struct listing *listing, const struct account *account, bool declared)
 {
+	struct checkout checkout;
 	bool old = account->changed_ms != 0 && account->changed_ms < listing->before_ms;
 
 	if (listing->viewed.who != NULL &&
 	    !seen_may_open(listing->txn, account, listing->viewed.who, listing->viewed.since_ms))
+		return false;
+	if (listing->out &&
+	    (account->last == 0 || !account_is_out(listing->txn, account, NULL, true, &checkout)))
 		return false;
 	return (listing->any_state || listing->states[account_state(account)]) &&
 	       (!listing->orphaned || !declared) && (listing->before_ms == 0 || old);

@@ -117,6 +117,8 @@ static const struct advice {
 	"wait until the lockout's window has passed, then %R"},
     {"in_doubt", "an earlier change is still in doubt", "the next run settles it first"},
     {"busy", "another record is at it", "when that one has ended, %R"},
+    {"checked_out", "someone has it checked out",
+	"nothing, it is rotated when that time is over; at once: lockstep account checkin %A %U"},
     {"absent", "there is no such account on the asset",
 	"make it there, or take it out of the inventory"},
     {"locked", "the account is locked on the asset; nothing was sent", "unlock it there, then %R"},

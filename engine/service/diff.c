@@ -74,6 +74,14 @@ static void shape_listen(json_t *shape, const struct listen *listen)
 	json_object_set_new(shape, "listen.client_ca", json_text(listen->client_ca));
 }
 
+static void shape_lending(json_t *shape, const struct settings *settings)
+{
+	json_object_set_new(
+	    shape, "checkout.longest_ms", json_integer((json_int_t)settings->checkout_longest_ms));
+	json_object_set_new(shape, "checkout.exclusive",
+	    shape_addresses(settings->checkout_exclusive, settings->checkout_exclusive_count));
+}
+
 static json_t *shape_settings(const struct settings *settings)
 {
 	json_int_t in_flight = settings->in_flight, versions = settings->retention_versions;
@@ -96,6 +104,7 @@ static json_t *shape_settings(const struct settings *settings)
 	    json_text(master_key_describe(&settings->master_key, key, sizeof(key))));
 	json_object_set_new(shape, "socket", json_text(settings->socket));
 	shape_listen(shape, &settings->listen);
+	shape_lending(shape, settings);
 	notices_shape(shape, settings);
 	return shape;
 }
@@ -205,6 +214,7 @@ static json_t *shape_task(const struct task *task)
 	task_shape_declared(shape, task);
 	json_object_set_new(shape, "kind", json_string(task_kind_name(task->kind)));
 	json_object_set_new(shape, "active", json_boolean(task->active));
+	json_object_set_new(shape, "rotate_checked_out", json_boolean(task->rotate_checked_out));
 	json_object_set_new(shape, "schedule", shape_word(schedule));
 	json_object_set_new(shape, "params", shape_word(task->params));
 	json_object_del(shape, "file");

@@ -226,6 +226,8 @@ enum service_end account_held(struct request *);
 enum service_end account_show(struct request *);
 enum service_end account_history(struct request *);
 enum service_end account_reveal(struct request *);
+enum service_end account_checkout(struct request *);
+enum service_end account_checkin(struct request *);
 enum service_end account_import(struct request *);
 enum service_end account_add(struct request *);
 enum service_end account_verify(struct request *);

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "service/account_rows.h"
+#include "service/checkout.h"
 #include "service/names.h"
 #include "service/shape.h"
 
@@ -142,6 +143,17 @@ static json_t *shape_ages(const struct overview *overview)
 	return array;
 }
 
+static json_t *shape_out(const struct overview *overview)
+{
+	struct checkout_counts counts;
+	json_t *over = json_array();
+	json_int_t out, left;
+
+	checkouts_count(overview->txn, &counts, over);
+	out = (json_int_t)counts.out, left = (json_int_t)counts.over;
+	return json_pack("{s:I, s:I, s:o}", "out", out, "over", left, "accounts", over);
+}
+
 static json_t *shape_overview(const struct overview *overview)
 {
 	const struct settings *settings = policy_settings(overview->request->policy);
@@ -150,10 +162,11 @@ static json_t *shape_overview(const struct overview *overview)
 
 	vault_totals(overview->txn, &totals);
 	failing = (json_int_t)totals.failing;
-	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:{s:I, s:O}, s:b}", "days", days, "executions",
-	    shape_executions(overview), "records", shape_records(overview), "accounts",
-	    shape_accounts(overview, &totals), "ages", shape_ages(overview), "failing", "total",
-	    failing, "records", overview->failing, "sandbox", settings->sandbox);
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:O}, s:b}", "days", days,
+	    "executions", shape_executions(overview), "records", shape_records(overview),
+	    "accounts", shape_accounts(overview, &totals), "checkouts", shape_out(overview), "ages",
+	    shape_ages(overview), "failing", "total", failing, "records", overview->failing,
+	    "sandbox", settings->sandbox);
 }
 
 static bool days_read(struct request *request, uint64_t *days)

@@ -58,37 +58,11 @@ static bool restore_find(struct restore *restore)
 
 /* ── By which task ───────────────────────────────────────────────────────────────────────── */
 
-static bool task_selects(struct restore *restore, const struct task *task)
-{
-	struct selection selection;
-	struct error error;
-	bool found = false;
-
-	if (policy_select(restore->request->policy, task, &selection, &error) != ERR_OK)
-		return false;
-	for (size_t i = 0; i < selection.count && !found; i++) {
-		found = strcmp(selection.items[i].asset->name, restore->asset) == 0 &&
-			strcmp(selection.items[i].account, restore->account) == 0;
-		if (found)
-			restore->item = selection.items[i];
-	}
-	selection_clear(&selection);
-	return found;
-}
-
-/* The first that rotates this account: it says how the secret is seen to work. */
+/* The first that sets this account's secret: it says how that is seen to work. */
 static bool restore_find_task(struct restore *restore)
 {
-	const struct policy *policy = restore->request->policy;
-
-	for (size_t i = 0; i < policy_task_count(policy) && restore->task == NULL; i++) {
-		const struct task *task = policy_task(policy, i);
-		bool key = task->source == SOURCE_SSH_KEY;
-
-		if (task->active && key == (restore->kind == SECRET_KEY) &&
-		    task_selects(restore, task))
-			restore->task = task;
-	}
+	restore->task = policy_task_for(restore->request->policy, restore->asset, restore->account,
+	    restore->kind == SECRET_KEY, false, &restore->item);
 	if (restore->task == NULL)
 		request_fail(restore->request, SERVICE_USAGE,
 		    "no active task rotates account \"%s\" on asset \"%s\", and one must say how "

@@ -1,5 +1,5 @@
 /* Revealing: an account's secret, on request. */
-#include "service/account_rows.h"
+#include "service/reveal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,21 +8,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/ssh_key.h"
+#include "base/text.h"
 #include "service/audit.h"
 #include "service/mfa.h"
 #include "service/names.h"
 #include "service/shape.h"
 #include "vault/copy.h"
 #include "vault/seen.h"
-
-struct reveal {
-	struct request *request;
-	struct vault_txn *txn;
-	struct account account; /* the row whose secret is asked for */
-	size_t may_open;	/* versions that are shown besides: nobody knows which opens it */
-	json_t *candidates;
-	bool failed;
-};
 
 static json_t *secret_shape(const struct secret *secret)
 {
@@ -111,7 +103,7 @@ static void reveal_candidates(struct reveal *reveal)
 /* ── Which one ───────────────────────────────────────────────────────────────────────────── */
 
 /* Leaves the rows of the kind asked for. */
-static bool reveal_kind(struct request *request, struct account_rows *rows)
+bool reveal_kind(struct request *request, struct account_rows *rows)
 {
 	const char *word = param_text(request, "kind");
 	size_t kept = 0;
@@ -139,7 +131,7 @@ static bool reveal_kind(struct request *request, struct account_rows *rows)
 }
 
 /* Without a number: what opens the account, a password before a key; else what may. */
-static const struct account *rows_choose(const struct account_rows *rows)
+const struct account *reveal_row(const struct account_rows *rows)
 {
 	for (size_t i = 0; i < rows->count; i++)
 		if (rows->items[i].current != 0)
@@ -178,7 +170,7 @@ static enum service_end reveal_choose(
 	const struct account *account = &reveal->account;
 	uint64_t number;
 
-	reveal->account = *rows_choose(rows);
+	reveal->account = *reveal_row(rows);
 	if (!param_count(request, "version",
 		account->current != 0 ? account->current : account->pending, &number))
 		return SERVICE_USAGE;
@@ -197,7 +189,7 @@ static enum service_end reveal_choose(
 
 /* ── Whether it may be seen ──────────────────────────────────────────────────────────────── */
 
-static bool reason_is_given(struct request *request, const char *asset)
+bool reveal_reason(struct request *request, const char *asset)
 {
 	const struct user *user = request->person.user;
 	const char *reason = param_text(request, "reason");
@@ -217,6 +209,30 @@ static bool reason_is_given(struct request *request, const char *asset)
 	    "reads the audit log",
 	    asset);
 	return false;
+}
+
+enum err reveal_bars(const struct request *request, struct vault_txn *txn,
+    const struct account *account, struct error *error)
+{
+	const struct settings *settings = policy_settings(request->policy);
+	struct checkout other;
+	char until[32];
+
+	if (!settings_checkout_is_exclusive(settings, request_node_of(request, account->asset)) ||
+	    !account_is_out(txn, account, request->person.name, true, &other))
+		return ERR_OK;
+	if (!checkout_is_out(txn, &other))
+		return error_set(error, ERR_REFUSED,
+		    "%s has had account \"%s\" on asset \"%s\" checked out, and it is not rotated "
+		    "yet: lockstep account list --out tells why",
+		    other.who, account->name, account->asset);
+	return error_set(error, ERR_REFUSED,
+	    "%s has account \"%s\" on asset \"%s\" checked out until %s, and nobody else sees it "
+	    "until it was rotated; whoever has \"admin\" ends that: lockstep account checkin %s %s "
+	    "--of %s",
+	    other.who, account->name, account->asset,
+	    text_rfc3339(until, checkout_until_ms(txn, &other)), account->asset, account->name,
+	    other.who);
 }
 
 static bool count_candidate(void *arg, const struct version *version)
@@ -249,6 +265,18 @@ static void detail_text(const struct reveal *reveal, const char *more, char *out
 	    reason != NULL ? reason : "");
 }
 
+/* Before a code is asked for, and spent. */
+static bool reveal_is_free(const struct reveal *reveal)
+{
+	struct request *request = reveal->request;
+	struct vault_txn *txn = request_read(request);
+	bool is_free =
+	    txn != NULL && reveal_bars(request, txn, &reveal->account, request->error) == ERR_OK;
+
+	vault_read_end(txn);
+	return is_free;
+}
+
 /* What is to be shown is known to have been seen, in the commit of its entry. */
 struct showing {
 	struct reveal *reveal;
@@ -277,6 +305,9 @@ static enum err showing_apply(struct vault_txn *txn, void *arg, struct error *er
 	showing->txn = txn;
 	showing->err =
 	    account_get(txn, account->asset, account->name, account->kind, &showing->account);
+	if (showing->err == ERR_OK &&
+	    reveal_bars(showing->reveal->request, txn, &showing->account, error) != ERR_OK)
+		return ERR_REFUSED;
 	for (size_t i = 0; i < 2 && showing->err == ERR_OK; i++)
 		if (showing->versions[i] != 0)
 			showing->err =
@@ -302,7 +333,7 @@ static enum service_end reveal_pass(
 	char detail[WHY_SIZE + 128];
 	enum service_end end;
 
-	if (!reason_is_given(request, account->asset))
+	if (!reveal_reason(request, account->asset) || !reveal_is_free(reveal))
 		return SERVICE_USAGE;
 	end = mfa_pass(request);
 	if (end != SERVICE_OK)
@@ -316,6 +347,8 @@ static enum service_end reveal_pass(
 		    .version = version,
 		    .detail = detail}) == ERR_OK)
 		return SERVICE_OK;
+	if (request->error->code == ERR_REFUSED)
+		return SERVICE_USAGE;
 	error_prefix(request->error, "what is not in the audit log is not done: ");
 	return SERVICE_NO_ENGINE;
 }
@@ -336,8 +369,7 @@ static void reveal_shape(struct reveal *reveal, json_t *shape)
 }
 
 /* The rows as they are now: what was permitted is the version, whatever became of it since. */
-static enum service_end reveal_again(
-    struct reveal *reveal, const struct version *version, json_t **shape)
+enum service_end reveal_again(struct reveal *reveal, const struct version *version, json_t **shape)
 {
 	struct request *request = reveal->request;
 	enum service_end end = SERVICE_NO_ENGINE;

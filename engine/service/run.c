@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/audit.h"
+#include "service/checkout.h"
 #include "service/daemon.h"
 #include "service/names.h"
 #include "service/shape.h"
@@ -350,6 +351,9 @@ enum service_end run_order(struct request *request, const struct rotation_order 
 		return end;
 	if (recover(request, order) != ERR_OK)
 		return SERVICE_NO_ENGINE;
+	if (request->service->scheduler == NULL && order->kind == ROTATION_CHANGE &&
+	    strcmp(order->trigger, "checkin") != 0)
+		checkouts_warn(request);
 	running = xcalloc(1, sizeof(*running));
 	*running = (struct running){
 	    .request = request,

@@ -39,6 +39,8 @@ static const struct method {
     {"account.show", account_show, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
     {"account.history", account_history, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
     {"account.reveal", account_reveal, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true},
+    {"account.checkout", account_checkout, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true},
+    {"account.checkin", account_checkin, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, true},
     {"account.import", account_import, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
     {"account.add", account_add, NEEDS_POLICY, PERMIT_EDIT, REACH_PARTS, true},
     {"account.verify", account_verify, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},

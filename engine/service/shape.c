@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "service/engine.h"
+#include "service/checkout.h"
 #include "vault/copy.h"
 
 json_t *shape_word(const char *word)
@@ -140,15 +140,15 @@ json_t *shape_account(const struct account *account, struct vault_txn *txn, bool
 	if (account->current != 0 &&
 	    version_get(txn, account, account->current, &version) != ERR_OK)
 		version.number = 0;
-	return json_pack("{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "asset",
-	    json_text(account->asset), "account", json_text(account->name), "state",
+	return json_pack("{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
+	    "asset", json_text(account->asset), "account", json_text(account->name), "state",
 	    account_state_name(account_state(account)), "declared", declared, "current",
 	    shape_number(account->current), "pending", shape_number(account->pending), "previous",
 	    shape_number(account->previous), "kind",
 	    account->last != 0 ? json_string(secret_kind_name(account->kind)) : json_null(),
 	    "changed", json_time(account->changed_ms), "proof",
 	    shape_word(proof_name(version.proof)), "proved", json_time(version.proved_ms), "stale",
-	    account_is_stale(txn, account));
+	    account_is_stale(txn, account), "checkouts", shape_checkouts(txn, account));
 }
 
 const char *version_end_name(enum version_end end)

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "vault/account.h"
+#include "vault/checkout_rows.h"
 #include "vault/count.h"
 #include "vault/row.h"
 #include "vault/seen_rows.h"
@@ -433,7 +434,9 @@ enum err account_promote(struct vault_txn *txn, const char *asset, const char *n
 	pending_leave(&account);
 	if (err == ERR_OK)
 		err = version_prune(txn, &account, txn->vault->keep_versions);
-	return err == ERR_OK ? account_keep(txn, &account, out, error) : err;
+	if (err == ERR_OK)
+		err = account_keep(txn, &account, out, error);
+	return err == ERR_OK ? checkout_rotated(txn, &account) : err;
 }
 
 enum err account_retire(struct vault_txn *txn, const char *asset, const char *name,

@@ -194,6 +194,7 @@ static enum err migrate_rows(struct vault_txn *txn, uint64_t schema)
 	/* Schema 4 differs in that nothing was audited: an older release must not write to it. */
 	if (err == ERR_OK && schema < 6)
 		err = seen_migrate(txn);
+	/* Schema 6 knows no check-outs: an older release would rotate what is out. */
 	return err == ERR_OK ? store_schema_raise(txn) : err;
 }
 

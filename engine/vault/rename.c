@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "vault/account.h"
+#include "vault/checkout_rows.h"
 #include "vault/probe.h"
 #include "vault/store.h"
 
@@ -110,7 +111,8 @@ static enum err account_move(struct renaming *renaming, const struct bytes *row)
 	if (err != ERR_OK)
 		return err;
 	memcpy(account.asset, renaming->to, strlen(renaming->to) + 1);
-	return account_put(txn, &account);
+	err = account_put(txn, &account);
+	return err == ERR_OK ? checkout_rename(txn, &account) : err;
 }
 
 /* Each is taken away before the next is looked for, so that stepping goes on whatever the name. */

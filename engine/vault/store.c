@@ -48,6 +48,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_PERSON] = "person",
     [TABLE_SEEN] = "seen",
     [TABLE_TOKEN] = "token",
+    [TABLE_CHECKOUT] = "checkout",
 };
 
 const char *table_name(enum table table)

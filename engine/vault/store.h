@@ -44,9 +44,10 @@ enum table {
 	TABLE_PERSON,  /* user: how they prove who they are */
 	TABLE_SEEN,    /* account id, number, person: when they saw that version; none, 0, person */
 	TABLE_TOKEN,   /* hash of its text: an API token */
+	TABLE_CHECKOUT, /* account id, kind, person: who has its secret for a time */
 };
-#define TABLE_COUNT_ALL (TABLE_TOKEN + 1)
-#define STORE_SCHEMA	6
+#define TABLE_COUNT_ALL (TABLE_CHECKOUT + 1)
+#define STORE_SCHEMA	7
 
 const char *table_name(enum table);
 

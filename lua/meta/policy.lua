@@ -139,6 +139,8 @@
 ---@field mfa_ttl? duration|0
 ---What it takes to see a secret, whoever it is.
 ---@field reveal? reveal
+---How long people have secrets that they check out, and where alone.
+---@field checkout? checkout
 
 ---How mail is sent; without it none is.
 ---@field mail? mail
@@ -162,6 +164,13 @@
 ---@field key string
 ---A PEM file: the CAs that vouch for clients' certificates. Without it clients are asked for none.
 ---@field client_ca? string
+
+---@class checkout
+---The longest that someone may have a secret out, `"1s"` to `"90d"`; default `"1d"`.
+---@field longest? duration
+---Places, each with all that is below it, where only one person has an account out at a time, and
+---nobody else sees its secret until it was rotated. Default: none.
+---@field exclusive? pattern|pattern[]
 
 ---@class reveal
 ---Why, with `--reason`; default false.
@@ -459,6 +468,8 @@ function at(time) end
 ---@field max_age? duration
 ---Default true. What was due while it was false is not made up for.
 ---@field active? boolean
+---Whether accounts that someone has checked out are rotated too; default false: they are skipped.
+---@field rotate_checked_out? boolean
 ---Addresses of mail, or names of users who have one, at most 100: who is told what came of its
 ---executions. Without any, the `recipients` of `settings.mail` are.
 ---@field recipients? string|string[]

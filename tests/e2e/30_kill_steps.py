@@ -28,6 +28,8 @@ ELSEWHERE = {
     "core.put_back_answered",
     "core.put_back_sent",
     "wire.gateway_in",
+    "core.checkout_over",
+    "core.checkin_begun",
 }
 
 fleet = ops = None

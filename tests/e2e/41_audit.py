@@ -136,6 +136,8 @@ LATER = {
 }
 # By the tests of what they are about.
 ELSEWHERE = {
+    "account.checkout",
+    "account.checkin",
     "task.rename",
     "notice.drop",
     "notice.retry",

@@ -161,6 +161,75 @@ static void where_may_fail_later(void **state)
 	fixture_clear(&fixture);
 }
 
+/* The task that sets an account's secret is the one whose selection has it, for each account. */
+static void one_account_finds_its_task(void **state)
+{
+	static const char tasks[] =
+	    "task 'a-off' { accounts = '*', nodes = '/', active = false }\n"
+	    "task 'a-look' { kind = 'verify', accounts = '*', nodes = '/' }\n"
+	    "task 'a-same' { accounts = '*', assets = 'root*', secret = specified 'x' }\n"
+	    "task 'some' { accounts = 'dep*', nodes = '/prod',\n"
+	    "  exclude = { accounts = 'deployer' } }\n"
+	    "task 'z' { accounts = '*', nodes = '/prod', exclude = { assets = 'shop' },\n"
+	    "  where = function(asset) return asset.port == 22 end }\n";
+	static const struct {
+		const char *asset, *account, *task;
+		bool key, fresh;
+	} cases[] = {
+	    {"web1", "deploy", "some", false, true},
+	    {"web1", "app", "z", false, true},
+	    {"web1", "app", NULL, true, true},
+	    {"web2", "deployer", NULL, false, true}, /* excluded; of another port */
+	    {"shop", "app", NULL, false, true},
+	    {"root1", "app", NULL, false, true},
+	    {"root1", "app", "a-same", false, false},
+	    {"root1", "app", NULL, true, false},
+	    {"web1", "nobody", NULL, false, true},
+	    {"nowhere", "app", NULL, false, true},
+	};
+	char *policy = xasprintf("%s%s", assets, tasks);
+	struct fixture fixture;
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "lockstep.lua", policy);
+	fixture_load_good(&fixture);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct selected item;
+		const struct task *task = policy_task_for(fixture.policy, cases[i].asset,
+		    cases[i].account, cases[i].key, cases[i].fresh, &item);
+
+		if (cases[i].task == NULL && task != NULL)
+			fail_msg("case %zu: %s", i, task->name);
+		if (cases[i].task == NULL)
+			continue;
+		assert_non_null(task);
+		assert_string_equal(task->name, cases[i].task);
+		assert_string_equal(item.asset->name, cases[i].asset);
+		assert_string_equal(item.account, cases[i].account);
+	}
+	fixture_clear(&fixture);
+	free(policy);
+}
+
+static void check_outs_are_set_for_nodes(void **state)
+{
+	const struct settings *settings;
+	struct fixture fixture;
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "lockstep.lua",
+	    "settings { checkout = { longest = '8h', exclusive = { '/prod', '/*/db' } } }\n");
+	fixture_load_good(&fixture);
+	settings = policy_settings(fixture.policy);
+	assert_int_equal(settings->checkout_longest_ms, 8 * 3600000);
+	assert_true(settings_checkout_is_exclusive(settings, "/prod/web"));
+	assert_true(settings_checkout_is_exclusive(settings, "/test/db"));
+	assert_false(settings_checkout_is_exclusive(settings, "/test"));
+	fixture_clear(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +239,8 @@ int main(void)
 	    cmocka_unit_test(exclude_narrows),
 	    cmocka_unit_test(where_narrows),
 	    cmocka_unit_test(where_may_fail_later),
+	    cmocka_unit_test(one_account_finds_its_task),
+	    cmocka_unit_test(check_outs_are_set_for_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
