@@ -15,6 +15,7 @@ BENCH = os.path.join(os.environ["BUILD"], "tests/bench")
 TASK = """task "many" {{ nodes = {{ "/" }}, accounts = {{ "app*" }}, secret = random "plain",
 	limits = {{ in_flight = {window} }} }}"""
 PATIENT = 'connect_timeout = "5m", login_timeout = "5m",'
+QUICK = 'connect_timeout = "2s", login_timeout = "2s",'
 FIRST_PASSWORD = "First-Pass.1"
 
 # One that takes longer has stopped, and is no figure.
@@ -47,14 +48,23 @@ class Lab:
     """Assets, a policy that rotates an account of each, and its vault."""
 
     def __init__(
-        self, count, window=500, accounts=1, wires=1, fleets=1, place=WORK, name="lab", options=()
+        self,
+        count,
+        window=500,
+        accounts=1,
+        wires=1,
+        fleets=1,
+        place=WORK,
+        name="lab",
+        options=(),
+        waits=PATIENT,
     ):
         work = os.path.join(WORK, f"{name}.many")
         os.makedirs(work, exist_ok=True)
         self.many = Many(*options, processes=fleets, work=work)
         self.count, self.accounts = count, accounts
         names = [f"app{n}" for n in range(accounts)]
-        settings = f"wires = {wires}, in_flight = {window}, {PATIENT}"
+        settings = f"wires = {wires}, in_flight = {window}, {waits}"
         self.ops = Ops(
             None,
             name=os.path.join(place, name),
