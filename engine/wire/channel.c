@@ -176,27 +176,24 @@ enum err channel_write_step(struct channel *channel, const void *bytes, size_t l
 
 /* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
 
-/* Reads one stream until nothing is there; ERR_FULL when it does not fit. `*got` counts up. */
+/*
+ * Reads one stream until nothing is there; BUFFER_TOO_SMALL when it does not fit. `*got` counts up.
+ * Most commands say a line: memory is had for what came, and not for what might.
+ */
 static ssize_t channel_pull(struct channel *channel, int stream, struct buf *out, size_t *got)
 {
+	char piece[READ_MAX];
 	ssize_t rc;
 
-	do {
-		size_t room = out->size_max - out->len;
-		size_t want = room < READ_MAX ? room : READ_MAX;
-		char extra;
-		char *into = want > 0 ? (char *)buf_reserve(out, want) : &extra;
+	while ((rc = libssh2_channel_read_ex(channel->channel, stream, piece, sizeof(piece))) > 0) {
+		bool fits = (size_t)rc <= out->size_max - out->len;
+		bool kept = fits && buf_add(out, piece, (size_t)rc);
 
-		if (into == NULL)
-			return LIBSSH2_ERROR_ALLOC;
-		rc = libssh2_channel_read_ex(channel->channel, stream, into, want > 0 ? want : 1);
-		if (rc > 0 && want == 0)
-			return LIBSSH2_ERROR_BUFFER_TOO_SMALL;
-		if (rc > 0) {
-			out->len += (size_t)rc;
-			*got += (size_t)rc;
-		}
-	} while (rc > 0);
+		explicit_bzero(piece, (size_t)rc);
+		if (!kept)
+			return fits ? LIBSSH2_ERROR_ALLOC : LIBSSH2_ERROR_BUFFER_TOO_SMALL;
+		*got += (size_t)rc;
+	}
 	return rc == LIBSSH2_ERROR_EAGAIN ? 0 : rc;
 }
 

@@ -13,6 +13,9 @@
 
 #define WORK_PRIORITY 1
 
+/* How often an event may ask in vain. */
+#define ASKS_MAX 8
+
 struct contact {
 	const struct contact_config *config;
 	struct table *table;
@@ -26,8 +29,14 @@ struct contact {
 	struct work *work;
 	struct scripts *scripts;
 	uint64_t deadline_ms;
-	struct event *event;
+	struct event *deadline;
 	struct turn turn;
+
+	/* Of the link's descriptor. It stays registered as long as it waits for the same. */
+	struct event *event;
+	int fd;
+	short events;  /* 0 = not registered */
+	unsigned asks; /* since the last look */
 };
 
 static uint64_t now_ms(void)
@@ -43,8 +52,48 @@ static void contact_ask(struct contact *contact)
 	turn_ask(contact->config->turns, &contact->turn);
 }
 
-/* A look is all that an event asks for, be it the descriptor's or the deadline's. */
+static void contact_disarm(void *arg)
+{
+	struct contact *contact = arg;
+
+	if (contact->events != 0)
+		event_del(contact->event);
+	contact->events = 0;
+}
+
+/*
+ * A look is all that an event asks for, be it the descriptor's or the deadline's. It asks again in
+ * each turn of the loop until the look comes: where that takes long, a few times are enough.
+ */
 static void contact_on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct contact *contact = arg;
+
+	(void)fd;
+	(void)what;
+	if (contact->work == NULL || contact->asks++ == ASKS_MAX)
+		contact_disarm(contact);
+	if (contact->work != NULL)
+		contact_ask(contact);
+}
+
+static void contact_arm(struct contact *contact, int fd, short events)
+{
+	contact->asks = 0;
+	if (fd == contact->fd && events == contact->events)
+		return;
+	contact_disarm(contact);
+	if (fd < 0 || events == 0)
+		return;
+	event_assign(contact->event, contact->config->base, fd, (short)(events | EV_PERSIST),
+	    contact_on_event, contact);
+	event_priority_set(contact->event, WORK_PRIORITY);
+	event_add(contact->event, NULL);
+	contact->fd = fd;
+	contact->events = events;
+}
+
+static void contact_on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -59,27 +108,33 @@ static void contact_on_wake(void *arg)
 		contact_ask(contact);
 }
 
-/* Looks again when the descriptor is ready, at the deadline at the latest. */
-static void contact_wait(struct contact *contact, uint64_t left_ms)
+/* Looks again when the descriptor is ready. */
+static void contact_wait(struct contact *contact)
 {
-	struct timeval left = {
-	    .tv_sec = (time_t)(left_ms / 1000),
-	    .tv_usec = (suseconds_t)(left_ms % 1000 * 1000),
-	};
 	short events = 0;
 	int fd = -1;
 
 	if (contact->place.link != NULL)
 		link_wait(contact->place.link, &fd, &events);
-	event_assign(contact->event, contact->config->base, fd, events, contact_on_event, contact);
-	event_priority_set(contact->event, WORK_PRIORITY);
-	event_add(contact->event, &left);
+	contact_arm(contact, fd, events);
+}
+
+static void contact_set_deadline(struct contact *contact)
+{
+	uint64_t left_ms = contact->message.job.timeout_ms;
+	struct timeval left = {
+	    .tv_sec = (time_t)(left_ms / 1000),
+	    .tv_usec = (suseconds_t)(left_ms % 1000 * 1000),
+	};
+
+	contact->deadline_ms = now_ms() + left_ms;
+	event_add(contact->deadline, &left);
 }
 
 /* Ends the job in work without a word. */
 static void contact_drop(struct contact *contact)
 {
-	event_del(contact->event);
+	event_del(contact->deadline);
 	turn_forget(contact->config->turns, &contact->turn);
 	work_free(contact->work);
 	contact->work = NULL;
@@ -94,28 +149,50 @@ static void contact_answer(struct contact *contact, const struct outcome *outcom
 	uint32_t session = contact->message.session, number = contact->message.number;
 	struct wire_result result;
 
+	/* No further key is looked at; and they are the largest part of a session of ours. */
+	if (contact->message.job.kind == WIRE_OPEN) {
+		message_drop_pins(&contact->opened);
+		contact->target.pins = NULL;
+		contact->target.pin_count = 0;
+	}
 	work_result(contact->work, outcome, &result);
 	contact_drop(contact);
 	contact->config->done(contact->config->arg, session, number, &result);
+}
+
+/* One look. */
+static enum err contact_step(struct contact *contact, bool *busy, struct outcome *outcome)
+{
+	struct link *link = contact->place.link;
+	bool dry;
+	enum err err;
+
+	/* While it connects, its descriptor may be closed, and another have the same number. */
+	if (link == NULL || !link_is_connected(link))
+		contact_disarm(contact);
+	dry = (contact->events & EV_READ) != 0 && contact->asks == 0;
+	contact->asks = 0;
+	if (link != NULL)
+		link_turn_begin(link, dry);
+	err = work_step(contact->work, busy, outcome);
+	if (contact->place.link != NULL)
+		link_turn_end(contact->place.link);
+	return err;
 }
 
 static void contact_on_turn(void *arg)
 {
 	struct contact *contact = arg;
 	struct outcome outcome;
-	uint64_t now;
 	bool busy;
-	enum err err;
+	enum err err = contact_step(contact, &busy, &outcome);
 
-	event_del(contact->event);
-	err = work_step(contact->work, &busy, &outcome);
 	if (err == ERR_AGAIN) {
-		now = now_ms();
-		if (now < contact->deadline_ms) {
+		if (now_ms() < contact->deadline_ms) {
 			if (busy)
 				contact_ask(contact);
 			else
-				contact_wait(contact, contact->deadline_ms - now);
+				contact_wait(contact);
 			return;
 		}
 		err = outcome_set(&outcome, FAULT_TIMEOUT, "not done within %.1f s",
@@ -136,9 +213,13 @@ struct contact *contact_new(
 	contact->table = table;
 	contact->turn.fn = contact_on_turn;
 	contact->turn.arg = contact;
+	contact->place.parting = contact_disarm;
+	contact->place.arg = contact;
 	contact->event = event_new(config->base, -1, 0, contact_on_event, contact);
-	if (contact->event == NULL)
+	contact->deadline = event_new(config->base, -1, 0, contact_on_deadline, contact);
+	if (contact->event == NULL || contact->deadline == NULL)
 		abort();
+	event_priority_set(contact->deadline, WORK_PRIORITY);
 	table_put(table, &contact->entry, session, contact);
 	return contact;
 }
@@ -150,7 +231,9 @@ void contact_free(struct contact *contact)
 	contact_drop(contact);
 	place_clear(&contact->place);
 	message_clear(&contact->opened);
+	contact_disarm(contact);
 	event_free(contact->event);
+	event_free(contact->deadline);
 	table_remove(contact->table, &contact->entry);
 	free(contact);
 }
@@ -198,7 +281,7 @@ enum err contact_start(struct contact *contact, struct message *message)
 		contact->message = *message; /* transferred */
 	}
 	memset(message, 0, sizeof(*message));
-	contact->deadline_ms = now_ms() + contact->message.job.timeout_ms;
+	contact_set_deadline(contact);
 	if (job_is_scripted(&contact->message.job))
 		contact->scripts = shared->scripts(shared->arg, contact->message.job.snapshot);
 	config.scripts = contact->scripts;

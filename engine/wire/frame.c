@@ -23,7 +23,8 @@ struct frames {
 	struct frames_config config;
 	int fd;
 	struct event *readable, *writable;
-	struct event *again; /* a whole frame is left over from the last turn */
+	struct event *again;	/* a whole frame is left over from the last turn */
+	struct event *gathered; /* what is to be sent leaves in the next turn */
 	struct buf in, out;
 	bool calling; /* a callback is under way: the memory must stay */
 	bool freed;   /* … and was asked to go meanwhile */
@@ -44,7 +45,9 @@ static void frames_close(struct frames *frames)
 		event_free(frames->writable);
 	if (frames->again != NULL)
 		event_free(frames->again);
-	frames->readable = frames->writable = frames->again = NULL;
+	if (frames->gathered != NULL)
+		event_free(frames->gathered);
+	frames->readable = frames->writable = frames->again = frames->gathered = NULL;
 	if (frames->fd >= 0)
 		close(frames->fd);
 	frames->fd = -1;
@@ -207,6 +210,7 @@ struct frames *frames_new(struct event_base *base, int fd, const struct frames_c
 	frames->readable = frames_event(frames, base, fd, EV_READ | EV_PERSIST, frames_on_readable);
 	frames->writable = frames_event(frames, base, fd, EV_WRITE, frames_on_writable);
 	frames->again = frames_event(frames, base, -1, 0, frames_on_readable);
+	frames->gathered = frames_event(frames, base, -1, 0, frames_on_writable);
 	event_add(frames->readable, NULL);
 	return frames;
 }
@@ -229,6 +233,10 @@ struct buf *frames_out(struct frames *frames)
 
 void frames_send(struct frames *frames)
 {
-	if (frames->writable != NULL)
-		event_add(frames->writable, NULL);
+	static const struct timeval next_turn;
+
+	/* Most often there is room: the kernel is asked for it only where there was none. */
+	if (frames->writable != NULL && !event_pending(frames->writable, EV_WRITE, NULL) &&
+	    !event_pending(frames->gathered, EV_TIMEOUT, NULL))
+		event_add(frames->gathered, &next_turn);
 }

@@ -114,7 +114,7 @@ static void link_part(struct link *link)
 		return;
 	link_enter(link);
 	(void)libssh2_session_disconnect(link->session, "done");
-	link_leave(link);
+	stream_flush(&link->stream);
 }
 
 static void link_end_session(struct link *link)
@@ -149,12 +149,32 @@ void link_free(struct link *link)
 
 void link_enter(struct link *link)
 {
-	stream_wake(&link->stream);
+	if (!link->in_turn)
+		stream_wake(&link->stream);
 }
 
 void link_leave(struct link *link)
 {
+	if (!link->in_turn)
+		stream_flush(&link->stream);
+}
+
+void link_turn_begin(struct link *link, bool dry)
+{
+	stream_wake(&link->stream);
+	link->stream.dry = dry;
+	link->in_turn = true;
+}
+
+void link_turn_end(struct link *link)
+{
+	link->in_turn = false;
 	stream_flush(&link->stream);
+}
+
+bool link_is_connected(const struct link *link)
+{
+	return link->phase != LINK_CONNECT;
 }
 
 void link_hold(struct link *link, bool on)
@@ -281,16 +301,27 @@ static enum err link_connect_step(struct link *link, struct outcome *outcome)
 	return err;
 }
 
-static enum err link_see_key(struct link *link, struct outcome *outcome)
+/* libssh2 keeps it as long as the session. */
+static bool link_key(const struct link *link, struct wire_key *key)
 {
 	size_t len = 0;
 	int type;
 	const char *blob = libssh2_session_hostkey(link->session, &len, &type);
 
-	if (blob == NULL || !hostkey_read(&link->host_key, blob, len))
+	return blob != NULL && hostkey_read(key, blob, len);
+}
+
+static enum err link_see_key(struct link *link, struct outcome *outcome)
+{
+	struct wire_key key;
+	enum err err;
+
+	if (!link_key(link, &key))
 		return outcome_set(outcome, FAULT_ALGORITHM, "its host key cannot be read");
-	return hostkey_check(
-	    &link->host_key, link->pins, link->pin_count, link->known_only, outcome);
+	err = hostkey_check(&key, link->pins, link->pin_count, link->known_only, outcome);
+	free(link->pins);
+	link->pins = NULL;
+	return err;
 }
 
 static enum err link_handshake_step(struct link *link, struct outcome *outcome)
@@ -335,7 +366,8 @@ enum err link_open_step(struct link *link, struct outcome *outcome)
 void link_peer(
     const struct link *link, struct wire_key *key, bool *new_key, char address[WIRE_ADDRESS_SIZE])
 {
-	*key = link->host_key;
+	if (!link_key(link, key))
+		*key = (struct wire_key){.len = 0};
 	*new_key = link->pin_count == 0;
 	memcpy(address, link->net.numeric, WIRE_ADDRESS_SIZE);
 }

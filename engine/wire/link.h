@@ -52,6 +52,18 @@ struct link *link_new(const struct link_config *, const struct wire_target *);
  * is fine. */
 void link_free(struct link *);
 
+/*
+ * Around the steps of one turn of the loop, where there is more than one: the socket is read as
+ * long as something is there and then no more, and what they send leaves together, at the end.
+ * Without them each step is a turn of its own. `dry`: nothing came since the last turn, and who
+ * says so is told by the loop when something does.
+ */
+void link_turn_begin(struct link *, bool dry);
+void link_turn_end(struct link *);
+
+/* The descriptor to wait for is the same until the link is freed. */
+bool link_is_connected(const struct link *);
+
 /* What to wait for after ERR_AGAIN: `*fd` -1 = only the wake callback. `*events` EV_READ and/or
  * EV_WRITE. */
 void link_wait(const struct link *, int *fd, short *events);

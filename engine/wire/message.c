@@ -208,8 +208,8 @@ void message_put_log(struct buf *out, uint32_t level, const char *text)
 /* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
 
 /* Memory of a message: freed with it. */
-struct block {
-	struct block *next;
+struct message_block {
+	struct message_block *next;
 	char bytes[];
 };
 
@@ -222,7 +222,7 @@ struct reader {
 
 static void *message_alloc(struct message *message, size_t size)
 {
-	struct block *block = xcalloc(1, sizeof(*block) + size);
+	struct message_block *block = xcalloc(1, sizeof(*block) + size);
 
 	block->next = message->storage;
 	message->storage = block;
@@ -492,14 +492,16 @@ static void read_close(struct reader *reader, struct message *message)
 
 static void read_ready(struct reader *reader, struct message *message)
 {
-	message->error.code = (enum err)read_uint(reader, "code", ERR_CANCELED);
-	read_shown(reader, "text", message->error.text, sizeof(message->error.text));
+	message->error = message_alloc(message, sizeof(*message->error));
+	message->error->code = (enum err)read_uint(reader, "code", ERR_CANCELED);
+	read_shown(reader, "text", message->error->text, sizeof(message->error->text));
 }
 
 static void read_done(struct reader *reader, struct message *message)
 {
-	struct wire_result *result = &message->result;
+	struct wire_result *result = message_alloc(message, sizeof(*result));
 
+	message->result = result;
 	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
 	message->number = (uint32_t)read_uint(reader, "number", UINT32_MAX);
 	/* That it is dead is not for a wire to say. */
@@ -521,8 +523,9 @@ static void read_done(struct reader *reader, struct message *message)
 
 static void read_log(struct reader *reader, struct message *message)
 {
+	message->error = message_alloc(message, sizeof(*message->error));
 	message->level = (uint32_t)read_uint(reader, "level", UINT32_MAX);
-	read_shown(reader, "text", message->error.text, sizeof(message->error.text));
+	read_shown(reader, "text", message->error->text, sizeof(message->error->text));
 }
 
 enum err message_get(struct message *message, const void *frame, size_t len)
@@ -552,6 +555,23 @@ enum err message_get(struct message *message, const void *frame, size_t len)
 	return reader.err;
 }
 
+void message_drop_pins(struct message *message)
+{
+	struct wire_target *target = &message->target;
+	struct message_block **at = &message->storage;
+
+	while (*at != NULL && (const void *)(*at)->bytes != target->pins)
+		at = &(*at)->next;
+	if (*at != NULL) {
+		struct message_block *block = *at;
+
+		*at = block->next;
+		free(block);
+	}
+	target->pins = NULL;
+	target->pin_count = 0;
+}
+
 void message_clear(struct message *message)
 {
 	secret_free(message->secret);
@@ -559,7 +579,7 @@ void message_clear(struct message *message)
 	secret_free(message->old);
 	secret_free(message->become_secret);
 	while (message->storage != NULL) {
-		struct block *block = message->storage;
+		struct message_block *block = message->storage;
 
 		message->storage = block->next;
 		free(block);

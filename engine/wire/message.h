@@ -52,15 +52,15 @@ struct message {
 	uint32_t via;		   /* the gateway's session; 0 = directly */
 	struct wire_job job;
 	struct secret *secret, *passphrase, *old, *become_secret; /* what job points to */
-	/* DONE */
-	struct wire_result result;
+	/* DONE; of the message's own, as these are large and most messages have none */
+	struct wire_result *result;
 	/* READY, LOG: text; READY with code ERR_OK, or what is wrong */
-	struct error error;
+	struct error *error;
 	uint32_t level;
 	/* START */
 	bool sandbox;
 	/* private: where the above points */
-	void *storage;
+	struct message_block *storage;
 };
 
 /*
@@ -85,5 +85,7 @@ void message_put_log(struct buf *out, uint32_t level, const char *text);
  */
 enum err message_get(struct message *, const void *frame, size_t len) MUST_CHECK;
 void message_clear(struct message *);
+/* The pins of its target, when no host key is to be checked any more. */
+void message_drop_pins(struct message *);
 
 #endif

@@ -197,7 +197,7 @@ static bool session_believes(const struct session *session, const struct wire_re
 static enum err slot_on_done(struct slot *slot, const struct message *message)
 {
 	struct session *session = table_get(&slot->by_number, message->session);
-	struct wire_result result = message->result;
+	struct wire_result *result = message->result;
 
 	if (session == NULL) {
 		if (slot->orphans == 0)
@@ -206,9 +206,9 @@ static enum err slot_on_done(struct slot *slot, const struct message *message)
 		return ERR_OK;
 	}
 	if (session->done == NULL || session->job != message->number ||
-	    !session_believes(session, &result))
+	    !session_believes(session, result))
 		return ERR_PROTOCOL;
-	session_answer(session, &result);
+	session_answer(session, result);
 	return ERR_OK;
 }
 
@@ -219,8 +219,8 @@ static enum err slot_on_message(void *arg, const struct message *message)
 	if (message->kind == MESSAGE_DONE)
 		return slot_on_done(slot, message);
 	/* The same scripts loaded in a trial: this one has gone wrong, and is of no use. */
-	if (message->error.code != ERR_OK)
-		process_kill(slot->process, "it %s", message->error.text);
+	if (message->error->code != ERR_OK)
+		process_kill(slot->process, "it %s", message->error->text);
 	return ERR_OK;
 }
 

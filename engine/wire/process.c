@@ -153,7 +153,7 @@ static void process_log(struct process *process, const struct message *message)
 	if (level > LOG_LEVEL_DEBUG)
 		level = LOG_LEVEL_DEBUG;
 	snprintf(number, sizeof(number), "%u", process->config.number);
-	log_event(level, "wire", "wire", number, "text", message->error.text, NULL);
+	log_event(level, "wire", "wire", number, "text", message->error->text, NULL);
 }
 
 static enum err process_take(struct process *process, const struct message *message)

@@ -57,7 +57,7 @@ struct link {
 	struct link_config config;
 	char *address;
 	uint16_t port;
-	struct wire_key *pins;
+	struct wire_key *pins; /* until the host key was checked */
 	size_t pin_count;
 	bool known_only;
 
@@ -68,15 +68,16 @@ struct link {
 	struct blocks blocks;
 	struct offer offer;
 	LIBSSH2_SESSION *session;
-	struct wire_key host_key;
 	char farewell[FAREWELL_SIZE]; /* why the asset said that it disconnects; escaped */
 	bool held;
+	bool in_turn; /* see link_turn_begin */
 	struct auth auth;
 	struct channel *opening;
 	LIBSSH2_CHANNEL *idle; /* of a gateway: what it is listened to by */
 };
 
-/* Around every step that calls libssh2: budgets anew; what was gathered goes out. */
+/* Around every step that calls libssh2: budgets anew, and what was gathered goes out; where the
+ * turn has more steps, that is done around all of them. */
 void link_enter(struct link *);
 void link_leave(struct link *);
 

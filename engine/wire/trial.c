@@ -24,8 +24,8 @@ static enum err trial_on_message(void *arg, const struct message *message)
 
 	if (message->kind != MESSAGE_READY)
 		return ERR_PROTOCOL;
-	if (message->error.code != ERR_OK || --trial->awaited == 0) {
-		trial->result = message->error;
+	if (message->error->code != ERR_OK || --trial->awaited == 0) {
+		trial->result = *message->error;
 		trial_end(trial);
 	}
 	return ERR_OK;

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-#define SLICE_US 4000
+#define SLICE_US 1500
 
 /* Behind the core's frames and the timers. */
 #define WORK_PRIORITY 1

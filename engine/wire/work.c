@@ -9,6 +9,14 @@
 #include "wire/redact.h"
 #include "wire/su.h"
 
+/* What the steps found, in the words of struct wire_result; that is too large to be kept. */
+struct findings {
+	enum wire_finding finding;
+	enum wire_verdict verdict;
+	uint32_t failed_attempts;
+	bool remembers, sent, ended, targeted, via_lost;
+};
+
 struct work {
 	struct work_config config;
 	struct place *place;
@@ -21,15 +29,22 @@ struct work {
 	struct script_result seen; /* as of the script's last step */
 	struct hash_job *hashing;
 	bool hashed;
-	struct wire_result result;
+	struct findings found;
 };
+
+static void place_part(const struct place *place)
+{
+	if (place->link != NULL && place->parting != NULL)
+		place->parting(place->arg);
+}
 
 void place_clear(struct place *place)
 {
+	place_part(place);
 	shell_free(place->shell);
 	gateway_free(place->gateway);
 	link_free(place->link);
-	*place = (struct place){.link = NULL};
+	*place = (struct place){.parting = place->parting, .arg = place->arg};
 }
 
 struct work *work_new(const struct work_config *config, struct place *place,
@@ -75,33 +90,26 @@ static enum err open_step(struct work *work, struct outcome *outcome)
 	    .wake = work->config.wake,
 	    .arg = work->config.arg,
 	};
-	struct wire_result *result = &work->result;
-	enum err err;
 
 	if (work->phase == 0) {
 		place_clear(work->place);
 		if (!work_through(work, &config.gateway)) {
-			result->via_lost = true;
+			work->found.via_lost = true;
 			return outcome_set(outcome, FAULT_LOST, "the gateway's session is closed");
 		}
 		work->place->link = link_new(&config, work->target);
 		work->phase = 1;
 	}
-	err = link_open_step(work->place->link, outcome);
-	if (err == ERR_OK)
-		link_peer(
-		    work->place->link, &result->host_key, &result->host_key_new, result->address);
-	return err;
+	return link_open_step(work->place->link, outcome);
 }
 
-static void methods_lack(struct work *work)
+static void methods_lack(struct work *work, struct outcome *outcome)
 {
-	struct wire_result *result = &work->result;
 	char offered[128];
 
 	link_methods(work->place->link, offered, sizeof(offered));
-	result->finding = FINDING_NO_PROOF;
-	snprintf(result->text, sizeof(result->text),
+	work->found.finding = FINDING_NO_PROOF;
+	snprintf(outcome->text, sizeof(outcome->text),
 	    "the asset lets nobody called %.64s in by %s, only by: %s", work->job->account,
 	    work->job->secret_is_key ? "key" : "password", offered);
 }
@@ -111,8 +119,8 @@ static enum err methods_step(struct work *work, struct outcome *outcome)
 	enum err err = link_methods_step(work->place->link, work->job->account, outcome);
 
 	if (err == ERR_OK && !link_takes(work->place->link, work->job->secret_is_key))
-		methods_lack(work);
-	work->result.remembers = link_remembers(work->place->link);
+		methods_lack(work, outcome);
+	work->found.remembers = link_remembers(work->place->link);
 	return err;
 }
 
@@ -141,7 +149,7 @@ static enum err login_step(struct work *work, struct outcome *outcome)
 	};
 	enum err err = link_login_step(work->place->link, &login, outcome);
 
-	work->result.failed_attempts = link_failed_attempts(work->place->link);
+	work->found.failed_attempts = link_failed_attempts(work->place->link);
 	return err;
 }
 
@@ -165,6 +173,8 @@ static enum err gateway_step(struct work *work, struct outcome *outcome)
 	if (err == ERR_OK)
 		err = gateway_ready_step(place->link, outcome);
 	if (err == ERR_OK) {
+		place_part(place);
+		link_turn_end(place->link);
 		place->gateway = gateway_new(&config, place->link); /* transferred */
 		place->link = NULL;
 	}
@@ -194,9 +204,9 @@ static enum err admin_step(struct work *work, struct outcome *outcome)
 		work->phase = 2;
 	}
 	err = shell_open_step(place->shell, outcome);
-	work->result.failed_attempts =
+	work->found.failed_attempts =
 	    link_failed_attempts(place->link) + shell_failed_attempts(place->shell);
-	work->result.targeted = shell_targeted(place->shell);
+	work->found.targeted = shell_targeted(place->shell);
 	return err;
 }
 
@@ -212,7 +222,7 @@ static enum err prove_step(struct work *work, struct outcome *outcome)
 	if (work->phase == 1) {
 		err = login_step(work, outcome);
 		if (err != ERR_OK && outcome->fault == FAULT_AUTH)
-			work->result.verdict = VERDICT_MISMATCH;
+			work->found.verdict = VERDICT_MISMATCH;
 		if (err != ERR_OK)
 			return err;
 		work->echo = echo_new(work->place->link);
@@ -220,7 +230,7 @@ static enum err prove_step(struct work *work, struct outcome *outcome)
 	}
 	err = echo_step(work->echo, outcome);
 	if (err == ERR_OK)
-		work->result.verdict = VERDICT_MATCH;
+		work->found.verdict = VERDICT_MATCH;
 	return err;
 }
 
@@ -235,8 +245,8 @@ static enum err su_job_step(struct work *work, struct outcome *outcome)
 		return outcome_set(outcome, FAULT_LOST, "the privileged session is not open");
 	if (work->su == NULL)
 		work->su = su_new(work->place->link, job->account, job->secret);
-	err = su_step(work->su, &work->result.verdict, outcome);
-	work->result.failed_attempts = su_failed_attempts(work->su);
+	err = su_step(work->su, &work->found.verdict, outcome);
+	work->found.failed_attempts = su_failed_attempts(work->su);
 	return err;
 }
 
@@ -281,7 +291,7 @@ static enum err check_step(struct work *work, bool *busy, struct outcome *outcom
 	enum err err = script_call_step(work, SCRIPT_CHECK, busy, outcome);
 
 	if (err == ERR_OK)
-		work->result.finding = work->seen.finding;
+		work->found.finding = work->seen.finding;
 	return err;
 }
 
@@ -298,8 +308,8 @@ static enum err change_step(struct work *work, bool *busy, struct outcome *outco
 	err = script_call_step(
 	    work, work->job->ssh_key != NULL ? SCRIPT_CHANGE_KEY : SCRIPT_CHANGE, busy, outcome);
 	if (err != ERR_AGAIN)
-		work->result.ended = work->seen.ended;
-	work->result.sent = work->seen.sent;
+		work->found.ended = work->seen.ended;
+	work->found.sent = work->seen.sent;
 	return err;
 }
 
@@ -308,7 +318,7 @@ static enum err persist_step(struct work *work, bool *busy, struct outcome *outc
 	enum err err = script_call_step(work, SCRIPT_PERSIST, busy, outcome);
 
 	if (err != ERR_AGAIN)
-		work->result.ended = work->seen.ended;
+		work->found.ended = work->seen.ended;
 	return err;
 }
 
@@ -318,7 +328,7 @@ static void hash_compared(void *arg, enum wire_verdict verdict)
 
 	work->hashing = NULL;
 	work->hashed = true;
-	work->result.verdict = verdict;
+	work->found.verdict = verdict;
 	work->config.wake(work->config.arg);
 }
 
@@ -434,8 +444,19 @@ void work_result(struct work *work, const struct outcome *outcome, struct wire_r
 	struct place *place = work->place;
 
 	work_crash_point(work->job->kind);
-	*result = work->result;
-	result->fault = outcome->fault;
+	*result = (struct wire_result){
+	    .fault = outcome->fault,
+	    .finding = work->found.finding,
+	    .remembers = work->found.remembers,
+	    .sent = work->found.sent,
+	    .ended = work->found.ended,
+	    .targeted = work->found.targeted,
+	    .verdict = work->found.verdict,
+	    .failed_attempts = work->found.failed_attempts,
+	    .via_lost = work->found.via_lost,
+	};
+	if (work->job->kind == WIRE_OPEN && outcome->fault == FAULT_NONE)
+		link_peer(place->link, &result->host_key, &result->host_key_new, result->address);
 	memcpy(result->text, outcome->text, sizeof(result->text));
 	work_add_said(work, result);
 	work_redact(work->job, result->text, sizeof(result->text));

@@ -34,6 +34,9 @@ struct place {
 	struct shell *shell;	 /* NULL until the privileged login */
 	struct gateway *gateway; /* NULL until WIRE_LOGIN; then it has the link */
 	bool login_made;	 /* on this link: there is one for each, whatever came of it */
+	/* Called before the link goes: nothing may be registered for its descriptor then. */
+	void (*parting)(void *arg);
+	void *arg;
 };
 
 void place_clear(struct place *);
