@@ -358,14 +358,15 @@ struct platform {
 
 /* What someone may do: each command and method asks for one of these (docs/security.md). */
 enum permission {
-	PERMIT_VIEW,   /* see what there is and what was done; no secret */
-	PERMIT_RUN,    /* change accounts by tasks, as they are declared */
-	PERMIT_EDIT,   /* change what is declared, and what the vault holds */
-	PERMIT_REVEAL, /* see secrets */
-	PERMIT_AUDIT,  /* read what people did */
-	PERMIT_ADMIN,  /* people's second factors and tokens, the vault's keys and copies */
+	PERMIT_VIEW,	/* see what there is and what was done; no secret */
+	PERMIT_RUN,	/* change accounts by tasks, as they are declared */
+	PERMIT_EDIT,	/* change what is declared, and what the vault holds */
+	PERMIT_REVEAL,	/* see secrets */
+	PERMIT_APPROVE, /* let someone else see one */
+	PERMIT_AUDIT,	/* read what people did */
+	PERMIT_ADMIN,	/* people's second factors and tokens, the vault's keys and copies */
 };
-#define PERMISSION_COUNT 6
+#define PERMISSION_COUNT 7
 const char *permission_name(enum permission); /* "view", … */
 /* PERMISSION_COUNT where there is none of that name. */
 enum permission permission_named(const char *name);
@@ -385,6 +386,7 @@ struct role {
 	uint32_t permissions; /* a bit for each, 1 << PERMIT_… */
 	struct reach reach;
 	bool reason;	  /* to see a secret, one has to say why */
+	bool approval;	  /* and to have another let them */
 	const char *file; /* NULL: it comes with the program */
 	size_t line;
 };
@@ -421,6 +423,8 @@ bool reach_has(const struct reach *, const char *node, const char *task);
 
 /* Whether each of their roles that lets them see a secret at this node asks for a reason. */
 bool user_needs_reason(const struct user *, const char *node);
+/* Likewise, another's approval. */
+bool user_needs_approval(const struct user *, const char *node);
 
 /* Whether only one person may have secrets of this node out. */
 bool settings_checkout_is_exclusive(const struct settings *, const char *node);

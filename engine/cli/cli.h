@@ -51,6 +51,7 @@ extern const struct command record_commands[];
 extern const struct command secret_commands[];
 extern const struct command audit_commands[];
 extern const struct command notice_commands[];
+extern const struct command approval_commands[];
 extern const struct command vault_commands[];
 extern const struct command user_commands[];
 extern const struct command token_commands[];

@@ -31,6 +31,7 @@ const struct command *const command_tables[] = {
     execution_commands,
     record_commands,
     notice_commands,
+    approval_commands,
     secret_commands,
     audit_commands,
     vault_commands,

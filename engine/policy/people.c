@@ -26,6 +26,7 @@ static const struct field role_fields[] = {
     {.name = "nodes", .type = FIELD_NAMES, .offset = AT(nodes), .fault = node_pattern_fault},
     {.name = "tasks", .type = FIELD_NAMES, .offset = AT(tasks), .fault = pattern_fault},
     {.name = "reason", .type = FIELD_FLAG, .offset = AT(role.reason)},
+    {.name = "approval", .type = FIELD_FLAG, .offset = AT(role.approval)},
     {0},
 };
 
@@ -47,8 +48,8 @@ static void permission_read(const struct reader *reader, struct role *role)
 		    "unknown permission \"%s\"", shown);
 	else
 		statement_problem(reader->errors, reader->statement, NULL, NULL,
-		    "unknown permission \"%s\"; there are view, run, edit, reveal, audit and "
-		    "admin",
+		    "unknown permission \"%s\"; there are view, run, edit, reveal, approve, "
+		    "audit and admin",
 		    shown);
 }
 

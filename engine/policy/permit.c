@@ -1,4 +1,5 @@
 /* Permissions: their names, and what someone's roles come to. */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -10,6 +11,7 @@ static const char *const names[PERMISSION_COUNT] = {
     [PERMIT_RUN] = "run",
     [PERMIT_EDIT] = "edit",
     [PERMIT_REVEAL] = "reveal",
+    [PERMIT_APPROVE] = "approve",
     [PERMIT_AUDIT] = "audit",
     [PERMIT_ADMIN] = "admin",
 };
@@ -72,11 +74,21 @@ bool user_may(
 /* ── Conditions ──────────────────────────────────────────────────────────────────────────── */
 
 /* One role that lets them see it just so is enough. */
-bool user_needs_reason(const struct user *user, const char *node)
+static bool every_role_asks(const struct user *user, const char *node, size_t flag)
 {
 	for (size_t i = 0; i < user->role_count; i++)
 		if (role_permits(user->roles[i], PERMIT_REVEAL, node, NULL) &&
-		    !user->roles[i]->reason)
+		    !*(const bool *)((const char *)user->roles[i] + flag))
 			return false;
 	return true;
+}
+
+bool user_needs_reason(const struct user *user, const char *node)
+{
+	return every_role_asks(user, node, offsetof(struct role, reason));
+}
+
+bool user_needs_approval(const struct user *user, const char *node)
+{
+	return every_role_asks(user, node, offsetof(struct role, approval));
 }

@@ -9,11 +9,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "service/approval.h"
 #include "service/audit.h"
 #include "service/mfa.h"
 #include "service/names.h"
 #include "service/reveal.h"
 #include "service/run.h"
+#include "service/scope.h"
 #include "service/shape.h"
 #include "vault/seen.h"
 
@@ -69,6 +71,7 @@ struct checking_out {
 	const struct task *task; /* that rotates it */
 	uint64_t length_ms;
 	uint64_t until_ms;
+	struct approving approving;
 };
 
 static bool length_read(struct checking_out *out)
@@ -206,7 +209,8 @@ static enum err out_apply(struct vault_txn *txn, void *arg, struct error *error)
 		return error_set(error, ERR_REFUSED,
 		    "account \"%s\" on asset \"%s\" was changed just now: try again", was->name,
 		    was->asset);
-	if (reveal_bars(request, txn, &account, error) != ERR_OK)
+	if (reveal_bars(request, txn, &account, error) != ERR_OK ||
+	    approval_spend(txn, &out->approving, error) != ERR_OK)
 		return ERR_REFUSED;
 	err = checkout_begin(txn, &account, who, why, out->length_ms, &there, error);
 	if (err == ERR_EXISTS)
@@ -225,12 +229,13 @@ static enum service_end out_write(struct checking_out *out)
 	struct request *request = out->reveal.request;
 	const struct account *account = &out->reveal.account;
 	const char *reason = param_text(request, "reason");
-	char detail[WHY_SIZE + 64];
+	char detail[2 * WHY_SIZE + 128], approved[WHO_SIZE + ID_TEXT_SIZE + 32];
 	enum err err;
 
-	snprintf(detail, sizeof(detail), "for %llu s%s%s",
-	    (unsigned long long)(out->length_ms / 1000), reason != NULL ? ": " : "",
-	    reason != NULL ? reason : "");
+	approval_text(&out->approving, approved, sizeof(approved));
+	snprintf(detail, sizeof(detail), "for %llu s%s%s%s%s",
+	    (unsigned long long)(out->length_ms / 1000), approved[0] != '\0' ? ", " : "", approved,
+	    reason != NULL ? ": " : "", reason != NULL ? reason : "");
 	CRASH_POINT("core.checking_out");
 	err = request_write(request, out_apply, out,
 	    &(struct audit_event){.what = AUDIT_CHECKOUT,
@@ -257,7 +262,9 @@ enum service_end account_checkout(struct request *request)
 		return end;
 	if (!reveal_reason(request, out.reveal.account.asset))
 		return SERVICE_USAGE;
-	end = mfa_pass(request);
+	end = approval_pass(request, &out.reveal.account, out.version.number, &out.approving);
+	if (end == SERVICE_OK)
+		end = mfa_pass(request);
 	if (end == SERVICE_OK)
 		end = out_write(&out);
 	if (end == SERVICE_OK)
@@ -303,11 +310,12 @@ static bool in_find_row(struct checking_in *in, const struct in_search *search)
 static bool may_check_in(struct request *request, const char *who, const char *asset)
 {
 	const struct person *person = &request->person;
+	const char *node = request_node_of(request, asset);
 
-	if (person->owner || strcmp(who, person->name) == 0)
-		return true;
-	return person->user != NULL &&
-	       user_may(person->user, PERMIT_ADMIN, request_node_of(request, asset), NULL);
+	/* Their own also where they may see no secret any more; but not by any token. */
+	if (strcmp(who, person->name) == 0)
+		return scope_may(person->scope, PERMIT_REVEAL, node, NULL);
+	return person_may(person, PERMIT_ADMIN, node, NULL);
 }
 
 static enum service_end in_find(struct checking_in *in)
@@ -323,8 +331,9 @@ static enum service_end in_find(struct checking_in *in)
 		return end;
 	search.rows = &rows;
 	if (!may_check_in(request, search.who, rows.items[0].asset)) {
-		request->permission = PERMIT_ADMIN;
-		end = request_deny(request, "what someone else has checked out");
+		request->permission =
+		    strcmp(search.who, request->person.name) == 0 ? PERMIT_REVEAL : PERMIT_ADMIN;
+		end = request_deny(request, "what is checked out");
 	} else if (!reveal_kind(request, &rows)) {
 		end = SERVICE_USAGE;
 	} else if (!in_find_row(in, &search)) {

@@ -31,7 +31,8 @@ static json_t *shape_role(const struct role *role)
 	return json_pack("{s:s, s:o, s:o, s:o, s:b}", "name", role->name, "permissions",
 	    shape_permissions(role->permissions), "nodes",
 	    shape_texts(role->reach.nodes, role->reach.node_count), "tasks",
-	    shape_texts(role->reach.tasks, role->reach.task_count), "reason", role->reason);
+	    shape_texts(role->reach.tasks, role->reach.task_count), "reason", role->reason,
+	    "approval", role->approval);
 }
 
 static json_t *shape_roles(const struct user *user)

@@ -78,14 +78,19 @@ void person_clear(struct person *person)
 
 /* ── What they may do ────────────────────────────────────────────────────────────────────── */
 
+bool person_may(
+    const struct person *person, enum permission permission, const char *node, const char *task)
+{
+	if (person->owner)
+		return true;
+	return person->user != NULL && user_may(person->user, permission, node, task) &&
+	       scope_may(person->scope, permission, node, task);
+}
+
 bool request_may(const struct request *request, const char *node, const char *task)
 {
-	const struct person *person = &request->person;
-
-	if (person->owner || request->permission == PERMISSION_COUNT)
-		return true;
-	return person->user != NULL && user_may(person->user, request->permission, node, task) &&
-	       scope_may(person->scope, request->permission, node, task);
+	return request->permission == PERMISSION_COUNT ||
+	       person_may(&request->person, request->permission, node, task);
 }
 
 const char *request_node_of(const struct request *request, const char *name)

@@ -74,6 +74,8 @@ void person_clear(struct person *);
  * have no more, and of a record.
  */
 bool request_may(const struct request *, const char *node, const char *task);
+/* Likewise, whatever the method takes: by their roles and by the token that they showed. */
+bool person_may(const struct person *, enum permission, const char *node, const char *task);
 bool request_sees_asset(const struct request *, const char *asset);
 bool request_sees_record(const struct request *, const struct record *);
 

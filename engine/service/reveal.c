@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/ssh_key.h"
 #include "base/text.h"
+#include "service/approval.h"
 #include "service/audit.h"
 #include "service/mfa.h"
 #include "service/names.h"
@@ -283,6 +284,7 @@ struct showing {
 	struct vault_txn *txn;
 	struct account account;
 	uint32_t versions[2]; /* 0 = none */
+	struct approving approving;
 	enum err err;
 };
 
@@ -312,8 +314,12 @@ static enum err showing_apply(struct vault_txn *txn, void *arg, struct error *er
 		if (showing->versions[i] != 0)
 			showing->err =
 			    seen_put(txn, &showing->account.id, showing->versions[i], who);
-	if (showing->err == ERR_OK && (account_state(&showing->account) == ACCOUNT_IN_DOUBT ||
-					  account_state(&showing->account) == ACCOUNT_MISMATCH))
+	if (showing->err == ERR_OK && approval_spend(txn, &showing->approving, error) != ERR_OK)
+		return ERR_REFUSED;
+	/* Another let them see this version, and no other. */
+	if (showing->err == ERR_OK && !showing->approving.needed &&
+	    (account_state(&showing->account) == ACCOUNT_IN_DOUBT ||
+		account_state(&showing->account) == ACCOUNT_MISMATCH))
 		version_each(txn, &showing->account, show_candidate, showing);
 	return showing->err == ERR_OK
 		   ? ERR_OK
@@ -330,14 +336,18 @@ static enum service_end reveal_pass(
 	struct showing showing = {.reveal = reveal, .versions = {version, earlier}};
 	struct request *request = reveal->request;
 	const struct account *account = &reveal->account;
-	char detail[WHY_SIZE + 128];
+	char detail[2 * WHY_SIZE + 128], approved[WHO_SIZE + ID_TEXT_SIZE + 32];
 	enum service_end end;
 
 	if (!reveal_reason(request, account->asset) || !reveal_is_free(reveal))
 		return SERVICE_USAGE;
-	end = mfa_pass(request);
+	end = approval_pass(request, account, version, &showing.approving);
+	if (end == SERVICE_OK)
+		end = mfa_pass(request);
 	if (end != SERVICE_OK)
 		return end;
+	if (showing.approving.needed)
+		more = approval_text(&showing.approving, approved, sizeof(approved));
 	detail_text(reveal, more, detail, sizeof(detail));
 	if (request_write(request, showing_apply, &showing,
 		&(struct audit_event){.what = AUDIT_REVEAL,
@@ -489,6 +499,11 @@ enum service_end record_reveal(struct request *request)
 
 	if (end != SERVICE_OK)
 		return end;
+	if (approval_is_needed(request, record.asset))
+		return request_fail(request, SERVICE_USAGE,
+		    "to see a secret of asset \"%s\" takes the approval of another, of one version "
+		    "at a time: lockstep account reveal %s %s --version N",
+		    record.asset, record.asset, record.account);
 	snprintf(more, sizeof(more), "old and new of record %s", id_text(&record.id, id));
 	end =
 	    reveal_pass(&reveal, record.new_version != 0 ? record.new_version : record.old_version,

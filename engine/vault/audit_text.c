@@ -14,6 +14,7 @@ static const char *const whats[AUDIT_WHAT_COUNT] = {
     [AUDIT_CODE] = "code",
     [AUDIT_PERMISSION] = "permission",
     [AUDIT_REVEAL] = "reveal",
+    [AUDIT_APPROVE] = "approve",
     [AUDIT_CHECKOUT] = "checkout",
     [AUDIT_CHECKIN] = "checkin",
     [AUDIT_RUN] = "run",

@@ -7,6 +7,7 @@
 
 #include "vault/row.h"
 #include "vault/seen.h"
+#include "vault/span.h"
 #include "vault/vault_state.h"
 
 /* ── Rows ────────────────────────────────────────────────────────────────────────────────── */
@@ -117,20 +118,9 @@ static uint64_t wall_ms(const struct vault_txn *txn)
 	return clock_wall_ms(txn->vault->clock);
 }
 
-/* Where the monotonic clock stands before the beginning, the machine was started since, and the
- * wall clock alone is left. */
 uint64_t checkout_until_ms(struct vault_txn *txn, const struct checkout *checkout)
 {
-	uint64_t mono_ms = clock_mono_ms(txn->vault->clock);
-	uint64_t by_wall_ms = checkout->since_ms + checkout->length_ms;
-	uint64_t passed_ms = mono_ms - checkout->since_mono_ms, left_ms = 0, by_mono_ms;
-
-	if (mono_ms < checkout->since_mono_ms)
-		return by_wall_ms;
-	if (passed_ms < checkout->length_ms)
-		left_ms = checkout->length_ms - passed_ms;
-	by_mono_ms = wall_ms(txn) + left_ms;
-	return by_mono_ms < by_wall_ms ? by_mono_ms : by_wall_ms;
+	return span_until_ms(txn, checkout->since_ms, checkout->since_mono_ms, checkout->length_ms);
 }
 
 bool checkout_is_out(struct vault_txn *txn, const struct checkout *checkout)

@@ -194,7 +194,8 @@ static enum err migrate_rows(struct vault_txn *txn, uint64_t schema)
 	/* Schema 4 differs in that nothing was audited: an older release must not write to it. */
 	if (err == ERR_OK && schema < 6)
 		err = seen_migrate(txn);
-	/* Schema 6 knows no check-outs: an older release would rotate what is out. */
+	/* Schema 6 knows no check-outs: an older release would rotate what is out. Schema 7 no
+	 * approvals: it would show without one. */
 	return err == ERR_OK ? store_schema_raise(txn) : err;
 }
 

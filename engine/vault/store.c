@@ -49,6 +49,7 @@ static const char *const table_names[TABLE_COUNT_ALL] = {
     [TABLE_SEEN] = "seen",
     [TABLE_TOKEN] = "token",
     [TABLE_CHECKOUT] = "checkout",
+    [TABLE_APPROVAL] = "approval",
 };
 
 const char *table_name(enum table table)

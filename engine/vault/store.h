@@ -45,9 +45,10 @@ enum table {
 	TABLE_SEEN,    /* account id, number, person: when they saw that version; none, 0, person */
 	TABLE_TOKEN,   /* hash of its text: an API token */
 	TABLE_CHECKOUT, /* account id, kind, person: who has its secret for a time */
+	TABLE_APPROVAL, /* id: that someone may see a secret, or wants to */
 };
-#define TABLE_COUNT_ALL (TABLE_CHECKOUT + 1)
-#define STORE_SCHEMA	7
+#define TABLE_COUNT_ALL (TABLE_APPROVAL + 1)
+#define STORE_SCHEMA	8
 
 const char *table_name(enum table);
 

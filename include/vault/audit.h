@@ -25,6 +25,7 @@ enum audit_what {
 	AUDIT_CODE,	     /* a second factor was asked for */
 	AUDIT_PERMISSION,    /* something was asked for that is not granted */
 	AUDIT_REVEAL,	     /* a secret was shown */
+	AUDIT_APPROVE,	     /* someone asked to see a secret, or another answered */
 	AUDIT_CHECKOUT,	     /* a secret was shown, for a time */
 	AUDIT_CHECKIN,	     /* that time is over */
 	AUDIT_RUN,	     /* an execution began */

@@ -481,10 +481,10 @@ function at(time) end
 function task(name) end
 
 ---What someone may do: see what there is and what was done, but no secret; rotate what is declared;
----change what is declared and what the vault holds; see secrets; read what people did; manage
----people's second factors and tokens, the vault's keys and copies. Whoever may edit the policy is
----root on every asset: a platform is a program.
----@alias permission "view"|"run"|"edit"|"reveal"|"audit"|"admin"
+---change what is declared and what the vault holds; see secrets; let someone else see one; read
+---what people did; manage people's second factors and tokens, the vault's keys and copies. Whoever
+---may edit the policy is root on every asset: a platform is a program.
+---@alias permission "view"|"run"|"edit"|"reveal"|"approve"|"audit"|"admin"
 
 ---@class role
 ---What it permits; at least one.
@@ -495,6 +495,9 @@ function task(name) end
 ---@field tasks? pattern|pattern[]
 ---Whoever sees a secret by it has to say why; default false.
 ---@field reason? boolean
+---Whoever sees a secret by it needs the approval of another, who may `"approve"` there; default
+---false.
+---@field approval? boolean
 
 ---What people of one kind may do. `viewer` (view), `operator` (view, run), `auditor` (view, audit)
 ---and `admin` (everything) are there; one that is declared stands in its place.

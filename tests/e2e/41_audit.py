@@ -136,6 +136,8 @@ LATER = {
 }
 # By the tests of what they are about.
 ELSEWHERE = {
+    "approval.grant",
+    "approval.deny",
     "account.checkout",
     "account.checkin",
     "task.rename",

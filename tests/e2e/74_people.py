@@ -33,7 +33,7 @@ ROLES = {
     "vic": {"view"},
     "opa": {"view", "run"},
     "aud": {"view", "audit"},
-    "adm": {"view", "run", "edit", "reveal", "audit", "admin"},
+    "adm": {"view", "run", "edit", "reveal", "approve", "audit", "admin"},
     "see": {"view", "reveal"},
     "run": {"view", "run"},
     "edi": {"edit"},
@@ -130,6 +130,7 @@ def test_every_method_with_a_user_of_each_role():
 
 # What a token does not do for its user.
 IN_PERSON = {"user.enroll", "user.confirm", "user.password", "token.create"}
+IN_PERSON |= {"approval.grant", "approval.deny"}
 
 
 def test_the_same_by_a_token():
@@ -154,6 +155,17 @@ def test_the_same_by_a_token():
         status, answer = by_token(token, method["method"], {"assets": ["none"]})
         denied = status == 403 and answer["code"] == "denied"
         assert denied != grants, (method, status, answer)
+
+
+def test_a_token_checks_in_what_it_may_reveal():
+    """Though anyone who is let in may give back what they have, whatever became of their roles."""
+    taken = {"asset": "in1", "account": "app"}
+    for permissions, word in ((["view"], "reveal"), (["view", "reveal"], "has not checked out")):
+        made = {"name": "giver-" + word[:3], "user": "see", "permissions": permissions}
+        token = post(0, "token.create", made)[1]["token"]
+        status, answer = by_token(token, "account.checkin", taken)
+        assert status in (400, 403) and word in answer["error"], answer
+        assert (status == 403) == (word == "reveal"), answer
 
 
 def test_limits_hold_by_a_token():
