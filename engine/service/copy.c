@@ -277,19 +277,39 @@ static json_t *shape_check(const struct check_report *report)
 	    named, "audit", shape_audit(&report->audit));
 }
 
-static enum err check_open(struct beside *beside, const char *file, struct check_report *report)
+struct checking {
+	struct beside *beside;
+	const char *file; /* NULL: the vault itself */
+};
+
+static enum err check_open(void *arg, void *result, struct error *error)
 {
+	const struct checking *checking = arg;
+	struct check_report *report = result;
 	struct vault_txn *txn;
 	struct vault *vault;
-	enum err err = vault_open_reading(&vault, &beside->config, file, beside->error);
+	enum err err = vault_open_reading(&vault, &checking->beside->config, checking->file, error);
 
 	if (err != ERR_OK)
 		return err;
 	txn = vault_read(vault);
-	err = txn == NULL ? error_set(beside->error, ERR_IO, "the vault cannot be read")
-			  : vault_check(txn, report, beside->error);
+	err = txn == NULL ? error_set(error, ERR_IO, "the vault cannot be read")
+			  : vault_check(txn, report, error);
 	vault_read_end(txn);
 	vault_close(vault);
+	return err;
+}
+
+/* LMDB believes its pages: on damaged ones it crashes, or goes round in a circle. */
+static enum err check_apart(struct beside *beside, const char *file, struct check_report *report)
+{
+	struct checking checking = {beside, file};
+	char *data =
+	    file != NULL ? xstrdup(file) : xasprintf("%s/data.mdb", beside->settings->vault);
+	enum err err =
+	    vault_apart(check_open, &checking, report, sizeof(*report), data, beside->error);
+
+	free(data);
 	return err;
 }
 
@@ -297,14 +317,14 @@ enum service_end service_vault_check(
     struct service *service, const char *file, json_t **result, struct error *error)
 {
 	struct beside beside;
-	struct check_report report;
+	struct check_report report = {.accounts = 0};
 	enum service_end end = beside_open(&beside, service, error);
 
 	*result = NULL;
 	if (end == SERVICE_OK)
 		end = of_err(become_owner(&beside));
 	if (end == SERVICE_OK)
-		end = of_err(check_open(&beside, file, &report));
+		end = of_err(check_apart(&beside, file, &report));
 	if (end == SERVICE_OK)
 		*result = shape_check(&report);
 	beside_clear(&beside);

@@ -122,9 +122,37 @@ static enum err lock_it(struct putting *putting, struct error *error)
 	return err;
 }
 
-/* The key opens it, and it is whole. */
-static enum err copy_check(struct putting *putting, struct error *error)
+/* ── Apart ───────────────────────────────────────────────────────────────────────────────── */
+
+#define APART_MIN_S   10
+#define APART_BYTES_S (1024UL * 1024) /* that even a slow machine looks at in a second */
+
+enum err vault_apart(
+    apart_fn fn, void *arg, void *result, size_t size, const char *file, struct error *error)
 {
+	struct stat st;
+	unsigned cpu_s = APART_MIN_S;
+	struct error ended;
+	bool answered;
+	enum err err;
+
+	if (stat(file, &st) == 0)
+		cpu_s += (unsigned)((uint64_t)st.st_size / APART_BYTES_S);
+	err = apart_run(fn, arg, result, size, cpu_s, &answered, &ended);
+	if (answered && err != ERR_OK)
+		*error = ended;
+	return answered
+		   ? err
+		   : error_set(error, err,
+			 "%s has damaged pages: put back the newest backup; nothing was changed "
+			 "(the process that read it: %.128s)",
+			 file, ended.text);
+}
+
+/* The key opens it, and it is whole: its generation. */
+static enum err copy_look(void *arg, void *result, struct error *error)
+{
+	const struct putting *putting = arg;
 	struct check_report report;
 	struct vault_txn *txn;
 	struct vault *vault;
@@ -137,12 +165,18 @@ static enum err copy_check(struct putting *putting, struct error *error)
 			  : vault_check(txn, &report, error);
 	if (err == ERR_OK)
 		err = life_read(txn, &vault->life);
-	putting->generation = vault->life.generation;
+	*(uint64_t *)result = vault->life.generation;
 	vault_read_end(txn);
 	vault_close(vault);
 	if (err != ERR_OK)
 		error_prefix(error, "%s: ", putting->file);
 	return err;
+}
+
+static enum err copy_check(struct putting *putting, struct error *error)
+{
+	return vault_apart(copy_look, putting, &putting->generation, sizeof(putting->generation),
+	    putting->file, error);
 }
 
 /* The file beside says that what is opened next is older than what was there. */

@@ -8,6 +8,7 @@
 #ifndef VAULT_COPY_H
 #define VAULT_COPY_H
 
+#include "base/apart.h"
 #include "base/digest.h"
 #include "vault.h"
 #include "vault/audit.h"
@@ -18,6 +19,13 @@
  */
 enum err vault_open_reading(
     struct vault **, const struct vault_config *, const char *file, struct error *error) MUST_CHECK;
+
+/*
+ * Carries out what reads a vault's file that may be damaged in a process of its own (base/apart.h).
+ * ERR_CORRUPT, and the text says so, where that did not end well.
+ */
+enum err vault_apart(apart_fn fn, void *arg, void *result, size_t size, const char *file,
+    struct error *error) MUST_CHECK;
 
 /* ── Making one ──────────────────────────────────────────────────────────────────────────── */
 

@@ -255,6 +255,45 @@ def test_backup_and_check():
     assert done.returncode in (2, 3) and "is not there" in done.stderr, done
 
 
+def test_damaged_pages():
+    """Whatever LMDB does with them: the command says that they are, and ends."""
+    chance = random.Random(46)
+    copies = os.path.join(WORK, "damaged")
+    os.makedirs(copies)
+    good = os.path.join(copies, "good")
+    ops.run("vault", "backup", good, expect=0)
+    text = open(good, "rb").read()
+    pages = len(text) // 4096
+    bad = os.path.join(copies, "bad")
+    crashed = told = 0
+    for _ in range(400 if LONG else 30):
+        damaged = bytearray(text)
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            at = chance.randrange(2, pages) * 4096
+            other = chance.randrange(2, pages) * 4096
+            kind = chance.randrange(3)
+            if kind == 0:
+                damaged[at : at + 4096] = chance.randbytes(4096)
+            elif kind == 1:
+                damaged[at : at + 4096] = text[other : other + 4096]
+            else:
+                damaged[at + 8 : at + 64] = chance.randbytes(56)
+        with open(bad, "wb") as file:
+            file.write(damaged)
+        done = ops.run("vault", "check", bad)
+        assert done.returncode in (0, 3), done
+        if done.returncode == 3:
+            assert "lockstep: " in done.stderr, done.stderr
+            told += 1
+            crashed += "the process that read it" in done.stderr
+        if "the process that read it" in done.stderr and crashed == 1:
+            # Nor does it take the vault's place.
+            done = ops.run("vault", "restore", bad, "--yes")
+            assert done.returncode == 3 and "damaged pages" in done.stderr, done
+    assert told > 10 and crashed > 0, (told, crashed)
+    whole()
+
+
 def test_backup_killed_at_random_moments():
     chance = random.Random(44)
     copies = os.path.join(WORK, "killed")
