@@ -94,8 +94,9 @@ enum occasion {
 	OCCASION_IN_DOUBT, /* it has ended, none of it failed, and some is in doubt */
 	OCCASION_SETTLED,  /* doubts of earlier executions ended */
 	OCCASION_POLICY_REJECTED, /* lockstepd was to load a policy that has errors */
+	OCCASION_APPROVAL,	  /* someone asks for another's approval */
 };
-#define OCCASION_COUNT 6
+#define OCCASION_COUNT 7
 #define OCCASIONS_ALL  ((1u << OCCASION_COUNT) - 1)
 const char *occasion_name(enum occasion); /* "finished", … */
 bool occasion_named(const char *name, enum occasion *);

@@ -18,7 +18,7 @@
 #define WEBHOOKS_MAX   32
 #define DESCRIBE_OCCASIONS                                                                         \
 	"a list of \"finished\", \"failed\", \"stopped\", \"in_doubt\", "                          \
-	"\"settled\" and \"policy_rejected\""
+	"\"settled\", \"policy_rejected\" and \"approval\""
 
 static const char *const occasion_words[OCCASION_COUNT] = {
     [OCCASION_FINISHED] = "finished",
@@ -27,6 +27,7 @@ static const char *const occasion_words[OCCASION_COUNT] = {
     [OCCASION_IN_DOUBT] = "in_doubt",
     [OCCASION_SETTLED] = "settled",
     [OCCASION_POLICY_REJECTED] = "policy_rejected",
+    [OCCASION_APPROVAL] = "approval",
 };
 
 const char *occasion_name(enum occasion event)

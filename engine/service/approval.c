@@ -1,19 +1,24 @@
 #include "service/approval.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "service/audit.h"
+#include "service/courier.h"
 #include "service/mfa.h"
 #include "service/names.h"
+#include "service/notices.h"
 #include "service/reveal.h"
 #include "service/scope.h"
 
 #define GRANT_DEFAULT_MS 3600000
 #define GRANT_MAX_MS	 86400000
 #define NAMES_SIZE	 256
+#define TOLD_MAX	 100
 
 /* ── Who may answer ──────────────────────────────────────────────────────────────────────── */
 
@@ -112,6 +117,33 @@ struct asking {
 	struct approval approval;
 };
 
+/* Whoever may answer hears of it by mail, where the policy has their address. */
+static enum err asking_tell(const struct asking *asking, struct vault_txn *txn, struct error *error)
+{
+	const struct request *request = asking->request;
+	const struct approval *approval = &asking->approval;
+	size_t users = policy_user_count(request->policy), count = 0;
+	const char **addresses = xcalloc(users + 1, sizeof(*addresses));
+	char text[MESSAGE_SIZE], id[ID_TEXT_SIZE];
+	enum err err;
+
+	for (size_t i = 0; i < users && count < TOLD_MAX; i++) {
+		const struct user *user = policy_user(request->policy, i);
+
+		if (user->mail != NULL &&
+		    user_may_answer(request, user, approval->who, approval->asset))
+			addresses[count++] = user->mail;
+	}
+	snprintf(text, sizeof(text),
+	    "%s asks to see version %u of account \"%s\" on asset \"%s\"%s%s; whoever may lets "
+	    "them by: lockstep approval grant %s",
+	    approval->who, approval->version, approval->name, approval->asset,
+	    approval->why[0] != '\0' ? ": " : "", approval->why, id_text(&approval->id, id));
+	err = notices_asked(request->service, txn, text, addresses, count, error);
+	free(addresses);
+	return err;
+}
+
 static enum err asking_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct asking *asking = arg;
@@ -123,7 +155,7 @@ static enum err asking_apply(struct vault_txn *txn, void *arg, struct error *err
 		err = approval_ask(txn, asking->account, asking->version,
 		    asking->request->person.name, param_text(asking->request, "reason"),
 		    &asking->approval, error);
-	return err;
+	return err == ERR_OK ? asking_tell(asking, txn, error) : err;
 }
 
 static enum service_end asking_write(struct asking *asking)
@@ -140,6 +172,7 @@ static enum service_end asking_write(struct asking *asking)
 		.detail = param_text(request, "reason"),
 	    });
 
+	courier_look(request->service->courier);
 	if (err == ERR_OK)
 		return SERVICE_OK;
 	return err == ERR_LIMIT ? SERVICE_USAGE : SERVICE_NO_ENGINE;

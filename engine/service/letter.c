@@ -129,6 +129,8 @@ static void subject_write(
 		    settled == 1 ? " is" : "s are");
 	else if (is(notice, OCCASION_POLICY_REJECTED))
 		line_add(&line, "the new policy was REFUSED");
+	else if (is(notice, OCCASION_APPROVAL))
+		line_add(&line, "an approval is asked for");
 	else if (id_is_none(&notice->execution))
 		line_add(&line, "a test");
 	else {
@@ -159,6 +161,8 @@ static void note_write(char out[NOTE_SIZE], const struct notice *notice)
 		    "that it "
 		    "has. The first is: %s. All of them: lockstep check",
 		    said);
+	else if (is(notice, OCCASION_APPROVAL))
+		snprintf(out, NOTE_SIZE, "%s", said);
 	else if (id_is_none(&notice->execution))
 		snprintf(out, NOTE_SIZE, "This is a test: mail from Lockstep arrives here.");
 }

@@ -172,6 +172,29 @@ enum err notices_note(
 	return ERR_OK;
 }
 
+enum err notices_asked(struct service *service, struct vault_txn *txn, const char *text,
+    const char *const *addresses, size_t count, struct error *error)
+{
+	const struct policy *policy = service->snapshot->policy;
+	const struct mail *mail = &policy_settings(policy)->mail;
+	uint64_t now_ms = clock_wall_ms(loop_clock(service->loop));
+	struct queueing queueing = {
+	    .policy = policy, .txn = txn, .events = 1u << OCCASION_APPROVAL};
+	struct notice *notice = &queueing.notice;
+	enum err err = ERR_OK;
+
+	snprintf(notice->event, sizeof(notice->event), "%s", occasion_name(OCCASION_APPROVAL));
+	snprintf(notice->text, sizeof(notice->text), "%s", text);
+	notice->queued_ms = notice->due_ms = now_ms;
+	if (mail->server == NULL || (mail->events & queueing.events) == 0)
+		count = 0;
+	for (size_t i = 0; err == ERR_OK && i < count; i++)
+		err = queue_one(&queueing, CHANNEL_MAIL, addresses[i]);
+	if (err == ERR_OK)
+		err = queue_webhooks(&queueing);
+	return err == ERR_OK ? err : error_set(error, err, "a notice cannot be written");
+}
+
 /* ── In a commit of their own ────────────────────────────────────────────────────────────── */
 
 struct later {

@@ -32,6 +32,11 @@ void notices_stopped(struct service *, const struct execution *);
 /* A policy was refused; `text` is the first thing that is wrong with it. */
 void notices_rejected(struct service *, const char *text);
 
+/* Someone asks for an approval, in the transaction that keeps it: mail goes to whoever may give it,
+ * and to nobody else. */
+enum err notices_asked(struct service *, struct vault_txn *, const char *text,
+    const char *const *addresses, size_t count, struct error *error) MUST_CHECK;
+
 /* The vault is closed: what was not written yet is gone. */
 void notices_drop(struct service *);
 

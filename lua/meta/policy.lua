@@ -45,7 +45,8 @@
 
 ---What someone may be told of: an execution ended well (`finished`), with failures (`failed`), or
 ---with doubts (`in_doubt`); nothing more of one is begun (`stopped`); doubts of earlier ones ended
----(`settled`); lockstepd was to load a policy that has errors (`policy_rejected`).
+---(`settled`); lockstepd was to load a policy that has errors (`policy_rejected`); someone asks for
+---an approval (`approval`): mail goes to the users who may give it.
 ---@alias event
 ---| "finished"
 ---| "failed"
@@ -53,6 +54,7 @@
 ---| "in_doubt"
 ---| "settled"
 ---| "policy_rejected"
+---| "approval"
 
 ---@class mail
 ---`"smtps://HOST"` or `"smtp://HOST:PORT"`; by the latter nothing is sent before STARTTLS.

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 from harness import PASSWORD, Fleet, Ops, main, short_dir, wait_for
+from sinks import Smtp
 
 PEOPLE = """
 role "asker" { "view", "reveal", approval = true }
@@ -17,23 +18,27 @@ role "frank" { "view", "reveal", nodes = "/free" }
 role "approver" { "view", "reveal", "approve", approval = true }
 user "ann" { role = { "asker", "frank" }, uid = 4331 }
 user "bob" { role = "asker", uid = 4332 }
-user "cat" { role = "approver", uid = 4333 }
+user "cat" { role = "approver", uid = 4333, mail = "cat@example.com" }
 user "dan" { role = "approver", uid = 4334, nodes = "/other" }
 """
 
 place = short_dir()
 PATH = os.path.join(place, "engine")
 LOG = os.path.join(place, "log")
-ops = daemon = None
+ops = daemon = server = smtp = None
 secrets = {}
 
 
 def policy(people=PEOPLE):
-    return Ops.policy_text(settings=f'socket = "{PATH}", mfa = "enrolled",', more=people)
+    mail = f'mail = {{ server = "{server}", from = "l@example.com", recipients = "all@example.com",'
+    mail += ' tls = false, events = { "approval" } },'
+    return Ops.policy_text(settings=f'socket = "{PATH}", mfa = "enrolled", {mail}', more=people)
 
 
 def setup():
-    global ops, daemon
+    global ops, daemon, server, smtp
+    smtp = Smtp("plain")
+    server = f"smtp://127.0.0.1:{smtp.port}"
     os.chmod(place, 0o755)
     fleet = Fleet("1")
     ops = Ops(fleet)
@@ -113,6 +118,12 @@ def test_once():
     assert ask(4331) != approval, "used twice"
     (entry,) = ops.json("audit", "list", "--what", "reveal", "--who", "ann")
     assert f"approved by cat ({approval})" in entry["detail"], entry
+    # Whoever may answer was told, and nobody else.
+    wait_for(lambda: smtp.messages(), seconds=30)
+    (mail,) = [m for m in smtp.messages() if approval in m.part("plain")]
+    assert mail.recipients == ["<cat@example.com>"], mail.recipients
+    assert "ann asks to see version 1" in mail.part("plain"), mail.part("plain")
+    assert PASSWORD not in mail.part("plain")
     assert ("ann", "asked", "app") in entries() and ("cat", "granted", "app") in entries()
 
 
