@@ -17,7 +17,8 @@ ACCOUNTS = ("app", "deploy")
 # Reached only while an earlier doubt is settled.
 SETTLING = {"core.settle_tried"}
 
-# Not of an ordinary account's password proven by login; 63_privileged.py and 64_keys.py have them.
+# Not of an ordinary account's password proven by login; 63_privileged.py, 64_keys.py and
+# 77_checkout.py have them.
 ELSEWHERE = {
     "core.attempt_su",
     "core.verified",
@@ -28,6 +29,10 @@ ELSEWHERE = {
     "core.put_back_answered",
     "core.put_back_sent",
     "wire.gateway_in",
+    "core.checking_out",
+    "core.checked_out",
+    "core.checking_in",
+    "core.checked_in",
     "core.checkout_over",
     "core.checkin_begun",
 }
