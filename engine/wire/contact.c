@@ -13,9 +13,6 @@
 
 #define WORK_PRIORITY 1
 
-/* How often an event may ask in vain. */
-#define ASKS_MAX 8
-
 struct contact {
 	const struct contact_config *config;
 	struct table *table;
@@ -32,11 +29,12 @@ struct contact {
 	struct event *deadline;
 	struct turn turn;
 
-	/* Of the link's descriptor. It stays registered as long as it waits for the same. */
+	/* Of the link's descriptor. It stays registered as long as it waits for the same, and tells
+	 * of each change once: what was told and not read yet must be remembered. */
 	struct event *event;
 	int fd;
-	short events;  /* 0 = not registered */
-	unsigned asks; /* since the last look */
+	short events; /* 0 = not registered */
+	bool ready;
 };
 
 static uint64_t now_ms(void)
@@ -61,32 +59,31 @@ static void contact_disarm(void *arg)
 	contact->events = 0;
 }
 
-/*
- * A look is all that an event asks for, be it the descriptor's or the deadline's. It asks again in
- * each turn of the loop until the look comes: where that takes long, a few times are enough.
- */
+/* A look is all that an event asks for, be it the descriptor's or the deadline's. */
 static void contact_on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct contact *contact = arg;
 
 	(void)fd;
 	(void)what;
-	if (contact->work == NULL || contact->asks++ == ASKS_MAX)
-		contact_disarm(contact);
+	contact->ready = true;
 	if (contact->work != NULL)
 		contact_ask(contact);
 }
 
 static void contact_arm(struct contact *contact, int fd, short events)
 {
-	contact->asks = 0;
-	if (fd == contact->fd && events == contact->events)
+	if (events != 0 && fd == contact->fd && events == contact->events) {
+		/* What was told of and not read is not told of again. */
+		if (contact->ready && (events & EV_READ) != 0)
+			contact_ask(contact);
 		return;
+	}
 	contact_disarm(contact);
 	if (fd < 0 || events == 0)
 		return;
-	event_assign(contact->event, contact->config->base, fd, (short)(events | EV_PERSIST),
-	    contact_on_event, contact);
+	event_assign(contact->event, contact->config->base, fd,
+	    (short)(events | EV_PERSIST | EV_ET), contact_on_event, contact);
 	event_priority_set(contact->event, WORK_PRIORITY);
 	event_add(contact->event, NULL);
 	contact->fd = fd;
@@ -164,19 +161,16 @@ static void contact_answer(struct contact *contact, const struct outcome *outcom
 static enum err contact_step(struct contact *contact, bool *busy, struct outcome *outcome)
 {
 	struct link *link = contact->place.link;
-	bool dry;
 	enum err err;
 
 	/* While it connects, its descriptor may be closed, and another have the same number. */
 	if (link == NULL || !link_is_connected(link))
 		contact_disarm(contact);
-	dry = (contact->events & EV_READ) != 0 && contact->asks == 0;
-	contact->asks = 0;
 	if (link != NULL)
-		link_turn_begin(link, dry);
+		link_turn_begin(link, (contact->events & EV_READ) != 0 && !contact->ready);
 	err = work_step(contact->work, busy, outcome);
 	if (contact->place.link != NULL)
-		link_turn_end(contact->place.link);
+		contact->ready = !link_turn_end(contact->place.link);
 	return err;
 }
 

@@ -166,10 +166,11 @@ void link_turn_begin(struct link *link, bool dry)
 	link->in_turn = true;
 }
 
-void link_turn_end(struct link *link)
+bool link_turn_end(struct link *link)
 {
 	link->in_turn = false;
 	stream_flush(&link->stream);
+	return link->stream.dry;
 }
 
 bool link_is_connected(const struct link *link)
@@ -344,6 +345,7 @@ static enum err link_handshake_step(struct link *link, struct outcome *outcome)
 	offer_clear(&link->offer);
 	buf_clear(&link->stream.greeting.packets);
 	link->stream.greeting.done = true;
+	stream_greeted(&link->stream);
 	err = link_see_key(link, outcome);
 	if (err == ERR_OK)
 		link->phase = LINK_OPEN;

@@ -59,7 +59,8 @@ void link_free(struct link *);
  * says so is told by the loop when something does.
  */
 void link_turn_begin(struct link *, bool dry);
-void link_turn_end(struct link *);
+/* True where all that came was read. */
+bool link_turn_end(struct link *);
 
 /* The descriptor to wait for is the same until the link is freed. */
 bool link_is_connected(const struct link *);

@@ -1,8 +1,11 @@
 #include "wire/stream.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "base/mem.h"
 
 /* Length 12, padding 10, message 21. */
 static const uint8_t parting[16] = {0, 0, 0, 12, 10, 21};
@@ -18,12 +21,23 @@ void stream_clear(struct stream *stream)
 {
 	buf_clear(&stream->out);
 	greeting_clear(&stream->greeting);
+	free(stream->ahead);
+	stream->ahead = NULL;
+	stream->ahead_at = stream->ahead_len = 0;
 }
 
 void stream_wake(struct stream *stream)
 {
 	stream->wake_left = STREAM_WAKE_MAX;
 	stream->dry = false;
+}
+
+void stream_greeted(struct stream *stream)
+{
+	if (stream->ahead_at < stream->ahead_len)
+		return;
+	free(stream->ahead);
+	stream->ahead = NULL;
 }
 
 void stream_trust(struct stream *stream)
@@ -97,10 +111,12 @@ ssize_t stream_recv(struct stream *stream, void *out, size_t len)
 		return -ECANCELED;
 	if (stream->ahead_at < stream->ahead_len)
 		return stream_take_ahead(stream, out, len);
-	if (len >= sizeof(stream->ahead))
+	if (len >= STREAM_AHEAD_SIZE)
 		return stream_pull(stream, out, len);
 	/* A banner is asked for byte by byte. */
-	got = stream_pull(stream, stream->ahead, sizeof(stream->ahead));
+	if (stream->ahead == NULL)
+		stream->ahead = xcalloc(1, STREAM_AHEAD_SIZE);
+	got = stream_pull(stream, stream->ahead, STREAM_AHEAD_SIZE);
 	if (got <= 0)
 		return got;
 	stream->ahead_at = 0;
@@ -143,7 +159,11 @@ void stream_flush(struct stream *stream)
 		else if (errno != EINTR)
 			stream->error = errno;
 	}
-	buf_drop(&stream->out, stream->error != 0 ? stream->out.len : sent);
+	/* Nothing lies here most of the time, and not in a buffer as large as the largest was. */
+	if (stream->error != 0 || sent == stream->out.len)
+		buf_clear(&stream->out);
+	else
+		buf_drop(&stream->out, sent);
 }
 
 size_t stream_room(const struct stream *stream)

@@ -18,12 +18,12 @@
 
 #define STREAM_WAKE_MAX	  (64 * 1024)
 #define STREAM_EARLY_MAX  (256 * 1024)
-#define STREAM_AHEAD_SIZE 1024
+#define STREAM_AHEAD_SIZE 256
 #define STREAM_OUT_MAX	  (128 * 1024)
 
 struct stream {
-	int fd; /* borrowed */
-	uint8_t ahead[STREAM_AHEAD_SIZE];
+	int fd;		/* borrowed */
+	uint8_t *ahead; /* STREAM_AHEAD_SIZE bytes, as long as a greeting is read */
 	size_t ahead_at, ahead_len;
 	struct buf out; /* gathered, not sent yet */
 	uint64_t total; /* ever given to be sent */
@@ -50,6 +50,9 @@ void stream_clear(struct stream *);
  * waits for the socket, which wakes it for what came since.
  */
 void stream_wake(struct stream *);
+
+/* The greeting was read: what was read ahead of it is all that there will be. */
+void stream_greeted(struct stream *);
 
 /* The peer has logged us in: only the budget of a wake-up counts from now on. */
 void stream_trust(struct stream *);

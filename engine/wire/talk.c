@@ -28,7 +28,7 @@ enum err talk_exec_step(struct talk *talk, bool terminal, struct outcome *outcom
 	    channel_exec_step(talk->link, &talk->channel, buf_text(&talk->text), terminal, outcome);
 
 	if (err == ERR_OK)
-		buf_reset(&talk->text);
+		buf_clear(&talk->text);
 	return err;
 }
 

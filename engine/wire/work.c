@@ -174,7 +174,7 @@ static enum err gateway_step(struct work *work, struct outcome *outcome)
 		err = gateway_ready_step(place->link, outcome);
 	if (err == ERR_OK) {
 		place_part(place);
-		link_turn_end(place->link);
+		(void)link_turn_end(place->link);
 		place->gateway = gateway_new(&config, place->link); /* transferred */
 		place->link = NULL;
 	}
