@@ -76,6 +76,8 @@ static const struct bug_words words[BUG_COUNT] = {
     [BUG_CANCEL_DEAF] = {"go on with what was cancelled", NULL, false},
     [BUG_CANCEL_DENIES] = {"cancel what was sent", NULL, false},
     [BUG_DRAIN_DEAF] = {"go on when asked to end", NULL, false},
+    [BUG_KEY_DROPPED] = {"the old master key dropped at once", NULL, false},
+    [BUG_SHED_EARLY] = {"the old data key dropped, not all sealed anew", NULL, false},
 };
 
 const char *sim_bug_name(enum sim_bug bug)

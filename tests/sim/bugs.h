@@ -89,6 +89,9 @@ enum sim_bug {
 	BUG_CANCEL_DEAF,
 	BUG_CANCEL_DENIES,
 	BUG_DRAIN_DEAF,
+	/* The vault's keys. */
+	BUG_KEY_DROPPED,
+	BUG_SHED_EARLY,
 	BUG_COUNT,
 };
 extern enum sim_bug sim_bug;

@@ -22,7 +22,7 @@ static struct vault_config core_vault_config(struct sim *sim)
 {
 	return (struct vault_config){
 	    .dir = sim->ground->dir,
-	    .key_path = sim->ground->key_path,
+	    .key_path = masters_path(sim),
 	    .purpose = "simulation",
 	    .clock = &sim->clock.clock,
 	    .keep_versions = sim->keep_versions,
@@ -142,6 +142,8 @@ static const struct {
 } rare[] = {
     {"key promoted", 40},
     {"key staged", 40},
+    {"master key changed", 60},
+    {"master key confirmed", 60},
     {"mismatch", 150},
     {"nothing → skipped", 40},
     {"nothing → unverified", 60},
@@ -161,6 +163,7 @@ static const struct {
     {"task paused", 60},
     {"unverified → failed", 250},
     {"unverified → success", 50},
+    {"values sealed anew", 60},
 };
 
 static uint32_t note_permille(const char *name)

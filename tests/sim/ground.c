@@ -235,11 +235,12 @@ static void ground_make(struct ground *ground, const char *scratch)
 	sim_clock_init(&clock);
 	clock.now_ms = 0; /* before any history */
 	ground->dir = text("%s/%s", scratch, ground->name);
-	ground->key_path = text("%s.key", ground->dir);
+	for (size_t i = 0; i < MASTER_KEYS; i++)
+		ground->key_paths[i] = text("%s.%zu.key", ground->dir, i);
 	ground->lines = calloc(policy_asset_count(ground->policy), sizeof(*ground->lines));
 	struct vault_config config = {
 	    .dir = ground->dir,
-	    .key_path = ground->key_path,
+	    .key_path = ground->key_paths[0],
 	    .purpose = "simulation",
 	    .clock = &clock.clock,
 	};
@@ -248,6 +249,7 @@ static void ground_make(struct ground *ground, const char *scratch)
 	    vault_write(vault, tell_all, ground, &error) != ERR_OK)
 		sim_die("a vault cannot be made: %s", error.text);
 	vault_close(vault);
+	masters_make(ground);
 	sim_clock_clear(&clock);
 	path = text("%s/data.mdb", ground->dir);
 	ground->disk = disk_new(path);
@@ -271,7 +273,8 @@ static void ground_unmake(struct ground *ground)
 {
 	disk_free(ground->disk);
 	free(ground->dir);
-	free(ground->key_path);
+	for (size_t i = 0; i < MASTER_KEYS; i++)
+		free(ground->key_paths[i]);
 	free(ground->lines);
 }
 

@@ -41,6 +41,8 @@ enum err __wrap_store_begin(
 	if (writes && sim_running != NULL) {
 		sim_running->note_count = 0;
 		commit_begin(sim_running);
+		if (sim_running->masters.doing != NULL)
+			note(sim_running->masters.doing);
 	}
 	return __real_store_begin(store, writes, txn, error);
 }

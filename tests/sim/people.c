@@ -254,4 +254,6 @@ void people_meddle(struct sim *sim)
 		reload_meddle(sim);
 	else if (sim->scheduler != NULL && sim_event(sim, "someone pauses", "", 3))
 		when_pause(sim);
+	if (!sim->dead && !sim->broke && sim->violation == NULL)
+		masters_meddle(sim);
 }

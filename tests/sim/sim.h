@@ -20,6 +20,7 @@
  *   when.c    schedules: what is due, and what must hold of what they begin
  *   stops.c   what was cancelled or drained: nothing more of it begins
  *   reload.c  another policy while the engine is at work
+ *   masters.c another master key, and what is sealed anew by its data key
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
  *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
@@ -69,6 +70,7 @@
 #include "base/clock.h"
 #include "bugs.h"
 #include "cover.h"
+#include "masters.h"
 #include "policy.h"
 #include "rotation.h"
 #include "vault.h"
@@ -199,7 +201,7 @@ struct ground {
 	const struct policy *policy;  /* of the first load, which says what is there */
 	struct load loads[LOADS_MAX]; /* what it can come to be */
 	char *dir;		      /* of the vault */
-	char *key_path;
+	char *key_paths[MASTER_KEYS]; /* the first is the one that it was made with */
 	struct disk *disk;
 	/* Of each asset's accounts: the line of the key that it has already; "" = it has none. */
 	char (*lines)[GROUND_ACCOUNTS][SIM_SECRET_SIZE];
@@ -350,6 +352,7 @@ struct sim {
 	struct when when;
 	struct stops stops;
 	struct reloads reloads;
+	struct masters masters;
 	uint32_t crash_permille; /* at each point */
 	uint32_t crash_in;	 /* points until one that is asked for; 0 = none is */
 	char failed[SIM_FAILED][SIM_SECRET_SIZE]; /* said to be `failed`: may never be live */
