@@ -140,7 +140,8 @@ struct version {
 	uint64_t proved_ms;  /* when; 0 = never */
 	enum version_end end;
 	uint64_t ended_ms;
-	struct id record; /* that made it; none when told */
+	struct id record;    /* that made it; none when told */
+	uint64_t generation; /* the vault's, when it was made or last seen to work */
 };
 
 enum account_state { ACCOUNT_UNMANAGED, ACCOUNT_CURRENT, ACCOUNT_IN_DOUBT, ACCOUNT_MISMATCH };

@@ -99,6 +99,7 @@ static const struct advice {
     {"no_verdict", "nothing can be said about whether it works", "set verify = \"login\"; %R"},
     {"resent", "it was sent again, and has not been seen to work yet", "%R"},
     {"interrupted", "the engine was killed while it was at it", "%R"},
+    {"restored", "the vault was put back from a copy from before this was settled", "%S"},
     {"not_asked", "the task asks for no proof",
 	"set verify = \"login\" to have it seen to work; the next rotation settles it first"},
     /* Left alone. */

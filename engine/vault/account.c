@@ -359,6 +359,7 @@ enum err account_tell(struct vault_txn *txn, const char *asset, const char *name
 	    .number = ++account.last,
 	    .kind = kind,
 	    .created_ms = now_ms(txn),
+	    .generation = txn->vault->life.generation,
 	    .proof = PROOF_TOLD,
 	};
 	err = version_make(txn, &account, &version, secret, passphrase, error);
@@ -384,6 +385,7 @@ enum err account_stage(struct vault_txn *txn, const char *asset, const char *nam
 	    .number = ++account.last,
 	    .kind = kind,
 	    .created_ms = now_ms(txn),
+	    .generation = txn->vault->life.generation,
 	};
 	if (record != NULL)
 		version.record = *record;
@@ -428,6 +430,7 @@ enum err account_promote(struct vault_txn *txn, const char *asset, const char *n
 		return err;
 	version.proof = proof;
 	version.proved_ms = now_ms(txn);
+	version.generation = txn->vault->life.generation;
 	err = version_put(txn, &account.id, &version);
 	if (err == ERR_OK)
 		err = account_advance(txn, &account, version.number, error);
@@ -489,6 +492,7 @@ enum err account_prove(struct vault_txn *txn, const char *asset, const char *nam
 		return err;
 	version.proof = proof_best(version.proof, proof);
 	version.proved_ms = now_ms(txn);
+	version.generation = txn->vault->life.generation;
 	account.mismatch = false;
 	err = version_put(txn, &account.id, &version);
 	return err == ERR_OK ? account_keep(txn, &account, NULL, error) : err;

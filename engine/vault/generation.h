@@ -16,6 +16,7 @@ struct vault_txn;
 struct life {
 	uint64_t generation;
 	uint64_t restored_ms; /* wall: when it was seen to have been put back; 0 = never */
+	uint64_t restored;    /* its generation since then */
 	bool open;	      /* its accounts were not all looked at since */
 	bool just_now;
 };

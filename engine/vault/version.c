@@ -40,7 +40,7 @@ enum err version_put(struct vault_txn *txn, const struct id *account, const stru
 	struct buf row;
 
 	buf_init(&row, ROW_SIZE_MAX);
-	pack_map(&row, 8);
+	pack_map(&row, 9);
 	pack_kv_uint(&row, "n", version->number);
 	pack_kv_uint(&row, "k", version->kind);
 	pack_kv_uint(&row, "t", version->created_ms);
@@ -49,6 +49,7 @@ enum err version_put(struct vault_txn *txn, const struct id *account, const stru
 	pack_kv_uint(&row, "e", version->end);
 	pack_kv_uint(&row, "et", version->ended_ms);
 	pack_kv_id(&row, "r", &version->record);
+	pack_kv_uint(&row, "g", version->generation);
 	return row_put(txn, TABLE_VERSION, &key, &row);
 }
 
@@ -93,6 +94,7 @@ static enum err version_parse(
 	    .end = (enum version_end)end,
 	    .ended_ms = value_uint(value_get(map, "et"), 0),
 	    .record = value_id(value_get(map, "r")),
+	    .generation = value_uint(value_get(map, "g"), 0),
 	};
 	unpack_free(unpack);
 	if (!row_enum(txn, TABLE_VERSION, kind, SECRET_KIND_COUNT) ||

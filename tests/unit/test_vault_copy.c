@@ -159,6 +159,78 @@ static void test_put_back_twice_and_elsewhere(void **state)
 	vault_close(vault);
 }
 
+/* By the wall clock it would be younger than what put it back. */
+static void test_a_clock_set_back_makes_nothing_fresh(void **state)
+{
+	struct place *place = *state;
+	struct vault *vault = must_create(place);
+
+	assert_int_equal(tell(place, vault, "web1", "app", "tiger"), ERR_OK);
+	assert_int_equal(prove(place, vault, "web1", "app", PROOF_LOGIN), ERR_OK);
+	copy(place, vault);
+	vault_close(vault);
+	place->clock.wall_ms -= 3600000;
+	assert_int_equal(put_back(place), ERR_OK);
+	vault = must_open(place);
+	assert_true(is_stale(vault, "app"));
+	assert_int_equal(prove(place, vault, "web1", "app", PROOF_LOGIN), ERR_OK);
+	assert_false(is_stale(vault, "app"));
+	vault_close(vault);
+}
+
+static void put_reason(struct vault *vault, struct record *record, const char *reason)
+{
+	snprintf(record->reason, sizeof(record->reason), "%s", reason);
+	assert_int_equal(put_record(vault, record), ERR_OK);
+}
+
+static void assert_reason(struct vault *vault, const struct record *record, const char *reason)
+{
+	struct vault_txn *txn = vault_read(vault);
+	struct record kept;
+
+	assert_int_equal(record_get(txn, &record->id, &kept), ERR_OK);
+	assert_string_equal(kept.reason, reason);
+	vault_read_end(txn);
+}
+
+/* What a copy knows of how far a doubt's settling came is forgotten, once. */
+static void test_doubts_begin_anew(void **state)
+{
+	struct place *place = *state;
+	struct vault *vault = must_create(place);
+	struct record record = {
+	    .status = STATUS_UNVERIFIED,
+	    .asset = "web1",
+	    .account = "app",
+	    .new_version = 2,
+	};
+	struct execution execution = {.id = id_make(place->clock.wall_ms), .task = "t"};
+
+	assert_int_equal(tell(place, vault, "web1", "app", "tiger"), ERR_OK);
+	assert_int_equal(stage(place, vault, "web1", "app", "lion"), ERR_OK);
+	record.id = account_now(vault, "web1", "app").pending_record;
+	record.execution = execution.id;
+	assert_int_equal(put_execution(vault, &execution), ERR_OK);
+	put_reason(vault, &record, "refused_new_closed");
+	copy(place, vault);
+	vault_close(vault);
+	vault = must_open(place);
+	assert_reason(vault, &record, "refused_new_closed");
+	vault_close(vault);
+
+	assert_int_equal(put_back(place), ERR_OK);
+	vault = must_open(place);
+	assert_reason(vault, &record, "restored");
+	put_reason(vault, &record, "refused_new_closed");
+	assert_int_equal(vault_outdate_copies(vault, &place->error), ERR_OK);
+	assert_int_equal(vault_restore_settled(vault, &place->error), ERR_OK);
+	vault_close(vault);
+	vault = must_open(place);
+	assert_reason(vault, &record, "refused_new_closed");
+	vault_close(vault);
+}
+
 static void test_what_is_no_vault_is_not_put_back(void **state)
 {
 	struct place *place = *state;
@@ -185,6 +257,9 @@ int main(void)
 		test_what_was_put_back_is_noticed, place_begin, place_end),
 	    cmocka_unit_test_setup_teardown(
 		test_put_back_twice_and_elsewhere, place_begin, place_end),
+	    cmocka_unit_test_setup_teardown(
+		test_a_clock_set_back_makes_nothing_fresh, place_begin, place_end),
+	    cmocka_unit_test_setup_teardown(test_doubts_begin_anew, place_begin, place_end),
 	    cmocka_unit_test_setup_teardown(
 		test_what_is_no_vault_is_not_put_back, place_begin, place_end),
 	};
