@@ -78,6 +78,7 @@ static const struct bug_words words[BUG_COUNT] = {
     [BUG_DRAIN_DEAF] = {"go on when asked to end", NULL, false},
     [BUG_KEY_DROPPED] = {"the old master key dropped at once", NULL, false},
     [BUG_SHED_EARLY] = {"the old data key dropped, not all sealed anew", NULL, false},
+    [BUG_COPY_UNNOTICED] = {"a copy put back, and nobody told", NULL, false},
 };
 
 const char *sim_bug_name(enum sim_bug bug)

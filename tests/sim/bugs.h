@@ -92,6 +92,7 @@ enum sim_bug {
 	/* The vault's keys. */
 	BUG_KEY_DROPPED,
 	BUG_SHED_EARLY,
+	BUG_COPY_UNNOTICED,
 	BUG_COUNT,
 };
 extern enum sim_bug sim_bug;

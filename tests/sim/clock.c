@@ -87,6 +87,7 @@ void sim_clock_init(struct sim_clock *clock)
 {
 	clock->clock.ops = &sim_clock_ops;
 	clock->now_ms = 1000;
+	clock->wall_ms = 0;
 	TAILQ_INIT(&clock->timers);
 	TAILQ_INIT(&clock->spare);
 }

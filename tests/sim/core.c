@@ -42,7 +42,8 @@ static void core_open(struct sim *sim)
 	if (sim->clock.now_ms < sim->wires_until_ms)
 		sim_violation(sim, "an engine starts beside an older one's wires", "-");
 	if (vault_open(&sim->vault, &config, &error) != ERR_OK) {
-		sim_violation(sim, "the vault does not open", "%s", error.text);
+		sim->vault = NULL;
+		core_failed(sim, "the vault does not open", &error);
 		return;
 	}
 	sim_wires_init(sim);
@@ -99,9 +100,12 @@ void core_settle(struct sim *sim)
 		disk_restart(sim->ground->disk);
 		if (sim->wires_lock != 0)
 			core_await_wires(sim);
+		copies_arrive(sim);
 		core_open(sim);
-		if (!sim->dead && !sim->broke && sim->violation == NULL)
+		if (!sim->dead && !sim->broke && sim->violation == NULL) {
+			copies_look(sim);
 			check_start(sim);
+		}
 	}
 }
 

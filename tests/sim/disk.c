@@ -59,6 +59,11 @@ struct disk {
 	bool failed; /* a sync failed: what is unsynced stays so */
 	uint64_t full_until_ms;
 	uint64_t syncs; /* while the disk forgets */
+	struct {
+		uint16_t *list; /* of pages; the others are as the file was taken over */
+		uint8_t *data;
+		size_t count;
+	} copy;
 };
 
 static struct disk *disks[SIM_GROUNDS];
@@ -286,6 +291,35 @@ static void page_reset(struct disk *disk, size_t page)
 	page_forget(disk, page);
 }
 
+void disk_copy(struct disk *disk)
+{
+	disk->copy.count = disk->touched.count;
+	disk->copy.list = realloc(disk->copy.list, disk->copy.count * sizeof(uint16_t) + 1);
+	disk->copy.data = realloc(disk->copy.data, disk->copy.count * PAGE + 1);
+	if (disk->copy.list == NULL || disk->copy.data == NULL)
+		sim_die("out of memory");
+	for (size_t i = 0; i < disk->copy.count; i++) {
+		size_t page = disk->touched.list[i];
+
+		disk->copy.list[i] = (uint16_t)page;
+		memcpy(disk->copy.data + i * PAGE, disk->durable + page * PAGE, PAGE);
+	}
+}
+
+/* It stays as long as it is: LMDB takes no offence. */
+void disk_put_back(struct disk *disk)
+{
+	for (size_t i = 0; i < disk->touched.count; i++)
+		page_reset(disk, disk->touched.list[i]);
+	for (size_t i = 0; i < disk->copy.count; i++) {
+		size_t page = disk->copy.list[i];
+
+		memcpy(disk->durable + page * PAGE, disk->copy.data + i * PAGE, PAGE);
+		pages_add(disk, &disk->touched, page, PAGE_TOUCHED);
+		page_forget(disk, page);
+	}
+}
+
 /*
  * LMDB takes the map's size from the page that heads the file, of which there are two (struct
  * MDB_meta, after the 16 bytes of a page's header: magic, version, address, size).
@@ -385,5 +419,7 @@ void disk_free(struct disk *disk)
 	free(disk->path);
 	free(disk->durable);
 	free(disk->base);
+	free(disk->copy.list);
+	free(disk->copy.data);
 	free(disk);
 }

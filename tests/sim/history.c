@@ -125,6 +125,20 @@ static void history_restart(struct sim *sim)
 	history_steps(sim);
 }
 
+/* All is looked at then, as the engine does by itself. */
+static void history_put_back(struct sim *sim)
+{
+	copies_put_back(sim);
+	if (sim->violation == NULL && !rotation_idle(sim->rotation))
+		history_steps(sim);
+	if (sim->violation == NULL)
+		people_order_task(sim, "ordered", ROTATION_VERIFY);
+	if (sim->violation == NULL)
+		history_steps(sim);
+	if (sim->violation == NULL)
+		copies_settled(sim);
+}
+
 /* ── In the end ── */
 
 /*
@@ -257,6 +271,8 @@ static void history_runs(struct sim *sim, const struct beginning *beginning)
 		    sim_event(sim, "a while passes", "", sim->follows ? 700 : 200))
 			history_wait(sim, sim->clock.now_ms + sim_amount(sim, LOCKOUT_PAUSE_MS));
 	}
+	if (sim->violation == NULL && sim->copies.there)
+		history_put_back(sim);
 	if (sim->violation == NULL && sim_event(sim, "started anew", "", 300))
 		history_restart(sim);
 }
@@ -292,6 +308,7 @@ void history(const struct beginning *beginning, struct cover *cover, struct endi
 	if (sim->violation == NULL)
 		history_calm(sim);
 	core_stop(sim);
+	copies_end(sim);
 	world_clear(sim);
 	sim_clock_clear(&sim->clock);
 	disk_begin(sim->ground->disk, NULL);

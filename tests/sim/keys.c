@@ -221,7 +221,7 @@ static bool lines_are_kept(struct vault_txn *txn, struct sim_account *at)
 	for (size_t i = 0; i < at->line_count; i++) {
 		struct sim_line *line = &at->lines[i];
 
-		if (!is_ours(line->text))
+		if (!is_ours(line->text) || line->lost)
 			continue;
 		if (!known)
 			return false;
@@ -232,6 +232,20 @@ static bool lines_are_kept(struct vault_txn *txn, struct sim_account *at)
 			return false;
 	}
 	return true;
+}
+
+void keys_lose(struct vault_txn *txn, struct sim_account *at)
+{
+	for (size_t i = 0; i < at->line_count; i++) {
+		struct sim_line *line = &at->lines[i];
+
+		line->kept_as = 0;
+		line->lost = line->lost || !keys_kept(txn, at, line->text);
+		at->keys_dirty = at->keys_dirty || line->lost;
+	}
+	if (!keys_open_with_current(txn, at))
+		at->keys_dirty = true;
+	at->lines_good = false;
 }
 
 static bool line_failed(const struct sim *sim, const struct sim_account *at)

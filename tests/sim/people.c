@@ -256,4 +256,6 @@ void people_meddle(struct sim *sim)
 		when_pause(sim);
 	if (!sim->dead && !sim->broke && sim->violation == NULL)
 		masters_meddle(sim);
+	if (!sim->dead && !sim->broke && sim->violation == NULL)
+		copies_meddle(sim);
 }

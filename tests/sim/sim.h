@@ -21,6 +21,7 @@
  *   stops.c   what was cancelled or drained: nothing more of it begins
  *   reload.c  another policy while the engine is at work
  *   masters.c another master key, and what is sealed anew by its data key
+ *   copies.c  copies of the vault, made and put back
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
  *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
@@ -69,6 +70,7 @@
 
 #include "base/clock.h"
 #include "bugs.h"
+#include "copies.h"
 #include "cover.h"
 #include "masters.h"
 #include "policy.h"
@@ -183,6 +185,10 @@ void disk_begin(struct disk *, struct sim *);
 void disk_stop(struct disk *);
 /* The file is what the stop left. */
 void disk_restart(struct disk *);
+/* What is durable now is kept beside, in place of an earlier copy; and is put back: of a disk that
+ * stopped. */
+void disk_copy(struct disk *);
+void disk_put_back(struct disk *);
 /* Nobody can write from now on until then. */
 void disk_fill(struct disk *, uint64_t until_ms);
 /* An error that only a restart mends was given to the engine since the last start. */
@@ -232,6 +238,7 @@ struct sim_session;
 struct sim_line {
 	char text[SIM_SECRET_SIZE];
 	uint32_t kept_as; /* the version that it was found in; 0 = to be found */
+	bool lost;	  /* the vault knew it, and was put back */
 };
 
 /* Refused logins, newest last. */
@@ -353,6 +360,7 @@ struct sim {
 	struct stops stops;
 	struct reloads reloads;
 	struct masters masters;
+	struct copies copies;
 	uint32_t crash_permille; /* at each point */
 	uint32_t crash_in;	 /* points until one that is asked for; 0 = none is */
 	char failed[SIM_FAILED][SIM_SECRET_SIZE]; /* said to be `failed`: may never be live */
@@ -437,6 +445,8 @@ void keys_begin(struct sim_account *, const char *ours);
 void keys_add(struct sim_account *, const char *line);
 void keys_take_image(struct sim_account *);
 void keys_restore_image(struct sim_account *);
+/* The vault was put back: it knows some no more. */
+void keys_lose(struct vault_txn *, struct sim_account *);
 /* True when the account has this key's line, whatever its mark. */
 bool keys_open(const struct sim_account *, const char *key);
 /* Our lines but this one are to be removed; and are. */
