@@ -170,6 +170,41 @@ void attempt_prepare(struct life *life, void (*next)(struct life *, const struct
 	attempt_connect(life, attempt_ask_methods);
 }
 
+/* ── Counting ── */
+
+#define SLACK_PARTS 10
+
+struct lockout site_lockout(const struct site *site)
+{
+	const struct asset *asset = site->asset;
+	uint64_t window_ms = asset->lockout_window_ms;
+
+	return (struct lockout){
+	    .limit = asset->lockout_limit,
+	    .window_ms = window_ms + window_ms / SLACK_PARTS,
+	    .by_source = asset->lockout_by_source,
+	};
+}
+
+static bool attempt_is_late(const struct life *life)
+{
+	uint64_t slack_ms = life->site->asset->lockout_window_ms / SLACK_PARTS;
+
+	return life->booked > 0 &&
+	       rotation_now(life->site->rotation) - life->booked_ms > slack_ms / 2;
+}
+
+static void attempt_was_booked(struct life *);
+
+/* Given back and booked anew, in one commit. */
+static void attempt_book_anew(struct life *life)
+{
+	life->booked--;
+	life->returns++;
+	life->write.book = true;
+	life_write(life, attempt_was_booked);
+}
+
 /* ── Trying ── */
 
 static void attempt_make(struct life *);
@@ -218,6 +253,10 @@ static void attempt_make(struct life *life)
 {
 	struct secret *secret, *passphrase;
 
+	if (attempt_is_late(life)) {
+		attempt_book_anew(life);
+		return;
+	}
 	if (!life_secret_pair(life, life->attempt.version, &secret, &passphrase, attempt_make))
 		return;
 	CRASH_POINT("core.attempt_login");
@@ -260,6 +299,10 @@ static void attempt_su(struct life *life)
 {
 	struct secret *secret;
 
+	if (attempt_is_late(life)) {
+		attempt_book_anew(life);
+		return;
+	}
 	if (!life_secret(life, life->attempt.version, &secret, attempt_su))
 		return;
 	CRASH_POINT("core.attempt_su");

@@ -182,6 +182,7 @@ struct life {
 	bool new_closed;     /* its end was seen, and the new secret not to open since */
 
 	uint32_t booked;	      /* attempts booked and not made */
+	uint64_t booked_ms;	      /* monotonic: when the last one was */
 	uint32_t returns;	      /* to give back in the next durable step */
 	bool budget_out, checked_out; /* the last step was refused: no attempt, someone has it */
 	uint64_t free_at_ms;	      /* wall: when there is budget again */
@@ -522,6 +523,13 @@ void settle_pending_closed(struct life *);
 void settle_permanent(struct life *);
 
 /* ── attempt.c ── */
+
+/*
+ * As the vault counts it for attempts at the site's asset: the asset counts a refused login when it
+ * refuses it, which is after it was booked. So the window is a tenth longer here, and a booking
+ * that has waited for half of that tenth is made anew before it is used (attempt_is_late).
+ */
+struct lockout site_lockout(const struct site *);
 
 /* Connects the session of the proof and asks for its methods; the attempt itself is not made. */
 void attempt_prepare(struct life *, void (*next)(struct life *, const struct wire_result *));

@@ -16,11 +16,7 @@
 static enum err life_apply_probes(struct vault_txn *txn, struct life *life, struct error *error)
 {
 	const struct asset *asset = life->site->asset;
-	struct lockout lockout = {
-	    .limit = asset->lockout_limit,
-	    .window_ms = asset->lockout_window_ms,
-	    .by_source = asset->lockout_by_source,
-	};
+	struct lockout lockout = site_lockout(life->site);
 	uint64_t now_ms = rotation_wall(life->site->rotation);
 	enum err err = ERR_OK;
 
@@ -108,6 +104,8 @@ static void life_written(void *arg, enum err result, const struct error *error)
 	if (result == ERR_OK) {
 		life->returns = 0;
 		life->booked += booked ? 1 : 0;
+		if (booked)
+			life->booked_ms = rotation_now(life->site->rotation);
 	}
 	life->then(life);
 }

@@ -13,11 +13,7 @@ bool life_rehearses(const struct life *life)
 static bool rehearse_has_budget(const struct life *life)
 {
 	const struct asset *asset = life->site->asset;
-	struct lockout lockout = {
-	    .limit = asset->lockout_limit,
-	    .window_ms = asset->lockout_window_ms,
-	    .by_source = asset->lockout_by_source,
-	};
+	struct lockout lockout = site_lockout(life->site);
 	struct rotation *rotation = life->site->rotation;
 	struct vault_txn *txn = vault_read(rotation->config.vault);
 	uint32_t booked = 0;

@@ -15,17 +15,6 @@
 
 #define HEAP_PAUSE_MS 100
 
-static struct lockout visit_lockout(const struct visit *visit)
-{
-	const struct asset *asset = visit->site->asset;
-
-	return (struct lockout){
-	    .limit = asset->lockout_limit,
-	    .window_ms = asset->lockout_window_ms,
-	    .by_source = asset->lockout_by_source,
-	};
-}
-
 /* ── Its life ── */
 
 struct visit *visit_new(struct site *site)
@@ -80,7 +69,7 @@ static enum err visit_return_apply(struct vault_txn *txn, void *arg, struct erro
 {
 	struct visit *visit = arg;
 	const struct asset *asset = visit->site->asset;
-	struct lockout lockout = visit_lockout(visit);
+	struct lockout lockout = site_lockout(visit->site);
 	enum err err = ERR_OK;
 
 	if (visit->booked > 0)
@@ -408,7 +397,7 @@ static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error 
 {
 	struct visit *visit = arg;
 	const struct asset *asset = visit->site->asset;
-	struct lockout lockout = visit_lockout(visit);
+	struct lockout lockout = site_lockout(visit->site);
 	uint64_t now_ms = rotation_wall(visit->site->rotation);
 	enum err err;
 
