@@ -79,6 +79,7 @@ static const struct bug_words words[BUG_COUNT] = {
     [BUG_KEY_DROPPED] = {"the old master key dropped at once", NULL, false},
     [BUG_SHED_EARLY] = {"the old data key dropped, not all sealed anew", NULL, false},
     [BUG_COPY_UNNOTICED] = {"a copy put back, and nobody told", NULL, false},
+    [BUG_CHECKED_OUT] = {"change what someone has out", NULL, false},
 };
 
 const char *sim_bug_name(enum sim_bug bug)

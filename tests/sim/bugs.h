@@ -93,6 +93,7 @@ enum sim_bug {
 	BUG_KEY_DROPPED,
 	BUG_SHED_EARLY,
 	BUG_COPY_UNNOTICED,
+	BUG_CHECKED_OUT,
 	BUG_COUNT,
 };
 extern enum sim_bug sim_bug;

@@ -11,8 +11,9 @@
 #include "vault/copy.h"
 #include "vault/generation.h"
 
-#define LOCKOUT_PAUSE_MS (20 * 60 * 1000) /* so long it takes: attempts of then are forgotten too  \
-					   */
+#define LOCKOUT_PAUSE_MS                                                                           \
+	(20 * 60 * 1000) /* so long it takes: attempts of then are forgotten too                   \
+			  */
 
 /* The file beside the vault is written at once: by a core that is dead, it is not. */
 enum err __real_file_write(
@@ -104,6 +105,7 @@ void copies_look(struct sim *sim)
 		return;
 	sim->copies.put = false;
 	sim->failed_count = 0; /* what failed since may be in doubt again */
+	sim->lending = (struct lending){.next = 0};
 	txn = vault_read(sim->vault);
 	for (size_t i = 0; i < sim->account_count; i++)
 		account_lost(sim, txn, &sim->accounts[i]);

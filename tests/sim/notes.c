@@ -122,8 +122,10 @@ enum err __wrap_record_put(struct vault_txn *txn, const struct record *record)
 	    had ? life_word(&before) : "", status_name(record->status), life_word(record));
 	note_add(sim, COVER_TRANSITION, name);
 	commit_record(sim, &record->id);
-	if (had && before.status == STATUS_PLANNED && record->status == STATUS_STAGED)
+	if (had && before.status == STATUS_PLANNED && record->status == STATUS_STAGED) {
 		stops_staged(sim, record);
+		lending_staged(sim, record);
+	}
 	return __real_record_put(txn, record);
 }
 

@@ -258,4 +258,6 @@ void people_meddle(struct sim *sim)
 		masters_meddle(sim);
 	if (!sim->dead && !sim->broke && sim->violation == NULL)
 		copies_meddle(sim);
+	if (!sim->dead && !sim->broke && sim->violation == NULL)
+		lending_meddle(sim);
 }

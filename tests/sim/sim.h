@@ -22,6 +22,7 @@
  *   reload.c  another policy while the engine is at work
  *   masters.c another master key, and what is sealed anew by its data key
  *   copies.c  copies of the vault, made and put back
+ *   lending.c secrets that someone has out
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
  *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
@@ -33,8 +34,7 @@
  *   history.c one history, from its first choice to its last check
  *   shrink.c  a failing history with the fewest events
  *   campaign.c  many histories, in several processes
- *   state.c   a campaign in a file, to go on with it
- *   scratch.c  a directory that nothing is left of
+ *   state.c   a campaign in a file; scratch.c: a directory that nothing is left of
  *   sim.c     the program behind tools/sim
  *   test_rotation.c  what tools/check asks of it
  *
@@ -72,6 +72,7 @@
 #include "bugs.h"
 #include "copies.h"
 #include "cover.h"
+#include "lending.h"
 #include "masters.h"
 #include "policy.h"
 #include "rotation.h"
@@ -361,6 +362,7 @@ struct sim {
 	struct reloads reloads;
 	struct masters masters;
 	struct copies copies;
+	struct lending lending;
 	uint32_t crash_permille; /* at each point */
 	uint32_t crash_in;	 /* points until one that is asked for; 0 = none is */
 	char failed[SIM_FAILED][SIM_SECRET_SIZE]; /* said to be `failed`: may never be live */
@@ -591,8 +593,8 @@ void meddle_end(struct sim *);
 void people_order_task(struct sim *, const char *task, enum rotation_kind);
 /* The accounts that a task means and that are there: at most SIM_ACCOUNTS. */
 size_t people_meant(struct sim *, const struct task *, struct selected *items);
-/* Someone sets an account's secret by hand and tells the vault, as one who is shut out would. */
+/* Someone sets an account's secret and tells the vault, as one who is shut out would. */
 void people_mend(struct sim *, struct sim_account *);
-void people_meddle(struct sim *); /* other orders, and what is told meanwhile */
+void people_meddle(struct sim *);
 
 #endif
