@@ -77,7 +77,7 @@ static const struct bug_words words[BUG_COUNT] = {
     [BUG_CANCEL_DENIES] = {"cancel what was sent", NULL, false},
     [BUG_DRAIN_DEAF] = {"go on when asked to end", NULL, false},
     [BUG_KEY_DROPPED] = {"the old master key dropped at once", NULL, false},
-    [BUG_SHED_EARLY] = {"the old data key dropped, not all sealed anew", NULL, false},
+    [BUG_SHED_EARLY] = {"a data key dropped before all is resealed", NULL, false},
     [BUG_COPY_UNNOTICED] = {"a copy put back, and nobody told", NULL, false},
     [BUG_CHECKED_OUT] = {"change what someone has out", NULL, false},
 };
