@@ -32,6 +32,7 @@ enum {
 	KEY_COPY,
 	KEY_FOR,
 	KEY_OF,
+	KEY_FORGET,
 	KEY_OUT
 };
 
@@ -82,6 +83,7 @@ static const struct argp_option checkout_options[] = {
 static const struct argp_option checkin_options[] = {
     {"kind", KEY_KIND, "KIND", 0, "password or key, of an account that has both", 0},
     {"of", KEY_OF, "USER", 0, "what this person has checked out", 0},
+    {"forget", KEY_FORGET, NULL, 0, "rotate nothing: what nothing can rotate any more", 0},
     {0},
 };
 
@@ -452,7 +454,9 @@ static int print_checked_in(const struct cli *cli, const json_t *result)
 
 	if (cli->json)
 		return cli_print_json(result, SERVICE_OK);
-	if (other[0] != '\0')
+	if (json_is_true(json_object_get(result, "forgotten")))
+		printf("forgotten; what was shown may open it still\n");
+	else if (other[0] != '\0')
 		printf("checked in; %s has it out still, and it is rotated after that\n", other);
 	else
 		printf("checked in; it was rotated since\n");

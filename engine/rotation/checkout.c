@@ -32,7 +32,7 @@ bool checkout_bars(struct vault_txn *txn, const struct task *task, const char *a
 {
 	struct account row;
 
-	return !task->rotate_checked_out &&
+	return !task->rotate_checked_out && checkout_any(txn) &&
 	       account_get(txn, asset, account, kind_set_by(task), &row) == ERR_OK &&
 	       account_is_out(txn, &row, NULL, false, checkout);
 }

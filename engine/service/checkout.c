@@ -285,6 +285,7 @@ struct checking_in {
 	struct account account;
 	struct checkout checkout;
 	struct checkout other; /* someone else's of the same */
+	bool forgets;	       /* nothing is to be rotated, whatever was shown */
 	bool left;	       /* it is to be rotated */
 	bool waits;	       /* until `other` is over */
 };
@@ -312,6 +313,8 @@ static bool may_check_in(struct request *request, const char *who, const char *a
 	const struct person *person = &request->person;
 	const char *node = request_node_of(request, asset);
 
+	if (param_flag(request, "forget"))
+		return person_may(person, PERMIT_ADMIN, node, NULL);
 	/* Their own also where they may see no secret any more; but not by any token. */
 	if (strcmp(who, person->name) == 0)
 		return scope_may(person->scope, PERMIT_REVEAL, node, NULL);
@@ -331,8 +334,9 @@ static enum service_end in_find(struct checking_in *in)
 		return end;
 	search.rows = &rows;
 	if (!may_check_in(request, search.who, rows.items[0].asset)) {
-		request->permission =
-		    strcmp(search.who, request->person.name) == 0 ? PERMIT_REVEAL : PERMIT_ADMIN;
+		bool own = strcmp(search.who, request->person.name) == 0;
+
+		request->permission = own && !in->forgets ? PERMIT_REVEAL : PERMIT_ADMIN;
 		end = request_deny(request, "what is checked out");
 	} else if (!reveal_kind(request, &rows)) {
 		end = SERVICE_USAGE;
@@ -350,7 +354,8 @@ static enum err in_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct checking_in *in = arg;
 	uint64_t own_ms = clock_wall_ms(loop_clock(in->request->service->loop)) + OWN_TURN_MS;
-	enum err err = checkout_end(txn, &in->checkout, &in->left);
+	enum err err = in->forgets ? checkout_forget(txn, &in->checkout)
+				   : checkout_end(txn, &in->checkout, &in->left);
 
 	in->waits =
 	    err == ERR_OK && in->left && account_is_out(txn, &in->account, NULL, false, &in->other);
@@ -365,7 +370,8 @@ static enum service_end in_write(struct checking_in *in)
 	char detail[WHO_SIZE + 32];
 	enum err err;
 
-	snprintf(detail, sizeof(detail), "of %s", checkout->who);
+	snprintf(detail, sizeof(detail), "of %s%s", checkout->who,
+	    in->forgets ? ", forgotten: not rotated" : "");
 	CRASH_POINT("core.checking_in");
 	err = request_write(in->request, in_apply, in,
 	    &(struct audit_event){.what = AUDIT_CHECKIN,
@@ -381,16 +387,16 @@ static enum service_end in_write(struct checking_in *in)
 /* What is left to do needs no rotation, or not yet. */
 static enum service_end in_told(const struct checking_in *in)
 {
-	in->request->result = json_pack("{s:o, s:o, s:o, s:b, s:o}", "asset",
+	in->request->result = json_pack("{s:o, s:o, s:o, s:b, s:b, s:o}", "asset",
 	    json_text(in->checkout.asset), "account", json_text(in->checkout.name), "who",
-	    json_text(in->checkout.who), "rotated", !in->left, "waits_for",
-	    in->waits ? json_text(in->other.who) : json_null());
+	    json_text(in->checkout.who), "rotated", !in->left && !in->forgets, "forgotten",
+	    in->forgets, "waits_for", in->waits ? json_text(in->other.who) : json_null());
 	return SERVICE_OK;
 }
 
 enum service_end account_checkin(struct request *request)
 {
-	struct checking_in in = {.request = request};
+	struct checking_in in = {.request = request, .forgets = param_flag(request, "forget")};
 	struct selected item;
 	const struct task *task;
 	enum service_end end = in_find(&in);
@@ -406,7 +412,9 @@ enum service_end account_checkin(struct request *request)
 	if (task == NULL)
 		return request_fail(request, SERVICE_USAGE,
 		    "it is checked in, and no active task makes a new %s for account \"%s\" on "
-		    "asset \"%s\": lockstepd rotates it when one selects it",
+		    "asset \"%s\": lockstepd rotates it when one selects it; whoever has \"admin\" "
+		    "may "
+		    "--forget it",
 		    secret_kind_name(in.checkout.kind), in.checkout.name, in.checkout.asset);
 	return run_order(request, &(struct rotation_order){
 				      .kind = ROTATION_CHANGE,

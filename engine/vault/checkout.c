@@ -197,6 +197,11 @@ enum err checkout_end(struct vault_txn *txn, const struct checkout *checkout, bo
 	return err == ERR_OK ? checkout_leave(txn, &now, left) : err;
 }
 
+enum err checkout_forget(struct vault_txn *txn, const struct checkout *checkout)
+{
+	return checkout_drop(txn, checkout);
+}
+
 enum err checkout_tried(struct vault_txn *txn, const struct checkout *checkout,
     const struct id *execution, uint64_t again_ms)
 {
@@ -214,6 +219,14 @@ enum err checkout_tried(struct vault_txn *txn, const struct checkout *checkout,
 }
 
 /* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
+
+bool checkout_any(struct vault_txn *txn)
+{
+	struct key key = {.bytes = {0}, .len = 1}; /* before every id */
+	struct bytes row;
+
+	return store_step(txn, TABLE_CHECKOUT, STEP_UP, &key, &row) == ERR_OK;
+}
 
 void checkout_each(struct vault_txn *txn, bool (*fn)(void *arg, const struct checkout *), void *arg)
 {

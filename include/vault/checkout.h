@@ -48,10 +48,15 @@ bool checkout_is_out(struct vault_txn *, const struct checkout *);
  */
 enum err checkout_end(struct vault_txn *, const struct checkout *, bool *left) MUST_CHECK;
 
+/* Takes it away, whether what was shown opens the account still or not. */
+enum err checkout_forget(struct vault_txn *, const struct checkout *) MUST_CHECK;
+
 /* A rotation that is to end it begins, or cannot: not again before `again_ms` (wall). */
 enum err checkout_tried(struct vault_txn *, const struct checkout *, const struct id *execution,
     uint64_t again_ms) MUST_CHECK;
 
+/* Whether there are any. */
+bool checkout_any(struct vault_txn *);
 /* In order of account, kind and person. False from fn stops. */
 void checkout_each(struct vault_txn *, bool (*fn)(void *arg, const struct checkout *), void *arg);
 /* Those of one row. */

@@ -274,6 +274,14 @@ def test_no_task_that_makes_a_new_one():
     ops.run("reload", expect=0)
     assert "no active task makes" in checkin(4321, "deploy", expect=400)
     assert out(account="deploy") == [("ann", "over")]
+    # What nothing rotates any more is forgotten by an admin; that she knows it is not.
+    assert '"admin"' in checkin(4321, "deploy", expect=403, forget=True)
+    checkout(4322, expect=400, account="deploy")
+    answer = checkin(4324, "deploy", of="ann", forget=True)
+    assert answer["forgotten"] and not answer["rotated"] and out(account="deploy") == [], answer
+    assert "forgotten" in ops.json("audit", "list", "--what", "checkin")[0]["detail"]
+    known = ops.json("account", "list", "--revealed-to", "ann")
+    assert ("asset1", "deploy") in {(a["asset"], a["account"]) for a in known}, known
     reload()
     done = ops.judged("run", "rotate", expect=0)
     assert done["success"] == 6 and out(account="deploy") == [], done
