@@ -262,4 +262,10 @@ def test_a_restart():
     assert PASSWORD not in open(LOG).read()
 
 
+def test_the_end():
+    smtp.close()
+    daemon.terminate()
+    assert daemon.wait(timeout=60) == 0
+
+
 main()
