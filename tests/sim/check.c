@@ -118,8 +118,7 @@ static bool is_touched(const struct sim *sim)
 	return false;
 }
 
-/* There is nothing to read: the engine is gone, or is about to find that its disk failed. */
-static bool is_blind(const struct sim *sim)
+bool check_is_blind(const struct sim *sim)
 {
 	return sim->dead || sim->broke || sim->vault == NULL || disk_broke(sim->ground->disk);
 }
@@ -128,7 +127,7 @@ void check_step(struct sim *sim)
 {
 	struct vault_txn *txn;
 
-	if (is_blind(sim))
+	if (check_is_blind(sim))
 		return;
 	for (size_t i = 0; i < sim->account_count; i++)
 		check_truth(sim, &sim->accounts[i]);
@@ -172,7 +171,7 @@ void check_idle(struct sim *sim)
 	const uint64_t *counts = totals.records.by_status;
 	size_t open = 0;
 
-	if (is_blind(sim))
+	if (check_is_blind(sim))
 		return;
 	txn = vault_read(sim->vault);
 	vault_totals(txn, &totals);

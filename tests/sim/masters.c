@@ -129,7 +129,7 @@ void masters_meddle(struct sim *sim)
 	} else if (sim_rarely(sim, "the master key changed", "", 1500)) {
 		masters_change(sim);
 	}
-	if (!sim->dead && !sim->broke && facts.data_keys > 1 &&
+	if (!check_is_blind(sim) && facts.data_keys > 1 &&
 	    sim_event(sim, "some values sealed anew", "", 100))
 		masters_seal(sim);
 }

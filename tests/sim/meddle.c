@@ -141,9 +141,8 @@ void meddle(struct sim *sim)
 	meddle_machine(sim);
 	if (sim_rarely(sim, "old records taken away", "", 2000))
 		meddle_records(sim);
-	if (sim->dead || sim->broke)
-		return;
-	people_meddle(sim);
+	if (!check_is_blind(sim))
+		people_meddle(sim);
 }
 
 /* ── In the end ── */

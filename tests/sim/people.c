@@ -254,10 +254,10 @@ void people_meddle(struct sim *sim)
 		reload_meddle(sim);
 	else if (sim->scheduler != NULL && sim_event(sim, "someone pauses", "", 3))
 		when_pause(sim);
-	if (!sim->dead && !sim->broke && sim->violation == NULL)
+	if (!check_is_blind(sim) && sim->violation == NULL)
 		masters_meddle(sim);
-	if (!sim->dead && !sim->broke && sim->violation == NULL)
+	if (!check_is_blind(sim) && sim->violation == NULL)
 		copies_meddle(sim);
-	if (!sim->dead && !sim->broke && sim->violation == NULL)
+	if (!check_is_blind(sim) && sim->violation == NULL)
 		lending_meddle(sim);
 }

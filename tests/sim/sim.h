@@ -21,8 +21,7 @@
  *   stops.c   what was cancelled or drained: nothing more of it begins
  *   reload.c  another policy while the engine is at work
  *   masters.c another master key, and what is sealed anew by its data key
- *   copies.c  copies of the vault, made and put back
- *   lending.c secrets that someone has out
+ *   copies.c  copies of the vault, made and put back; lending.c: secrets that someone has out
  *   processes.c  the processes that wires are: killed, stopped, left behind by the core
  *   seen.c    what the assets said of secrets, and of themselves
  *   sends.c   what must hold whenever a wire is given something
@@ -35,8 +34,7 @@
  *   shrink.c  a failing history with the fewest events
  *   campaign.c  many histories, in several processes
  *   state.c   a campaign in a file; scratch.c: a directory that nothing is left of
- *   sim.c     the program behind tools/sim
- *   test_rotation.c  what tools/check asks of it
+ *   sim.c     the program behind tools/sim; test_rotation.c: what tools/check asks of it
  *
  * To add an event, ask `sim_event` where it may happen, and let it happen when that says so. Its
  * name is its kind's word in traces, in the coverage table and in this file's sense of "switched
@@ -563,6 +561,8 @@ void said(void *arg, const struct rotation_event *);
 
 /* ── Checks ── */
 
+/* Nothing can be read: the engine is gone, or is about to find that its disk failed. */
+bool check_is_blind(const struct sim *);
 /* What must hold after every step: looks at what the step touched. */
 void check_step(struct sim *);
 /* What must hold when nothing is left to do. */
