@@ -266,6 +266,10 @@ void when_execution(struct sim *sim, struct vault_txn *txn, const struct executi
 	if (strcmp(execution->trigger, "schedule") == 0 &&
 	    execution_get(txn, &execution->id, &before) == ERR_NOT_FOUND)
 		sim->when.begun = *execution;
+	if (strcmp(execution->trigger, "checkin") == 0) {
+		sim->looks = false; /* alone */
+		sim_seen(sim, "begun when a check-out was over");
+	}
 }
 
 void when_state(struct sim *sim, struct vault_txn *txn, const struct task_state *state)
