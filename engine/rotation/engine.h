@@ -301,7 +301,7 @@ struct visit {
 	struct site *site;
 	struct wire_session *session;
 	char address[WIRE_ADDRESS_SIZE]; /* "" = not resolved yet */
-	struct host_key keys[HOST_KEYS_MAX];
+	struct host_key *keys; /* those pinned; large ones, of which most assets have one */
 	size_t key_count;
 	bool open;	 /* the privileged session is ready */
 	bool targeted;	 /* it elevates single commands only */
@@ -323,8 +323,7 @@ struct visit {
 	struct life *life;	 /* the one in work */
 	void (*ready)(void *arg);
 	void *arg;
-	struct host_key first_seen;
-	bool has_first_seen;
+	struct host_key *first_seen; /* to be pinned; NULL = none */
 	struct keep keep;
 	struct timer next;
 	struct timer again;

@@ -21,11 +21,16 @@ struct visit *visit_new(struct site *site)
 {
 	struct visit *visit = xcalloc(1, sizeof(*visit));
 	struct vault_txn *txn = vault_read(site->rotation->config.vault);
+	struct host_key keys[HOST_KEYS_MAX];
 
 	visit->site = site;
 	if (txn != NULL)
-		visit->key_count = host_key_list(txn, site->asset->name, visit->keys);
+		visit->key_count = host_key_list(txn, site->asset->name, keys);
 	vault_read_end(txn);
+	if (visit->key_count > 0) {
+		visit->keys = xcalloc(visit->key_count, sizeof(*keys));
+		memcpy(visit->keys, keys, visit->key_count * sizeof(*keys));
+	}
 	return visit;
 }
 
@@ -38,6 +43,8 @@ void visit_free(struct visit *visit)
 	keep_clear(&visit->keep);
 	wire_session_free(visit->session);
 	gate_leave(&visit->pass);
+	free(visit->keys);
+	free(visit->first_seen);
 	free(visit);
 }
 
@@ -357,11 +364,13 @@ static bool visit_find_admin(struct visit *visit, struct vault_txn *txn)
 
 bool visit_see_key(struct visit *visit, const struct wire_result *result)
 {
-	struct host_key *key = &visit->first_seen;
+	struct host_key *key;
 
-	visit->has_first_seen = result->host_key_new && visit->key_count < HOST_KEYS_MAX;
-	if (!visit->has_first_seen)
+	free(visit->first_seen);
+	visit->first_seen = NULL;
+	if (!result->host_key_new || visit->key_count >= HOST_KEYS_MAX)
 		return false;
+	visit->first_seen = key = xcalloc(1, sizeof(*key));
 	*key = (struct host_key){
 	    .seen_ms = rotation_wall(visit->site->rotation),
 	    .how = "first_use",
@@ -375,17 +384,22 @@ bool visit_see_key(struct visit *visit, const struct wire_result *result)
 enum err visit_pin(struct vault_txn *txn, const struct visit *visit, struct error *error)
 {
 	const char *asset = visit->site->asset->name;
-	enum err err = host_key_pin(txn, asset, &visit->first_seen);
+	enum err err = ERR_OK;
 
+	if (visit->first_seen != NULL)
+		err = host_key_pin(txn, asset, visit->first_seen);
 	return err == ERR_OK ? ERR_OK
 			     : error_set(error, err, "the host key of %s cannot be pinned", asset);
 }
 
 void visit_pinned(struct visit *visit)
 {
-	if (visit->has_first_seen)
-		visit->keys[visit->key_count++] = visit->first_seen;
-	visit->has_first_seen = false;
+	if (visit->first_seen == NULL)
+		return;
+	visit->keys = xrealloc(visit->keys, (visit->key_count + 1) * sizeof(*visit->keys));
+	visit->keys[visit->key_count++] = *visit->first_seen;
+	free(visit->first_seen);
+	visit->first_seen = NULL;
 }
 
 /*
@@ -401,11 +415,9 @@ static enum err visit_book_apply(struct vault_txn *txn, void *arg, struct error 
 	uint64_t now_ms = rotation_wall(visit->site->rotation);
 	enum err err;
 
-	if (visit->has_first_seen) {
-		err = visit_pin(txn, visit, error);
-		if (err != ERR_OK)
-			return err;
-	}
+	err = visit_pin(txn, visit, error);
+	if (err != ERR_OK)
+		return err;
 	if (!visit_find_admin(visit, txn))
 		return error_set(
 		    error, ERR_NOT_FOUND, "%s on %s has no secret", asset->admin, asset->name);
