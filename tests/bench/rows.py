@@ -231,12 +231,13 @@ def measure_hostile(found, series, long):
     options = ("--login-ms", 20, "--command-ms", 20)
     with Lab(count, 500, name="hostile", options=options, waits=QUICK) as lab:
         lab.run()
-        for _ in range(RUNS):
+        for run in range(RUNS):
             clean = lab.run()
             for n in range(count // 100):
                 lab.many.trouble(HOSTILE[n % len(HOSTILE)], 1 + n * 100)
             hostile = lab.run()
-            lag = measured_lag_ms(lab)
+            if run == RUNS - 1:
+                lag = measured_lag_ms(lab)
             lab.many.trouble("none", 1, count)
             ratios.append(clean.cpu_s / hostile.cpu_s * 0.99)
     what = "CPU with 1 % hostile assets, clean ÷ hostile"
