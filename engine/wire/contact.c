@@ -90,11 +90,29 @@ static void contact_arm(struct contact *contact, int fd, short events)
 	contact->events = events;
 }
 
+/* libevent counts from when the turn of the loop began, which is a little earlier. */
+static void contact_await_deadline(struct contact *contact)
+{
+	uint64_t now = now_ms();
+	uint64_t left_ms = now < contact->deadline_ms ? contact->deadline_ms - now : 0;
+	struct timeval left = {
+	    .tv_sec = (time_t)(left_ms / 1000),
+	    .tv_usec = (suseconds_t)(left_ms % 1000 * 1000),
+	};
+
+	event_add(contact->deadline, &left);
+}
+
 static void contact_on_deadline(evutil_socket_t fd, short what, void *arg)
 {
+	struct contact *contact = arg;
+
 	(void)fd;
 	(void)what;
-	contact_ask(arg);
+	if (now_ms() < contact->deadline_ms)
+		contact_await_deadline(contact);
+	else
+		contact_ask(contact);
 }
 
 static void contact_on_wake(void *arg)
@@ -114,18 +132,6 @@ static void contact_wait(struct contact *contact)
 	if (contact->place.link != NULL)
 		link_wait(contact->place.link, &fd, &events);
 	contact_arm(contact, fd, events);
-}
-
-static void contact_set_deadline(struct contact *contact)
-{
-	uint64_t left_ms = contact->message.job.timeout_ms;
-	struct timeval left = {
-	    .tv_sec = (time_t)(left_ms / 1000),
-	    .tv_usec = (suseconds_t)(left_ms % 1000 * 1000),
-	};
-
-	contact->deadline_ms = now_ms() + left_ms;
-	event_add(contact->deadline, &left);
 }
 
 /* Ends the job in work without a word. */
@@ -275,7 +281,8 @@ enum err contact_start(struct contact *contact, struct message *message)
 		contact->message = *message; /* transferred */
 	}
 	memset(message, 0, sizeof(*message));
-	contact_set_deadline(contact);
+	contact->deadline_ms = now_ms() + contact->message.job.timeout_ms;
+	contact_await_deadline(contact);
 	if (job_is_scripted(&contact->message.job))
 		contact->scripts = shared->scripts(shared->arg, contact->message.job.snapshot);
 	config.scripts = contact->scripts;

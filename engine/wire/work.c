@@ -41,6 +41,9 @@ static void place_part(const struct place *place)
 void place_clear(struct place *place)
 {
 	place_part(place);
+	/* Its last words leave together. */
+	if (place->link != NULL)
+		link_turn_begin(place->link, true);
 	shell_free(place->shell);
 	gateway_free(place->gateway);
 	link_free(place->link);

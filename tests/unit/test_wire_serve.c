@@ -464,24 +464,31 @@ static void test_name(void **state)
 	wire_session_free(session);
 }
 
+/* Each of many has its own deadline, however late in its turn the loop began to count. */
 static void test_silent(void **state)
 {
-	struct rogue_server server;
-	struct wire_session *session;
-	struct wire_result result;
+	static struct wire_session *sessions[40];
+	static struct open_answer answers[40];
+	struct wire_job job = {.kind = WIRE_OPEN, .timeout_ms = 500};
 	uint64_t start_ms = clock_mono_ms(loop_clock(loop));
+	struct rogue_server server;
+	unsigned left = 40;
 
 	(void)state;
 	rogue_start(&server, ROGUE_SILENT);
-	session = session_new("127.0.0.1", server.port);
-	result = open_at(session, 500);
-	assert_fault(&result, FAULT_TIMEOUT);
+	for (size_t i = 0; i < 40; i++) {
+		sessions[i] = session_new("127.0.0.1", server.port);
+		answers[i].left = &left;
+		wire_submit(sessions[i], &job, on_open, &answers[i]);
+	}
+	loop_run(loop);
 	assert_in_range(clock_mono_ms(loop_clock(loop)) - start_ms, 500, 3000);
-	wire_session_free(session);
+	for (size_t i = 0; i < 40; wire_session_free(sessions[i++]))
+		assert_fault(&answers[i].result, FAULT_TIMEOUT);
 	rogue_stop(&server);
 }
 
-/* The deadline holds where bytes come without end. */
+/* It holds where bytes come without end. */
 static void test_flood(void **state)
 {
 	static const enum rogue kinds[] = {ROGUE_BANNER, ROGUE_IGNORE, ROGUE_GARBAGE};
