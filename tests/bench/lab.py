@@ -141,7 +141,10 @@ class Watched:
         return sum(memory_kb(pid) for pid in family(self.process.pid)[1:])
 
     def cpu_s(self):
-        return sum(cpu_s(pid) for pid in family(self.process.pid))
+        return sum(self.each_cpu_s().values())
+
+    def each_cpu_s(self):
+        return {pid: cpu_s(pid) for pid in family(self.process.pid)}
 
     def end(self):
         self.process.kill()
