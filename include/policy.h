@@ -398,9 +398,11 @@ struct user {
 	const char *name;
 	const struct role *const *roles; /* at least one */
 	size_t role_count;
-	struct reach reach; /* narrows that of all roles */
-	int64_t uid;	    /* who the kernel says it is; -1 = nobody */
-	const char *mail;   /* NULL = none */
+	struct reach reach;		 /* narrows that of all roles */
+	int64_t uid;			 /* who the kernel says it is; -1 = nobody */
+	const char *mail;		 /* NULL = none */
+	const char *const *certificates; /* by which they are known over TLS: "SHA256:AB:CD:…" */
+	size_t certificate_count;
 	const char *file;
 	size_t line;
 };
@@ -409,6 +411,9 @@ size_t policy_user_count(const struct policy *);
 const struct user *policy_user(const struct policy *, size_t index); /* in order of name */
 const struct user *policy_user_find(const struct policy *, const char *name);
 const struct user *policy_user_of_uid(const struct policy *, uint32_t uid);
+/* By the digest of the certificate that they showed. */
+const struct user *policy_user_of_certificate(
+    const struct policy *, const uint8_t digest[DIGEST_SIZE]);
 const char *policy_user_nearest(const struct policy *, const char *name);
 size_t policy_role_count(const struct policy *);
 const struct role *policy_role(const struct policy *, size_t index); /* in order of name */

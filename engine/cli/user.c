@@ -63,6 +63,7 @@ static const struct column user_columns[] = {
     {"mail", "mail", NULL, false},
     {NULL, "enrolled", NULL, false},
     {NULL, "password", NULL, false},
+    {NULL, "certificates", NULL, false},
     {0},
 };
 

@@ -111,7 +111,7 @@ struct role_decl {
 
 struct user_decl {
 	struct user user;
-	struct names roles, nodes, tasks;
+	struct names roles, nodes, tasks, certificates;
 	const struct statement *statement;
 	STAILQ_ENTRY(user_decl) link;
 };

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "policy/certificate.h"
 #include "policy/loader.h"
 
 #define ALL_PERMISSIONS ((1U << PERMISSION_COUNT) - 1)
@@ -114,6 +115,10 @@ static void uid_read(struct reader *reader, const struct field_path *path, void 
 static const struct field user_fields[] = {
     {.name = "role", .type = FIELD_NAMES, .offset = AT(roles), .fault = name_fault},
     {.name = "uid", .type = FIELD_OWN, .read = uid_read},
+    {.name = "certificate",
+	.type = FIELD_NAMES,
+	.offset = AT(certificates),
+	.fault = certificate_fault},
     {.name = "mail", .type = FIELD_TEXT, .offset = AT(user.mail), .fault = mail_fault},
     {.name = "nodes", .type = FIELD_NAMES, .offset = AT(nodes), .fault = node_pattern_fault},
     {.name = "tasks", .type = FIELD_NAMES, .offset = AT(tasks), .fault = pattern_fault},
@@ -327,10 +332,13 @@ void people_build(struct loader *loader)
 	STAILQ_FOREACH (decl, &loader->users, link) {
 		user_take_roles(loader, decl);
 		decl->user.reach = reach_of(&decl->nodes, &decl->tasks);
+		decl->user.certificates = decl->certificates.items;
+		decl->user.certificate_count = decl->certificates.count;
 		policy->users[policy->user_count++] = decl->user;
 	}
 	qsort(policy->users, policy->user_count, sizeof(policy->users[0]), user_compare);
 	users_check(loader);
+	certificates_check(loader);
 	if (loader->errors->count == 0)
 		people_warn(loader);
 }

@@ -68,21 +68,44 @@ static bool identify_nobody(struct conn *conn)
 	return false;
 }
 
-/* Nothing that is asked here is taken up before it is known who asks. */
-static bool identify(struct conn *conn)
+static bool identify_certificate(struct conn *conn)
+{
+	const struct user *user;
+	uint8_t digest[DIGEST_SIZE];
+
+	if (!tls_certificate(conn->bev, digest))
+		return refuse(conn, "it was not said who asks: \"Authorization: Bearer TOKEN\" "
+				    "does (lockstep token "
+				    "create, lockstep login), or a certificate");
+	user = policy_user_of_certificate(conn_policy(conn), digest);
+	if (user == NULL)
+		return refuse(conn, "the policy declares no user for that certificate: user "
+				    "\"NAME\" { certificate = "
+				    "\"SHA256:…\" }");
+	conn->caller.certificate = true;
+	snprintf(conn->caller.user, sizeof(conn->caller.user), "%s", user->name);
+	return true;
+}
+
+static bool identify_bearer(struct conn *conn)
 {
 	const struct http_head *head = &conn->head;
 	char why[WHY_SIZE];
 
+	return bearer_identify(
+		   conn->conns->service, head->bearer, head->bearer_len, &conn->caller, why) ||
+	       refuse(conn, why);
+}
+
+/* Nothing that is asked here is taken up before it is known who asks. */
+static bool identify(struct conn *conn)
+{
+	const struct http_head *head = &conn->head;
+
 	if (head->bearer == NULL && strcmp(head->path, HTTP_LOGIN) == 0 && !head->gets)
 		return identify_nobody(conn);
-	if (head->bearer == NULL)
-		return refuse(conn,
-		    "it was not said who asks: \"Authorization: Bearer TOKEN\" does "
-		    "(lockstep token create, lockstep login)");
-	if (!bearer_identify(
-		conn->conns->service, head->bearer, head->bearer_len, &conn->caller, why))
-		return refuse(conn, why);
+	if (head->bearer == NULL ? !identify_certificate(conn) : !identify_bearer(conn))
+		return false;
 	conn->known = true;
 	if (conns_of(conn) <= CONNS_OF_USER)
 		return true;

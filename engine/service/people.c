@@ -68,6 +68,8 @@ static json_t *shape_kept(struct vault_txn *txn, const struct user *user)
 	/* Since when they have a second factor, and a password; null = they have none. */
 	json_object_set_new(shape, "enrolled", json_time(credentials.enrolled_ms));
 	json_object_set_new(shape, "password", json_time(credentials.password_ms));
+	json_object_set_new(
+	    shape, "certificates", shape_texts(user->certificates, user->certificate_count));
 	return shape;
 }
 

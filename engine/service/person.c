@@ -52,6 +52,7 @@ void request_identify(struct request *request, const struct caller *caller)
 	    .engine = caller->engine,
 	    .owner = caller->owner || caller->here,
 	    .tls = caller->tls,
+	    .certificate = caller->certificate,
 	    .scope = scope_hold(caller->scope),
 	};
 	memcpy(person->address, caller->address, sizeof(person->address));
@@ -142,13 +143,14 @@ bool request_is_in_person(struct request *request, const char *what)
 {
 	const struct scope *scope = request->person.scope;
 
-	if (scope == NULL)
+	if (scope == NULL && !request->person.certificate)
 		return true;
-	snprintf(request->denied, sizeof(request->denied), "%s, by a token", what);
+	snprintf(request->denied, sizeof(request->denied), "%s, by a %s", what,
+	    scope != NULL ? "token" : "certificate");
 	error_set(request->error, ERR_DENIED,
-	    "token \"%s\" may not do this: %s is for user \"%s\" in person, at the engine's socket "
-	    "or by a login",
-	    scope->token.name, what, request->person.name);
+	    "this is not done by a %s: %s is for user \"%s\" in person, at the engine's socket or "
+	    "by a login",
+	    scope != NULL ? "token" : "certificate", what, request->person.name);
 	return false;
 }
 

@@ -25,12 +25,13 @@ enum service_end;
 
 /* Where a request comes from. */
 struct caller {
-	uid_t uid;   /* as the kernel says */
-	bool tls;    /* over TLS: of whom the kernel says nothing, and who is never the owner */
-	bool nobody; /* over TLS: has not said who it is, and may only log in */
-	bool here;   /* a command with an engine of its own: the files' modes let it */
-	bool engine; /* here too: nobody asks, the engine does it by itself */
-	bool owner;  /* runs as the vault's owner or root */
+	uid_t uid; /* as the kernel says */
+	bool tls;  /* over TLS: of whom the kernel says nothing, and who is never the owner */
+	bool certificate; /* over TLS: it showed one, and neither a token nor a login */
+	bool nobody;	  /* over TLS: has not said who it is, and may only log in */
+	bool here;	  /* a command with an engine of its own: the files' modes let it */
+	bool engine;	  /* here too: nobody asks, the engine does it by itself */
+	bool owner;	  /* runs as the vault's owner or root */
 	/* One sitting of theirs: the session of processes, which is a terminal's; "" = not known.
 	 */
 	char session[SESSION_SIZE];
@@ -49,7 +50,8 @@ struct person {
 	char session[SESSION_SIZE];	   /* for as long as a code holds; "" = for no longer */
 	uid_t uid;			   /* not over TLS */
 	bool tls;
-	bool here; /* asks an engine of their own */
+	bool certificate; /* over TLS: known by that alone */
+	bool here;	  /* asks an engine of their own */
 	bool engine;
 	/* Who can read vault and key needs no permission from the engine, nor could be refused it.
 	 */
@@ -84,7 +86,8 @@ const char *request_node_of(const struct request *, const char *asset);
 
 /* Fails the request. `what`: the thing, `asset "web1"`; NULL = the method. */
 enum service_end request_deny(struct request *, const char *what);
-/* Fails the request where a token was shown for what only its user does: `what` is that. */
+/* Fails the request where a token or a certificate was shown, which a program may have, for what
+ * only its user does: `what` is that. */
 bool request_is_in_person(struct request *, const char *what);
 /* Once its handler is done: what was denied is in the audit log before it is answered. */
 enum service_end request_note_denial(struct request *, enum service_end);

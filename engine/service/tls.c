@@ -305,6 +305,16 @@ bool tls_is(const struct bufferevent *bev)
 	return ssl_of(bev) != NULL;
 }
 
+bool tls_certificate(const struct bufferevent *bev, uint8_t digest[DIGEST_SIZE])
+{
+	const SSL *ssl = ssl_of(bev);
+	const X509 *shown = SSL_get0_peer_certificate(ssl);
+	unsigned len = DIGEST_SIZE;
+
+	return shown != NULL && SSL_get_verify_result(ssl) == X509_V_OK &&
+	       X509_digest(shown, EVP_sha256(), digest, &len) == 1 && len == DIGEST_SIZE;
+}
+
 /* The last part of the handshake is acknowledged at once: many clients send nothing before. */
 void tls_begun(struct bufferevent *bev)
 {

@@ -29,6 +29,10 @@ struct bufferevent *tls_take(struct tls *, struct event_base *, int fd);
 
 /* Of any bufferevent: whether it speaks TLS. */
 bool tls_is(const struct bufferevent *);
+/* The client's certificate, which a CA of client_ca vouches for: its digest. False = it showed
+ * none. */
+bool tls_certificate(const struct bufferevent *, uint8_t digest[DIGEST_SIZE]);
+
 /* It is set up: what a request or an answer is made of need not wait for the other end's word. */
 void tls_begun(struct bufferevent *);
 /* Says that nothing more comes, as far as there is room for it. */

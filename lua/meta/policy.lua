@@ -512,6 +512,10 @@ function role(name) end
 ---@field role string|string[]
 ---The user id by which the kernel knows them at the engine's socket.
 ---@field uid? integer
+---By which certificates they are known over TLS: for each the fingerprint, such as
+---`"SHA256:1F:9C:…"`, that `openssl x509 -noout -fingerprint -sha256` prints. A CA of
+---`settings { listen = { client_ca = … } }` has to vouch for them.
+---@field certificate? string|string[]
 ---@field mail? string
 ---Narrows all of their roles to these places.
 ---@field nodes? pattern|pattern[]

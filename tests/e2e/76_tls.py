@@ -2,6 +2,7 @@
 """The same API over TLS: its listener, who is let in, and what comes from a hostile network."""
 # time limit: 120
 
+import hashlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ PATH = os.path.join(place, "engine")
 LOG = os.path.join(place, "log")
 ADDRESS = os.environ["FLEET_PREFIX"] + ".1"
 PORT = 8443
+certificates = ""
 ops = daemon = None
 
 
@@ -72,7 +74,13 @@ def listen(**more):
 
 def policy(**more):
     text = f'socket = "{PATH}", mfa_ttl = 0, listen = {{ {listen(**more)} }},'
-    ops.write("lockstep.lua", ops.policy_text(settings=text, more=PEOPLE))
+    ops.write("lockstep.lua", ops.policy_text(settings=text, more=PEOPLE + certificates))
+
+
+def fingerprint(name):
+    with open(file(f"{name}.pem")) as pem:
+        der = ssl.PEM_cert_to_DER_cert(pem.read())
+    return ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest())
 
 
 def start():
@@ -90,12 +98,16 @@ def log():
 
 
 def setup():
-    global ops
+    global ops, certificates
     os.chmod(place, 0o755)
     for name in ("home", "people", "strange"):
         make_ca(name)
     make_certificate("own", "home")
     make_certificate("next", "home", "next")
+    for name, ca in (("cara", "people"), ("carb", "people"), ("stranger", "strange")):
+        make_certificate(name, ca)
+    both = f'"SHA256:{fingerprint("cara")}", "SHA256:{fingerprint("stranger")}"'
+    certificates = f'user "car" {{ role = "seer", certificate = {{ {both} }} }}\n'
     fleet = Fleet("1")
     ops = Ops(fleet)
     policy()
@@ -195,7 +207,7 @@ def test_plain_http_is_cut_off():
 
 
 def test_a_certificate_of_another_ca():
-    make_certificate("stranger", "strange")
+    """Also where the policy names it: both have to hold."""
     try:
         with connect("stranger") as link:
             link.sendall(b"POST /v1/whoami HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
@@ -476,6 +488,51 @@ def test_a_reload_between_head_and_body():
         status, answer = read_answer(link)
     assert status == 403 and "any more" in answer["error"], answer
     ops.write("lockstep.lua", text)
+    ops.run("reload", expect=0)
+
+
+# ── Certificates ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_certificate_is_its_user():
+    status, me = post("whoami", certificate="cara")
+    assert status == 200, me
+    assert (me["name"], me["roles"], me["token"], me["owner"]) == ("car", ["seer"], None, False), me
+    status, answer = post("whoami", certificate="carb")
+    assert status == 401 and "declares no user for that certificate" in answer["error"], answer
+    # What lies in a file is not its user in person; a reveal takes a code.
+    for method, params in (
+        ("user.enroll", {}),
+        ("token.create", {"name": "x"}),
+        ("user.password", {"password": "x" * 20}),
+    ):
+        status, answer = post(method, params, certificate="cara")
+        assert status == 403 and "by a certificate" in answer["error"], (method, answer)
+    what = {"asset": "asset1", "account": "app"}
+    status, answer = post("account.reveal", what, certificate="cara")
+    assert status == 403 and "second factor" in answer["error"], answer
+    # A token that is shown decides.
+    status, me = post("whoami", certificate="cara", token=shown_once["a"])
+    assert status == 200 and me["name"] == "ann", me
+    assert post("whoami", certificate="cara", token="lst_x")[0] == 401
+
+
+def test_a_reload_takes_a_certificate_away():
+    global certificates
+    before = certificates
+    certificates = certificates.replace(fingerprint("cara"), fingerprint("carb").lower())
+    policy()
+    ops.run("reload", expect=0)
+    assert post("whoami", certificate="cara")[0] == 401
+    assert post("whoami", certificate="carb")[1]["name"] == "car"
+    certificates = before
+    policy()
+    ops.run("reload", expect=0)
+    policy(client_ca=None)
+    done = ops.run("reload", expect=0)
+    assert "asked for no certificate" in done.stderr + done.stdout, done
+    assert post("whoami", certificate="cara")[0] == 401
+    policy()
     ops.run("reload", expect=0)
 
 
