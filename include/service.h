@@ -18,8 +18,18 @@
 
 struct service;
 
+/* An engine on another machine, over TLS. */
+struct service_server {
+	const char *url;      /* "https://HOST:PORT" */
+	const char *ca;	      /* a file of certificates that are trusted; NULL = the system's */
+	const char *identity; /* a PEM file: the client's certificate and its key; NULL = none */
+	const char *token;    /* NULL = none */
+};
+
 struct service_config {
-	const char *dir;     /* the policy's directory */
+	const char *dir; /* the policy's directory */
+	/* Whom all is asked of, in place of the engine here; NULL = that one. Borrowed. */
+	const struct service_server *server;
 	const char *purpose; /* for whoever finds the vault in use: "run weekly" */
 	/*
 	 * Progress of a long request: {"event": "started" | "record" | "settled" | "waiting" |

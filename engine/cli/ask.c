@@ -98,3 +98,15 @@ json_t *ask_code(void)
 	buf_clear(&code);
 	return text;
 }
+
+json_t *ask_line(const char *prompt)
+{
+	struct buf line;
+	json_t *text = NULL;
+
+	buf_init(&line, BYTES_MAX);
+	if (terminal_read_secret(prompt, &line) && line.len > 0)
+		text = json_stringn(buf_text(&line), line.len);
+	buf_clear(&line);
+	return text;
+}

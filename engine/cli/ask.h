@@ -14,4 +14,7 @@ json_t *ask_secret(const char *what, const char *whose);
  * NULL once it was said that there is none. */
 json_t *ask_code(void);
 
+/* A line, once, likewise; NULL where there is none, or an empty one. */
+json_t *ask_line(const char *prompt);
+
 #endif

@@ -13,12 +13,14 @@
 #include <jansson.h>
 
 #include "base/json.h"
+#include "cli/remote.h"
 #include "service.h"
 
 struct progress;
 
 struct cli {
 	const char *dir;
+	struct remote remote; /* the engine on another machine, where --server names one */
 	bool json;
 	bool quiet;
 	bool verbose;
@@ -54,6 +56,7 @@ extern const struct command notice_commands[];
 extern const struct command approval_commands[];
 extern const struct command vault_commands[];
 extern const struct command user_commands[];
+extern const struct command login_commands[];
 extern const struct command token_commands[];
 extern const struct command whoami_commands[];
 extern const struct command completion_commands[];

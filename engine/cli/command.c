@@ -12,13 +12,14 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/complete.h"
+#include "cli/login.h"
 #include "cli/passphrase.h"
 #include "cli/progress.h"
 
 #define PURPOSE_SIZE 200
 #define WORDS_SIZE   32
 
-enum { KEY_JSON = 0x100, KEY_VERSION };
+enum { KEY_JSON = 0x100, KEY_VERSION, KEY_SERVER, KEY_CA, KEY_IDENTITY, KEY_TOKEN_FILE };
 
 const struct command *const command_tables[] = {
     init_commands,
@@ -37,6 +38,7 @@ const struct command *const command_tables[] = {
     vault_commands,
     user_commands,
     token_commands,
+    login_commands,
     whoami_commands,
     status_commands,
     reload_commands,
@@ -136,6 +138,10 @@ const struct argp_option command_global_options[] = {
     {"directory", 'C', "DIR", 0, "the policy's directory (else LOCKSTEP_DIR, else /etc/lockstep)",
 	-1},
     {"json", KEY_JSON, NULL, 0, "print the result as JSON", -1},
+    {"server", KEY_SERVER, "URL", 0, "ask the engine at https://HOST:PORT", -1},
+    {"ca", KEY_CA, "FILE", 0, "who vouches for it; else the system's certificates", -1},
+    {"token-file", KEY_TOKEN_FILE, "FILE", 0, "what is shown to it; - is stdin (else it asks)", -1},
+    {"identity", KEY_IDENTITY, "FILE", 0, "or: a certificate and its key", -1},
     {"quiet", 'q', NULL, 0, "no progress and no warnings", -1},
     {"verbose", 'v', NULL, 0, "tell more on stderr", -1},
     {0},
@@ -148,6 +154,10 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'C': cli->dir = arg; return 0;
 	case KEY_JSON: cli->json = true; return 0;
+	case KEY_SERVER: cli->remote.server.url = arg; return 0;
+	case KEY_CA: cli->remote.server.ca = arg; return 0;
+	case KEY_IDENTITY: cli->remote.server.identity = arg; return 0;
+	case KEY_TOKEN_FILE: cli->remote.token_file = arg; return 0;
 	case 'q': cli->quiet = true; return 0;
 	case 'v': cli->verbose = true; return 0;
 	default: return ARGP_ERR_UNKNOWN;
@@ -332,6 +342,7 @@ static int command_run(struct cli *cli, const struct command *command)
 	config.progress = progress_event;
 	config.arg = cli->progress;
 	config.ask_passphrase = passphrase_ask;
+	config.server = cli->remote.server.url != NULL ? &cli->remote.server : NULL;
 	cli->service = service_new(&config);
 	if (cli->service == NULL) {
 		fprintf(stderr, "lockstep: there is no event loop to be had\n");
@@ -355,6 +366,7 @@ int command_main(int argc, char **argv)
 	char name[] = "lockstep";
 
 	setlocale(LC_CTYPE, "");
+	remote_init(&cli.remote);
 	if (argc > 1 && strcmp(argv[1], COMPLETE_ARGUMENT) == 0)
 		return flushed(complete_main(argc - 2, argv + 2));
 	argp_err_exit_status = SERVICE_USAGE;
@@ -371,7 +383,9 @@ int command_main(int argc, char **argv)
 	/* The last of its words stands where argp looks for the program's name. */
 	command_parse(&cli, command, line.count - words + 1, line.args + words - 1);
 	log_init(STDERR_FILENO, cli.verbose ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
-	status = command_run(&cli, command);
+	status = remote_prepare(&cli.remote, command->run == login_run) ? command_run(&cli, command)
+									: SERVICE_USAGE;
+	remote_clear(&cli.remote);
 	json_decref(cli.options);
 	return status;
 }

@@ -48,8 +48,11 @@ static int init_run(struct cli *cli)
 	const char *dir = cli->arg_count > 0 ? cli->args[0] : cli->dir;
 	struct error error;
 	json_t *result;
-	enum service_end end = service_init(dir, &result, &error);
+	enum service_end end;
 
+	if (cli->remote.server.url != NULL)
+		return cli_usage("a policy is made where its engine is to run: without --server");
+	end = service_init(dir, &result, &error);
 	if (end != SERVICE_OK) {
 		fprintf(stderr, "lockstep: %s\n", error.text);
 		return end;

@@ -151,6 +151,7 @@ static bool call_there(struct call *call, const char *method, const json_t *para
 	const struct service *service = call->service;
 	struct client_call asked = {
 	    .dir = service->dir,
+	    .server = service->elsewhere,
 	    .method = method,
 	    .progress = service->progress,
 	    .arg = service->arg,
@@ -176,6 +177,31 @@ static bool call_there(struct call *call, const char *method, const json_t *para
 	return true;
 }
 
+/* Nothing is done here: who is to do it is elsewhere. */
+static enum service_end call_elsewhere(struct call *call, const char *method, const json_t *params)
+{
+	struct clock *clock = loop_clock(call->service->loop);
+	uint64_t until_ms = clock_mono_ms(clock) + WAIT_MS;
+
+	if (service_is_of_files(method)) {
+		error_set(call->error, ERR_REFUSED,
+		    "this works on the policy's files, and %s has them: do it on that machine, "
+		    "without --server",
+		    call->service->elsewhere->url);
+		return SERVICE_USAGE;
+	}
+	while (!call_there(call, method, params)) {
+		if (clock_mono_ms(clock) >= until_ms) {
+			error_set(call->error, ERR_BUSY,
+			    "%s has no room for more requests, or ends: try again in a moment",
+			    call->service->elsewhere->url);
+			return SERVICE_NO_ENGINE;
+		}
+		(void)poll(NULL, 0, PAUSE_MAX_MS);
+	}
+	return call->end;
+}
+
 enum service_end service_call(struct service *service, const char *method, const json_t *params,
     json_t **result, struct error *error)
 {
@@ -185,6 +211,8 @@ enum service_end service_call(struct service *service, const char *method, const
 	int pause_ms = PAUSE_MIN_MS;
 
 	*result = NULL;
+	if (service->elsewhere != NULL)
+		return call_elsewhere(&call, method, params);
 	for (;;) {
 		if (!service_is_of_files(method) && call_there(&call, method, params))
 			return call.end;

@@ -20,7 +20,10 @@
 #include "vault.h"
 
 #define ANSWER_MAX (48UL * 1024 * 1024) /* of one line */
-#define SILENCE_S  60			/* an engine that works says something every 10 s */
+#define SCHEME	   "https://"
+#define FIELD_MAX  512 /* of the head's line with a token */
+#define CONNECT_S  10L
+#define SILENCE_S  60 /* an engine that works says something every 10 s */
 
 struct exchange {
 	const struct client_call *call;
@@ -34,9 +37,10 @@ struct exchange {
 	CURL *curl;
 	struct curl_slist *headers;
 	struct buf body, line;
-	json_t *end;   /* the last line */
-	bool broken;   /* what came is not what an engine says */
-	bool impostor; /* who listens is neither the vault's owner nor root */
+	json_t *end;		   /* the last line */
+	char why[CURL_ERROR_SIZE]; /* libcurl's words; "" = it has none */
+	bool broken;		   /* what came is not what an engine says */
+	bool impostor;		   /* who listens is neither the vault's owner nor root */
 };
 
 /* ── Finding it ──────────────────────────────────────────────────────────────────────────── */
@@ -52,6 +56,39 @@ static void say_which_vault(struct exchange *exchange)
 	exchange->headers = curl_slist_append(exchange->headers, field);
 	curl_easy_setopt(exchange->curl, CURLOPT_HTTPHEADER, exchange->headers);
 	free(field);
+}
+
+/* A token goes to nobody before TLS has told who that is. */
+static void show_token(struct exchange *exchange, const char *token)
+{
+	struct buf field;
+
+	buf_init(&field, FIELD_MAX);
+	if (token != NULL && buf_addf(&field, "Authorization: Bearer %s", token))
+		exchange->headers = curl_slist_append(exchange->headers, buf_text(&field));
+	buf_clear(&field);
+	curl_easy_setopt(exchange->curl, CURLOPT_HTTPHEADER, exchange->headers);
+}
+
+static void reach(struct exchange *exchange, const struct service_server *server)
+{
+	CURL *curl = exchange->curl;
+	size_t host = strcspn(server->url + strlen(SCHEME), "/");
+	char *url = xasprintf(
+	    "%.*s/v1/%s", (int)(strlen(SCHEME) + host), server->url, exchange->call->method);
+
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+	if (server->ca != NULL)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, server->ca);
+	if (server->identity != NULL) {
+		curl_easy_setopt(curl, CURLOPT_SSLCERT, server->identity);
+		curl_easy_setopt(curl, CURLOPT_SSLKEY, server->identity);
+	}
+	show_token(exchange, server->token);
+	free(url);
 }
 
 static bool find(struct exchange *exchange)
@@ -227,13 +264,13 @@ static char *copied(const char *text)
 }
 
 /* libcurl keeps what it carries in memory that is wiped and not dumped. */
-static bool curl_is_ready(void)
+static bool curl_is_ready(bool over_tls)
 {
 	static bool ready;
 
 	if (!ready)
-		ready = curl_global_init_mem(CURL_GLOBAL_NOTHING, mem_alloc, mem_free, mem_realloc,
-			    copied, zeroed) == CURLE_OK;
+		ready = curl_global_init_mem(over_tls ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING,
+			    mem_alloc, mem_free, mem_realloc, copied, zeroed) == CURLE_OK;
 	return ready;
 }
 
@@ -254,7 +291,7 @@ static bool exchange_init(
 		    HTTP_BODY_MAX / 1024 / 1024);
 		return false;
 	}
-	exchange->curl = curl_is_ready() ? curl_easy_init() : NULL;
+	exchange->curl = curl_is_ready(call->server != NULL) ? curl_easy_init() : NULL;
 	if (exchange->curl == NULL) {
 		error_set(error, ERR_LIMIT, "there is no memory to ask the engine that runs");
 		return false;
@@ -283,6 +320,7 @@ static void exchange_prepare(struct exchange *exchange)
 	exchange->headers = curl_slist_append(exchange->headers, "Content-Type: application/json");
 	exchange->headers = curl_slist_append(exchange->headers, "Expect:");
 	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, exchange->why);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
@@ -294,11 +332,18 @@ static void exchange_prepare(struct exchange *exchange)
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_turn);
 	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
+	free(url);
+}
+
+/* Of the socket the kernel says who listens, before anything is sent. */
+static void exchange_look(struct exchange *exchange)
+{
+	CURL *curl = exchange->curl;
+
 	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, make_socket);
 	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, exchange);
 	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_connected);
 	curl_easy_setopt(curl, CURLOPT_PREREQDATA, exchange);
-	free(url);
 }
 
 /* ── What it means ───────────────────────────────────────────────────────────────────────── */
@@ -335,6 +380,32 @@ static bool is_told_to_ask_again(const struct exchange *exchange)
 	return code != NULL && strcmp(code, HTTP_CODE_AGAIN) == 0;
 }
 
+/* Nothing was sent to whom TLS does not vouch for. */
+static void say_unreached(const struct exchange *exchange, CURLcode code, struct error *error)
+{
+	const struct service_server *server = exchange->call->server;
+	const char *why = exchange->why[0] != '\0' ? exchange->why : curl_easy_strerror(code);
+	const char *next = "see that it is right and that its lockstepd listens (lockstep status "
+			   "there)";
+
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+		next = server->ca == NULL
+			   ? "name the file of the CA that signed its certificate: "
+			     "--ca=FILE"
+			   : "see that --ca names the CA that signed its certificate";
+	else if (code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CONNECT_ERROR)
+		next = "see that --identity names a certificate and its key that it takes";
+	error_set(error, ERR_LINK, "%s: %s; nothing was asked: %s", server->url, why, next);
+}
+
+static bool is_unreached(CURLcode code)
+{
+	return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+	       code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
+	       code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE ||
+	       code == CURLE_OPERATION_TIMEDOUT || code == CURLE_URL_MALFORMAT;
+}
+
 static void say_lost(const struct exchange *exchange, CURLcode code, struct error *error)
 {
 	if (exchange->impostor)
@@ -360,13 +431,18 @@ static void say_lost(const struct exchange *exchange, CURLcode code, struct erro
 static enum client_end exchange_run(struct exchange *exchange, enum service_end *end,
     json_t **result, char **next, struct error *error)
 {
+	const struct service_server *server = exchange->call->server;
 	CURLcode code;
 
 	exchange_prepare(exchange);
-	if (!find(exchange))
+	if (server != NULL)
+		reach(exchange, server);
+	else
+		exchange_look(exchange);
+	if (server == NULL && !find(exchange))
 		return CLIENT_NOBODY;
 	code = perform(exchange);
-	if (code == CURLE_COULDNT_CONNECT)
+	if (server == NULL && code == CURLE_COULDNT_CONNECT)
 		return CLIENT_NOBODY;
 	if (code == CURLE_OK && exchange->end != NULL && !exchange->broken) {
 		if (is_told_to_ask_again(exchange))
@@ -375,7 +451,10 @@ static enum client_end exchange_run(struct exchange *exchange, enum service_end 
 		return CLIENT_ANSWERED;
 	}
 	*end = SERVICE_NO_ENGINE;
-	say_lost(exchange, code, error);
+	if (server != NULL && is_unreached(code))
+		say_unreached(exchange, code, error);
+	else
+		say_lost(exchange, code, error);
 	return CLIENT_ANSWERED;
 }
 

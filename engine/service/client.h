@@ -1,5 +1,5 @@
 /*
- * The other end of the socket: a request to the engine that runs elsewhere.
+ * The other end of the socket, and of TLS: a request to the engine that runs elsewhere.
  *
  * Owns finding that engine, and making sure that who listens is its owner or root before anything
  * is sent. What was in a request or an answer is wiped when it is given back.
@@ -18,7 +18,8 @@ enum client_end {
 };
 
 struct client_call {
-	const char *dir; /* the policy's */
+	const char *dir;		     /* the policy's, whose settings have the socket */
+	const struct service_server *server; /* who is asked, over TLS; NULL = the socket */
 	const char *method;
 	const json_t *params;
 	void (*progress)(void *arg, const json_t *event); /* may be NULL */

@@ -107,6 +107,14 @@ static enum service_end beside_open(
 	enum err err;
 
 	*beside = (struct beside){.service = service, .error = error};
+	if (service->elsewhere != NULL) {
+		error_set(error, ERR_REFUSED,
+		    "this reads and writes the vault's own file, which is where %s runs: do it on "
+		    "that "
+		    "machine, without --server",
+		    service->elsewhere->url);
+		return SERVICE_USAGE;
+	}
 	beside->policy = policy_load_settings(&config);
 	if (beside->policy == NULL) {
 		error_set(error, ERR_NOT_FOUND,

@@ -72,6 +72,7 @@ struct snapshot {
 struct service {
 	char *dir;
 	char *purpose;
+	const struct service_server *elsewhere; /* who is asked; NULL = the engine here */
 	uid_t uid; /* who began the process, whatever it runs as by now */
 	void (*progress)(void *arg, const json_t *event);
 	enum err (*ask_passphrase)(void *arg, struct secret **, struct error *);

@@ -128,6 +128,7 @@ struct service *service_new(const struct service_config *config)
 	service->since_ms = clock_wall_ms(loop_clock(service->loop));
 	service->dir = xstrdup(config->dir);
 	service->purpose = xstrdup(config->purpose);
+	service->elsewhere = config->server;
 	service->uid = getuid();
 	service->progress = config->progress;
 	service->ask_passphrase = config->ask_passphrase;
