@@ -310,11 +310,12 @@ enum err named_secret_delete(struct vault_txn *, const char *name, struct error 
 /* ── People ──────────────────────────────────────────────────────────────────────────────── */
 
 #define RECOVERY_MAX	   10
-#define PASSWORD_HASH_SIZE 256
+#define PASSWORD_HASH_SIZE 256 /* as crypt(5) has it, with the NUL */
 
 /*
  * How someone proves who they are: the second factor, its one-time recovery codes, and a password.
- * The factor's secret is sealed and apart; of recovery codes and passwords only hashes are kept.
+ * The factor's secret is sealed and apart, and so is the password's hash, which who reads the disk
+ * could guess at; of recovery codes only hashes are kept.
  */
 struct credentials {
 	char user[WHO_SIZE];
@@ -327,8 +328,7 @@ struct credentials {
 	uint64_t locked_ms;			     /* wall; nothing is looked at before */
 	uint8_t recovery[RECOVERY_MAX][DIGEST_SIZE]; /* SHA-256 of those that were not used */
 	size_t recovery_count;
-	char password[PASSWORD_HASH_SIZE]; /* as crypt(5) has it; "" = none */
-	uint64_t password_ms;		   /* wall; when it was set */
+	uint64_t password_ms; /* wall; when it was set; 0 = there is none */
 	/* The same two of logins. Apart, so that who guesses passwords from elsewhere does not keep
 	 * the user from giving codes here. */
 	uint32_t login_failures;
@@ -348,6 +348,12 @@ enum err credentials_put_secret(
 /* Opens the seal; `*secret` becomes the caller's. ERR_NOT_FOUND, ERR_FULL, ERR_CORRUPT. */
 enum err credentials_get_secret(
     struct vault_txn *, const char *user, struct secret **, struct error *error) MUST_CHECK;
+
+/* The same of the password's hash, sealed. */
+enum err credentials_put_password(struct vault_txn *, const char *user, const struct secret *hash,
+    struct error *error) MUST_CHECK;
+enum err credentials_get_password(
+    struct vault_txn *, const char *user, struct secret **hash, struct error *error) MUST_CHECK;
 
 /* ── Executions and records ──────────────────────────────────────────────────────────────── */
 

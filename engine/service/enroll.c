@@ -213,7 +213,6 @@ static enum err reset_apply(struct vault_txn *txn, void *arg, struct error *erro
 	    .login_failures = credentials.login_failures,
 	    .login_locked_ms = credentials.login_locked_ms};
 	memcpy(empty.user, credentials.user, sizeof(empty.user));
-	memcpy(empty.password, credentials.password, sizeof(empty.password));
 	if (err == ERR_OK)
 		err = credentials_put(txn, &empty);
 	if (err != ERR_OK)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -18,8 +19,9 @@
 #include "base/random.h"
 #include "service/engine.h"
 
-#define AT_WORK_MAX 2
-#define JOBS_MAX    32
+#define AT_WORK_MAX 1
+#define JOBS_MAX    16
+#define NICE	    10 /* who guesses from elsewhere takes no core that rotations need */
 #define SALT_BYTES  32
 #define METHOD	    "$y$" /* yescrypt, with the cost that libcrypt has by default: 16 MB */
 
@@ -62,10 +64,11 @@ bool hashing_same(const char *a, const char *b)
 static void *job_run(void *arg)
 {
 	struct hashing_job *job = arg;
-	const char *made =
-	    crypt_rn(secret_data(job->password), job->setting, job->data, sizeof(*job->data));
 	uint64_t one = 1;
+	const char *made;
 
+	(void)setpriority(PRIO_PROCESS, 0, NICE); /* of this thread alone, on Linux */
+	made = crypt_rn(secret_data(job->password), job->setting, job->data, sizeof(*job->data));
 	/* A failure begins with a star, as no hash does. */
 	if (made != NULL && made[0] != '*' && strlen(made) < sizeof(job->hash))
 		memcpy(job->hash, made, strlen(made) + 1);

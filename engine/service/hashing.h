@@ -2,7 +2,7 @@
  * Passwords of people as crypt(3) hashes, off the loop: one takes some hundredths of a second and
  * 16 MB.
  *
- * Owns its threads, at most two, and how many wait for them. Never keeps a password longer than
+ * Owns its thread, one at a time, and how many wait for it. Never keeps a password longer than
  * its hashing. Who guesses from outside waits here, and holds nothing else up.
  */
 #ifndef SERVICE_HASHING_H

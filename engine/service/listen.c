@@ -25,6 +25,7 @@
 #define LOGIN_BYTES	  4096 /* of a body of someone who is not known */
 #define TURN_MS		  100
 #define GREETINGS_OF_TURN (GREETINGS_PER_S * TURN_MS / 1000)
+#define ACCEPTS_OF_TURN	  200 /* with those that are cut off at once */
 #define BACKLOG		  128
 
 struct listening {
@@ -32,9 +33,10 @@ struct listening {
 	struct conns conns;
 	struct evconnlistener *listener; /* NULL = nowhere */
 	struct tls *tls;
-	char *address; /* as the policy has it */
-	size_t came;   /* in this turn */
-	bool is_full;  /* of this turn */
+	char *address;	/* as the policy has it */
+	size_t came;	/* in this turn */
+	size_t greeted; /* of these, whom TLS was begun with */
+	bool is_full;	/* of this turn */
 	struct timer turn;
 };
 
@@ -92,9 +94,10 @@ static bool identify_bearer(struct conn *conn)
 	const struct http_head *head = &conn->head;
 	char why[WHY_SIZE];
 
-	return bearer_identify(
-		   conn->conns->service, head->bearer, head->bearer_len, &conn->caller, why) ||
-	       refuse(conn, why);
+	if (bearer_identify(
+		conn->conns->service, head->bearer, head->bearer_len, &conn->caller, why))
+		return true;
+	return refuse(conn, why);
 }
 
 /* Nothing that is asked here is taken up before it is known who asks. */
@@ -174,7 +177,7 @@ static void on_turn(void *arg)
 {
 	struct listening *listening = arg;
 
-	listening->came = 0;
+	listening->came = listening->greeted = 0;
 	if (listening->is_full && listening->listener != NULL)
 		evconnlistener_enable(listening->listener);
 	listening->is_full = false;
@@ -185,7 +188,7 @@ static void count_one(struct listening *listening)
 {
 	if (listening->came++ == 0)
 		timer_start(loop_clock(listening->service->loop), &listening->turn, TURN_MS);
-	if (listening->came >= GREETINGS_OF_TURN)
+	if (listening->came >= ACCEPTS_OF_TURN)
 		rest(listening);
 }
 
@@ -206,6 +209,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 		evutil_closesocket(fd);
 		return;
 	}
+	if (++listening->greeted >= GREETINGS_OF_TURN)
+		rest(listening);
 	bev = tls_take(listening->tls, loop_base(listening->service->loop), fd);
 	if (bev == NULL)
 		return;

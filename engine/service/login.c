@@ -28,6 +28,7 @@ struct login {
 	char user[WHO_SIZE]; /* as it was given */
 	char code[CODE_MOST];
 	char kept[PASSWORD_HASH_SIZE]; /* the hash that it is compared with */
+	bool is_declared;	       /* it is a user's name */
 	bool is_user;		       /* who has a password, and may be tried now */
 	bool matched;
 	const char *wrong; /* for the log and the audit log; NULL = nothing */
@@ -74,7 +75,10 @@ static void refuse_later(struct login *login)
 	struct clock *clock = clock_of(login->request);
 	uint64_t lasted_ms = clock_mono_ms(clock) - login->begun_ms;
 
-	log_event(LOG_LEVEL_WARN, "login_refused", "user", login->user, "address",
+	const char *user = login->is_declared ? login->user : NULL;
+
+	/* What is no user's name may be a password in the wrong place. */
+	log_event(LOG_LEVEL_WARN, "login_refused", "user", user, "address",
 	    login->request->person.address, "why", login->wrong, NULL);
 	login->later = (struct timer){.fn = on_refuse, .arg = login};
 	timer_start(clock, &login->later, lasted_ms < REFUSED_MS ? REFUSED_MS - lasted_ms : 0);
@@ -105,6 +109,25 @@ static enum err judge_code(struct vault_txn *txn, struct login *login,
 	return ERR_OK;
 }
 
+/* The hash that was compared with may have been replaced meanwhile. */
+static enum err judge_password(struct vault_txn *txn, struct login *login,
+    const struct credentials *credentials, struct error *error)
+{
+	struct secret *hash;
+	enum err err;
+
+	login->wrong = "wrong password";
+	if (!login->matched || credentials->password_ms == 0)
+		return ERR_OK;
+	err = credentials_get_password(txn, login->user, &hash, error);
+	if (err != ERR_OK)
+		return err;
+	if (hashing_same(secret_data(hash), login->kept))
+		login->wrong = NULL;
+	secret_free(hash);
+	return ERR_OK;
+}
+
 static enum err login_audit(struct login *login, struct vault_txn *txn, struct error *error)
 {
 	struct audit_event event = {
@@ -131,9 +154,8 @@ static enum err login_apply(struct vault_txn *txn, void *arg, struct error *erro
 		login->wrong = "not looked at";
 		return error_set(error, ERR_REFUSED, "nothing is looked at now");
 	}
-	if (!login->matched || !hashing_same(login->kept, credentials.password))
-		login->wrong = "wrong password";
-	else
+	err = judge_password(txn, login, &credentials, error);
+	if (err == ERR_OK && login->wrong == NULL)
 		err = judge_code(txn, login, &credentials, error);
 	if (err != ERR_OK)
 		return err;
@@ -189,34 +211,45 @@ static void on_hash(void *arg, const char *hash)
 
 /* ── login ───────────────────────────────────────────────────────────────────────────────── */
 
-/* Whom it is worth to look at; of others the same work is done. */
-static bool find_user(struct login *login)
+static bool find_hash(struct vault_txn *txn, struct login *login)
 {
-	struct request *request = login->request;
 	struct credentials credentials;
-	struct vault_txn *txn;
-	enum err err;
+	struct secret *hash;
+	enum err err = credentials_get(txn, login->user, &credentials);
 
-	if (policy_user_find(request->policy, login->user) == NULL) {
-		login->wrong = "no such user";
-		return hashing_setting(login->kept);
-	}
-	txn = request_read(request);
-	if (txn == NULL)
-		return false;
-	err = credentials_get(txn, login->user, &credentials);
-	vault_read_end(txn);
 	if (err != ERR_OK && err != ERR_NOT_FOUND)
 		return false;
 	if (credentials.login_locked_ms > login->now_ms)
 		login->wrong = "not looked at";
-	else if (credentials.password[0] == '\0')
+	else if (credentials.password_ms == 0)
 		login->wrong = "no password";
 	login->is_user = login->wrong == NULL;
 	if (!login->is_user)
 		return hashing_setting(login->kept);
-	memcpy(login->kept, credentials.password, sizeof(login->kept));
+	if (credentials_get_password(txn, login->user, &hash, login->request->error) != ERR_OK)
+		return false;
+	snprintf(login->kept, sizeof(login->kept), "%s", secret_data(hash));
+	secret_free(hash);
 	return true;
+}
+
+/* Whom it is worth to look at; of others the same work is done. */
+static bool find_user(struct login *login)
+{
+	struct request *request = login->request;
+	struct vault_txn *txn;
+	bool found;
+
+	login->is_declared = policy_user_find(request->policy, login->user) != NULL;
+	if (!login->is_declared) {
+		login->wrong = "no such user";
+		return hashing_setting(login->kept);
+	}
+	txn = request_read(request);
+	found = txn != NULL && find_hash(txn, login);
+	if (txn != NULL)
+		vault_read_end(txn);
+	return found;
 }
 
 static enum service_end login_begin(struct login *login, const char *password)
@@ -291,8 +324,8 @@ struct setting {
 	struct request *request;
 	struct hashing_job *job;
 	char user[WHO_SIZE];
-	char hash[PASSWORD_HASH_SIZE]; /* "" = it is taken away */
-	bool there;		       /* there was one before */
+	struct secret *hash; /* NULL = it is taken away */
+	bool there;	     /* there was one before */
 };
 
 static void setting_free(void *arg)
@@ -300,6 +333,7 @@ static void setting_free(void *arg)
 	struct setting *setting = arg;
 
 	hashing_cancel(setting->job);
+	secret_free(setting->hash);
 	explicit_bzero(setting, sizeof(*setting));
 	free(setting);
 }
@@ -307,7 +341,7 @@ static void setting_free(void *arg)
 static enum err setting_apply(struct vault_txn *txn, void *arg, struct error *error)
 {
 	struct setting *setting = arg;
-	bool away = setting->hash[0] == '\0';
+	bool away = setting->hash == NULL;
 	struct credentials credentials;
 	struct audit_event event = {.what = AUDIT_USER,
 	    .object = setting->user,
@@ -317,11 +351,10 @@ static enum err setting_apply(struct vault_txn *txn, void *arg, struct error *er
 	if (err != ERR_OK && err != ERR_NOT_FOUND)
 		return error_set(
 		    error, err, "what is kept of user \"%s\" cannot be read", setting->user);
-	setting->there = credentials.password[0] != '\0';
+	setting->there = credentials.password_ms != 0;
 	if (away && !setting->there)
 		return error_set(error, ERR_NOT_FOUND,
 		    "user \"%s\" has no password: there is nothing to take away", setting->user);
-	memcpy(credentials.password, setting->hash, sizeof(credentials.password));
 	credentials.password_ms = away ? 0 : clock_wall_ms(clock_of(setting->request));
 	credentials.login_failures = 0;
 	credentials.login_locked_ms = 0;
@@ -329,6 +362,9 @@ static enum err setting_apply(struct vault_txn *txn, void *arg, struct error *er
 	if (err != ERR_OK)
 		return error_set(
 		    error, err, "the password of user \"%s\" cannot be kept", setting->user);
+	err = credentials_put_password(txn, setting->user, setting->hash, error);
+	if (err != ERR_OK)
+		return err;
 	return request_audit(setting->request, txn, &event, error);
 }
 
@@ -342,7 +378,7 @@ static enum service_end setting_keep(struct setting *setting)
 		return err == ERR_NOT_FOUND ? SERVICE_USAGE : SERVICE_NO_ENGINE;
 	sessions_forget(request->service, setting->user);
 	request->result = json_pack("{s:s, s:b, s:b}", "user", setting->user, "password",
-	    setting->hash[0] != '\0', "replaced", setting->there);
+	    setting->hash != NULL, "replaced", setting->there);
 	return SERVICE_OK;
 }
 
@@ -354,11 +390,12 @@ static void on_new_hash(void *arg, const char *hash)
 
 	setting->job = NULL;
 	if (hash != NULL)
-		snprintf(setting->hash, sizeof(setting->hash), "%s", hash);
-	end = hash != NULL ? setting_keep(setting)
-			   : request_fail(request, SERVICE_NO_ENGINE,
-				 "the password was not hashed, for want of memory or a thread: try "
-				 "again when the machine has room");
+		setting->hash = secret_from(hash, strlen(hash));
+	end = setting->hash != NULL
+		  ? setting_keep(setting)
+		  : request_fail(request, SERVICE_NO_ENGINE,
+			"the password was not hashed, for want of memory or a thread: try "
+			"again when the machine has room");
 	setting_free(setting);
 	request_end(request, end);
 }

@@ -35,7 +35,6 @@ static void credentials_parse(const struct value *map, struct credentials *crede
 	credentials->failures = (uint32_t)value_uint(value_get(map, "f"), 0);
 	credentials->locked_ms = value_uint(value_get(map, "l"), 0);
 	recovery_parse(value_get(map, "r"), credentials);
-	value_text(value_get(map, "p"), credentials->password, sizeof(credentials->password));
 	credentials->password_ms = value_uint(value_get(map, "s"), 0);
 	credentials->login_failures = (uint32_t)value_uint(value_get(map, "g"), 0);
 	credentials->login_locked_ms = value_uint(value_get(map, "k"), 0);
@@ -67,7 +66,7 @@ enum err credentials_put(struct vault_txn *txn, const struct credentials *creden
 	if (err != ERR_OK)
 		return err;
 	buf_init(&row, ROW_SIZE_MAX);
-	pack_map(&row, 12);
+	pack_map(&row, 11);
 	pack_kv_uint(&row, "m", credentials->made_ms);
 	pack_kv_uint(&row, "e", credentials->enrolled_ms);
 	pack_kv_uint(&row, "u", credentials->used_step);
@@ -79,7 +78,6 @@ enum err credentials_put(struct vault_txn *txn, const struct credentials *creden
 	pack_array(&row, credentials->recovery_count);
 	for (size_t i = 0; i < credentials->recovery_count; i++)
 		pack_bytes(&row, credentials->recovery[i], DIGEST_SIZE);
-	pack_kv_text(&row, "p", credentials->password);
 	pack_kv_uint(&row, "s", credentials->password_ms);
 	pack_kv_uint(&row, "g", credentials->login_failures);
 	pack_kv_uint(&row, "k", credentials->login_locked_ms);
@@ -106,27 +104,51 @@ void credentials_each(
 	}
 }
 
-/* ── The factor's secret ─────────────────────────────────────────────────────────────────── */
+/* ── What is sealed ──────────────────────────────────────────────────────────────────────── */
 
-static void secret_name(const char *user, char out[SECRET_NAME_SIZE])
+static void secret_name(const char *kind, const char *user, char out[SECRET_NAME_SIZE])
 {
-	snprintf(out, SECRET_NAME_SIZE, "factor:%s", user);
+	snprintf(out, SECRET_NAME_SIZE, "%s:%s", kind, user);
+}
+
+static enum err sealed_put(struct vault_txn *txn, const char *kind, const char *user,
+    const struct secret *secret, struct error *error)
+{
+	char name[SECRET_NAME_SIZE];
+
+	secret_name(kind, user, name);
+	return secret != NULL ? named_keep(txn, name, secret, error) : named_drop(txn, name);
+}
+
+static enum err sealed_get(struct vault_txn *txn, const char *kind, const char *user,
+    struct secret **secret, struct error *error)
+{
+	char name[SECRET_NAME_SIZE];
+
+	secret_name(kind, user, name);
+	return named_open(txn, name, secret, error);
 }
 
 enum err credentials_put_secret(
     struct vault_txn *txn, const char *user, const struct secret *secret, struct error *error)
 {
-	char name[SECRET_NAME_SIZE];
-
-	secret_name(user, name);
-	return secret != NULL ? named_keep(txn, name, secret, error) : named_drop(txn, name);
+	return sealed_put(txn, "factor", user, secret, error);
 }
 
 enum err credentials_get_secret(
     struct vault_txn *txn, const char *user, struct secret **secret, struct error *error)
 {
-	char name[SECRET_NAME_SIZE];
+	return sealed_get(txn, "factor", user, secret, error);
+}
 
-	secret_name(user, name);
-	return named_open(txn, name, secret, error);
+enum err credentials_put_password(
+    struct vault_txn *txn, const char *user, const struct secret *hash, struct error *error)
+{
+	return sealed_put(txn, "password", user, hash, error);
+}
+
+enum err credentials_get_password(
+    struct vault_txn *txn, const char *user, struct secret **hash, struct error *error)
+{
+	return sealed_get(txn, "password", user, hash, error);
 }

@@ -580,7 +580,7 @@ def test_passwords_are_set():
     assert status == 403 and "in person" in answer["error"], answer
     with open(os.path.join(ops.dir, "vault", "data.mdb"), "rb") as kept:
         vault = kept.read()
-    assert b"$y$" in vault and PASSWORD_OF_ANN.encode() not in vault
+    assert b"$y$" not in vault and PASSWORD_OF_ANN.encode() not in vault
 
 
 def test_a_login_takes_password_and_code():
@@ -611,7 +611,8 @@ def test_a_login_takes_password_and_code():
 
 def test_nobody_is_told_what_is_wrong():
     before = len(ops.json("audit", "list", "--what", "login"))
-    login("nobody", PASSWORD_OF_ANN, "123456", expect=403)  # no such user
+    login("nobody-here", PASSWORD_OF_ANN, "123456", expect=403)  # no such user
+    assert "nobody-here" not in log(), "what may be a password is in the log"
     login("run", PASSWORD_OF_ANN, "123456", expect=403)  # no password
     assert len(ops.json("audit", "list", "--what", "login")) == before, "anyone fills the log"
     login("ann", "Wrong-Horse.77", code_of(factors["ann"], -30), expect=403)

@@ -52,6 +52,27 @@ static void test_metrics_are_got(void **state)
 	assert_int_equal(status_of("GET HTTP/1.1\r\n\r\n"), 400);
 }
 
+static void test_a_token(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    status_of("POST /v1/run HTTP/1.1\r\nauthorization:  bearer  lst_1 \r\n\r\n"), HTTP_OK);
+	assert_int_equal(head.bearer_len, 5);
+	assert_memory_equal(head.bearer, "lst_1", 5);
+	assert_int_equal(status_of("POST /v1/run HTTP/1.1\r\n\r\n"), HTTP_OK);
+	assert_null(head.bearer);
+	assert_int_equal(
+	    status_of("POST /v1/run HTTP/1.1\r\nAuthorization: Basic eDp5\r\n\r\n"), HTTP_OK);
+	assert_null(head.bearer);
+	assert_int_equal(
+	    status_of("POST /v1/run HTTP/1.1\r\nAuthorization:\r\nAuthorization: B\r\n\r\n"),
+	    HTTP_OK);
+	assert_null(head.bearer);
+	assert_int_equal(status_of("POST /v1/run HTTP/1.1\r\nAuthorization: Bearer a\r\n"
+				   "Authorization: Bearer a\r\n\r\n"),
+	    HTTP_BAD);
+}
+
 /* However it is cut, more is asked for until the empty line is there. */
 static void test_in_pieces(void **state)
 {
@@ -129,6 +150,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_good_one),
 	    cmocka_unit_test(test_metrics_are_got),
+	    cmocka_unit_test(test_a_token),
 	    cmocka_unit_test(test_in_pieces),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_too_long),
