@@ -692,7 +692,13 @@ def test_the_command_asks_there():
     assert done.returncode in (0, 1) and ran["total"] == 3, done
     listed = json.loads(remote("record", "list", "--json", token=kept, expect=0).stdout)
     assert len(listed) >= 3, listed
-    assert remote("status", token=kept).returncode == 0
+    for words in (
+        ["status", "overview", "diff", "reload", "asset list", "account list", "task list"]
+        + ["execution list", "notice list", "secret list", "user list", "audit list", "token list"]
+        + ["account show asset1 app", "asset ping asset1", "audit verify", "account verify asset1"]
+    ):
+        done = remote(*words.split(), token=kept)
+        assert done.returncode in (0, 1) and done.stdout, (words, done)
     # Two lines: the token, then the code that is asked for.
     wait_for(lambda: at_socket(0, "whoami")[0] == 200)
     given = shown_once["client"] + "\n" + code_of(factors["ann"], -30) + "\n"
