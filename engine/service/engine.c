@@ -365,8 +365,8 @@ void engine_rest(struct service *service)
 	reseal_stop(service);
 	scheduler_free(service->scheduler);
 	rotation_free(service->rotation);
-	hashing_free(service->hashing);
 	requests_drop(service);
+	hashing_free(service->hashing);
 	reloads_free(service->reloads);
 	wires_stop(service->wires);
 	sign_audit(service);

@@ -890,8 +890,24 @@ def test_a_start_without_a_certificate_goes_on():
 
 
 def test_the_end():
+    """At once, by the second signal, with logins that wait for their hash and their answer."""
+
+    def attempt(number):
+        try:
+            post("login", {"user": f"u{number}", "password": "x" * 12})
+        except (OSError, IndexError):
+            pass  # cut off, before or within the answer
+
+    threads = [threading.Thread(target=attempt, args=(n,)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.25)
+    daemon.terminate()
+    time.sleep(0.02)
     daemon.terminate()
     assert daemon.wait(timeout=60) == 0
+    for thread in threads:
+        thread.join()
 
 
 main()
