@@ -210,6 +210,8 @@ void processes_crash(struct sim *sim)
 {
 	struct sim_session *session;
 
+	if (sim->vault == NULL) /* it did not come so far as to start one */
+		return;
 	processes_outlive(sim);
 	LIST_FOREACH (session, &sim->sessions, entry) {
 		if (is_in_hand(session, WIRE_CHANGE) &&
