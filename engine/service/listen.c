@@ -276,9 +276,9 @@ enum err listen_prepare(struct listening *listening, const struct settings *sett
 	err = error_set(error, ERR_IO, "listen: the address %s cannot be listened at: %s%s",
 	    listen->address, strerror(errno),
 	    errno == EADDRINUSE && listening->address != NULL
-		? " (perhaps by this engine, which listens at another address of that port: take "
-		  "another port, or restart it)"
-		: "");
+		? ", perhaps by this engine, at another address of that port: take another port, "
+		  "or restart it"
+		: ": name one of this machine's, and a port that is free");
 	listen_drop(change);
 	return err;
 }

@@ -36,8 +36,9 @@ static enum err no_file(const char *what, const char *path, int number, struct e
 {
 	enum err err = number == ENOENT ? ERR_NOT_FOUND : number == EACCES ? ERR_DENIED : ERR_IO;
 
-	return error_set(
-	    error, err, "listen: the %s %s cannot be read: %s", what, path, strerror(number));
+	return error_set(error, err,
+	    "listen: the %s %s cannot be read (%s): name a file that the engine's user may read",
+	    what, path, strerror(number));
 }
 
 /* Of a link the file that it leads to: programs that renew certificates keep them so. */
@@ -49,8 +50,8 @@ static enum err file_check(
 	if (fstat(fd, &st) != 0)
 		return no_file(what, path, errno, error);
 	if (!S_ISREG(st.st_mode))
-		return error_set(
-		    error, ERR_DENIED, "listen: the %s %s is not a regular file", what, path);
+		return error_set(error, ERR_DENIED,
+		    "listen: the %s %s is no regular file: name one", what, path);
 	if (is_secret && st.st_uid != geteuid() && st.st_uid != 0)
 		return error_set(error, ERR_DENIED,
 		    "listen: the %s %s belongs to user id %u, not to us (%u) nor root: chown it",
@@ -70,8 +71,8 @@ static enum err fd_read(
 		ssize_t got = room == NULL ? 0 : read(fd, room, 16UL * 1024);
 
 		if (room == NULL)
-			return error_set(
-			    error, ERR_LIMIT, "listen: the %s %s is larger than 1 MB", what, path);
+			return error_set(error, ERR_LIMIT,
+			    "listen: the %s %s is larger than 1 MB: name another file", what, path);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -98,15 +99,17 @@ static enum err file_bytes(
 	return err;
 }
 
-/* What OpenSSL said first, and nothing of it is kept. */
-static enum err wrong(const char *what, const char *path, const char *but, struct error *error)
+/* What OpenSSL said first, and nothing of it is kept. `next`: what to do. */
+static enum err wrong(
+    const char *what, const char *path, const char *but, const char *next, struct error *error)
 {
 	unsigned long code = ERR_peek_error();
 	const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
 
 	ERR_clear_error();
-	return error_set(error, ERR_INVALID, "listen: the %s %s %s%s%s", what, path, but,
-	    reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
+	return error_set(error, ERR_INVALID, "listen: the %s %s %s%s%s%s: %s", what, path, but,
+	    reason == NULL ? "" : " (", reason == NULL ? "" : reason, reason == NULL ? "" : ")",
+	    next);
 }
 
 /* ── What the engine shows ───────────────────────────────────────────────────────────────── */
@@ -158,7 +161,8 @@ static enum err use_certificate(SSL_CTX *ctx, const char *path, struct error *er
 	buf_init(&pem, PEM_MAX);
 	err = file_bytes(what, path, false, &pem, error);
 	if (err == ERR_OK && each_certificate(&pem, ctx, take_own) < 0)
-		err = wrong(what, path, "holds no certificate in PEM that can be used", error);
+		err = wrong(what, path, "holds no certificate in PEM that can be used",
+		    "give one that begins with \"-----BEGIN CERTIFICATE-----\"", error);
 	buf_clear(&pem);
 	return err;
 }
@@ -177,13 +181,12 @@ static enum err use_key(SSL_CTX *ctx, const struct listen *listen, struct error 
 	if (bio != NULL)
 		key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
 	if (err == ERR_OK && key == NULL)
-		err = wrong(what, listen->key,
-		    "holds no private key in PEM that can be used (one with a passphrase cannot)",
-		    error);
+		err = wrong(what, listen->key, "holds no private key in PEM that can be used",
+		    "give one without a passphrase", error);
 	else if (err == ERR_OK &&
 		 (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1))
-		err = wrong(
-		    what, listen->key, "is not that of the certificate, or cannot be used", error);
+		err = wrong(what, listen->key, "is not that of the certificate, or cannot be used",
+		    "give the one that it was made with, without a passphrase", error);
 	EVP_PKEY_free(key);
 	BIO_free(bio);
 	buf_clear(&pem);
@@ -208,7 +211,8 @@ static enum err use_client_ca(SSL_CTX *ctx, const char *path, struct error *erro
 	buf_init(&pem, PEM_MAX);
 	err = file_bytes(what, path, false, &pem, error);
 	if (err == ERR_OK && each_certificate(&pem, ctx, take_ca) < 0)
-		err = wrong(what, path, "holds no certificate in PEM that can be used", error);
+		err = wrong(what, path, "holds no certificate in PEM that can be used",
+		    "give one that begins with \"-----BEGIN CERTIFICATE-----\"", error);
 	buf_clear(&pem);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_verify_depth(ctx, CHAIN_MAX);
