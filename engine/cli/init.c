@@ -51,7 +51,8 @@ static int init_run(struct cli *cli)
 	enum service_end end;
 
 	if (cli->remote.server.url != NULL)
-		return cli_usage("a policy is made where its engine is to run: without --server");
+		return cli_usage(
+		    "a policy is made where its engine is to run: do it there, without --server");
 	end = service_init(dir, &result, &error);
 	if (end != SERVICE_OK) {
 		fprintf(stderr, "lockstep: %s\n", error.text);

@@ -124,7 +124,7 @@ static bool options_are_good(const struct remote *remote)
 	if (server->url == NULL && (server->ca || server->identity || remote->token_file))
 		cli_usage("--ca, --identity and --token-file are for --server: name that too");
 	else if (server->url != NULL && !url_is_good(server->url))
-		cli_usage("--server takes \"https://HOST:PORT\"");
+		cli_usage("--server names no engine: give one as https://HOST:PORT");
 	else
 		return true;
 	return false;

@@ -28,8 +28,8 @@ static bool token_find_shown(
 		    "(lockstep token list)");
 	else
 		snprintf(why, WHY_SIZE,
-		    "that is no token, or a part of one: a token has %d characters, of which the "
-		    "first are \"lst_\"",
+		    "that is no token, or a part of one: give the whole of it, %d characters, of "
+		    "which the first are \"lst_\"",
 		    TOKEN_TEXT_SIZE - 1);
 	return false;
 }

@@ -66,7 +66,8 @@ static void on_refuse(void *arg)
 	error_set(request->error, ERR_DENIED,
 	    "nobody is let in by that: the user, the password or the code is not right, or too "
 	    "many "
-	    "wrong ones were given, and nothing is looked at for a while (at most an hour)");
+	    "wrong ones were given, and nothing is looked at for at most an hour: try lockstep "
+	    "login again then");
 	request_end(request, SERVICE_USAGE);
 }
 

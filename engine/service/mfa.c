@@ -204,7 +204,7 @@ enum service_end mfa_say(
 	case CODE_RECOVERY: return SERVICE_OK;
 	case CODE_USED:
 		return refuse(request,
-		    "that code was used already, and each counts once: wait for the next one, at "
+		    "the code was used already, and each counts once: wait for the next one, at "
 		    "most 30 s");
 	case CODE_CLOCK: return refuse_clock(request, verdict->off_ms, wait);
 	case CODE_LOCKED:

@@ -144,8 +144,8 @@ static bool take_time(struct request *request, struct token *token)
 	if (text != NULL && (!text_duration_ms(text, strlen(text), &lasts_ms) ||
 				lasts_ms < FOR_MIN_MS || lasts_ms > FOR_MAX_MS)) {
 		request_fail(request, SERVICE_USAGE,
-		    "--for: \"%.32s\" is no time from \"1s\" to \"3650d\": no token is good for "
-		    "ever",
+		    "--for: \"%.32s\" is no time that a token may be good for: give one from "
+		    "\"1s\" to \"3650d\"",
 		    text);
 		return false;
 	}
