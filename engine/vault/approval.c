@@ -1,5 +1,5 @@
 /* Approvals: a row each, by id, so in the order in which they were asked for. */
-#include "vault/approval.h"
+#include "vault/approval_rows.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -311,4 +311,23 @@ enum err approval_use(struct vault_txn *txn, const struct id *id, struct error *
 	approval.used_ms = wall_ms(txn);
 	err = approval_write(txn, &approval);
 	return err == ERR_OK ? err : error_set(error, err, "that it was used cannot be kept");
+}
+
+/* ── What becomes of their account ───────────────────────────────────────────────────────── */
+
+enum err approval_rename(struct vault_txn *txn, const struct account *account)
+{
+	struct key key = {.bytes = {0}, .len = 1}; /* before every id */
+	struct approval approval;
+	struct bytes row;
+	enum err err = ERR_OK;
+
+	while (err == ERR_OK && store_step(txn, TABLE_APPROVAL, STEP_UP, &key, &row) == ERR_OK) {
+		err = approval_parse(txn, &key, &row, &approval);
+		if (err != ERR_OK || !id_equal(&approval.account, &account->id))
+			continue;
+		memcpy(approval.asset, account->asset, sizeof(approval.asset));
+		err = approval_write(txn, &approval);
+	}
+	return err;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "vault/account.h"
+#include "vault/approval_rows.h"
 #include "vault/checkout_rows.h"
 #include "vault/probe.h"
 #include "vault/store.h"
@@ -112,7 +113,9 @@ static enum err account_move(struct renaming *renaming, const struct bytes *row)
 		return err;
 	memcpy(account.asset, renaming->to, strlen(renaming->to) + 1);
 	err = account_put(txn, &account);
-	return err == ERR_OK ? checkout_rename(txn, &account) : err;
+	if (err == ERR_OK)
+		err = checkout_rename(txn, &account);
+	return err == ERR_OK ? approval_rename(txn, &account) : err;
 }
 
 /* Each is taken away before the next is looked for, so that stepping goes on whatever the name. */

@@ -25,7 +25,7 @@ const char *approval_state_name(enum approval_state); /* "pending", … */
 struct approval {
 	struct id id;
 	struct id account;
-	char asset[ASSET_NAME_SIZE], name[ACCOUNT_NAME_SIZE]; /* as it was called then */
+	char asset[ASSET_NAME_SIZE], name[ACCOUNT_NAME_SIZE]; /* as it is called now */
 	enum secret_kind kind;
 	uint32_t version;
 	char who[WHO_SIZE]; /* asks */

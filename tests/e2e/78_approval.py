@@ -35,6 +35,14 @@ def policy(people=PEOPLE):
     return Ops.policy_text(settings=f'socket = "{PATH}", mfa = "enrolled", {mail}', more=people)
 
 
+def inventory(name, *more):
+    (address, port, _) = ops.fleet.assets[1]
+    lines = ["name,address,port,platform,admin,become,accounts,node"]
+    lines += [f"{name},{address},{port},linux,ops,sudo,app;deploy,/prod"]
+    lines += ["free1,127.0.0.1,9,linux,ops,sudo,app,/free", *more]
+    ops.write("inventory/assets.csv", "\n".join(lines) + "\n")
+
+
 def setup():
     global ops, daemon, server, smtp
     smtp = Smtp("plain")
@@ -42,11 +50,7 @@ def setup():
     os.chmod(place, 0o755)
     fleet = Fleet("1")
     ops = Ops(fleet)
-    (address, port, _) = fleet.assets[1]
-    lines = ["name,address,port,platform,admin,become,accounts,node"]
-    lines += [f"asset1,{address},{port},linux,ops,sudo,app;deploy,/prod"]
-    lines += ["free1,127.0.0.1,9,linux,ops,sudo,app,/free"]
-    ops.write("inventory/assets.csv", "\n".join(lines) + "\n")
+    inventory("asset1")
     ops.write("lockstep.lua", policy())
     ops.tell_all(("ops", "app", "deploy"))
     daemon = subprocess.Popen(
@@ -260,6 +264,19 @@ def test_a_restart():
     assert reveal(4331)[0] == 200
     assert ask(4331) != approval
     assert PASSWORD not in open(LOG).read()
+
+
+def test_another_machine_has_its_old_name():
+    """Who may answer is told by where the account is, whatever is called as it was."""
+    (approval,) = [a["id"] for a in post(4331, "approval.list")[1] if a["account"] == "app"]
+    inventory("asset9", "asset1,127.0.0.1,10,linux,ops,sudo,app,/other")
+    ops.run("reload", expect=0)
+    ops.run("asset", "rename", "asset1", "asset9", "--yes", expect=0)
+    assert "that approval" in grant(4334, approval, 403)
+    (shown,) = [a for a in post(4331, "approval.list")[1] if a["id"] == approval]
+    assert (shown["asset"], shown["approvers"]) == ("asset9", ["cat"]), shown
+    ops.run("approval", "grant", approval, expect=0)
+    assert reveal(4331, asset="asset9")[0] == 200
 
 
 def test_the_end():

@@ -177,6 +177,57 @@ static void test_too_many(void **state)
 	vault_close(vault);
 }
 
+static enum err rename_apply(struct vault_txn *txn, void *arg, struct error *error)
+{
+	const char *const *to = arg;
+	struct renamed renamed;
+
+	return asset_rename(txn, "web1", *to, &renamed, error);
+}
+
+static void rename_to(struct place *place, struct vault *vault, const char *asset)
+{
+	assert_int_equal(vault_write(vault, rename_apply, &asset, &place->error), ERR_OK);
+}
+
+static void assert_asset(
+    struct place *place, struct vault *vault, const struct id *id, const char *asset)
+{
+	struct vault_txn *txn = vault_read(vault);
+	struct approval approval;
+	char text[ID_TEXT_SIZE];
+
+	assert_int_equal(approval_find(txn, id_text(id, text), &approval, &place->error), ERR_OK);
+	assert_string_equal(approval.asset, asset);
+	assert_string_equal(approval.name, "app");
+	assert_string_equal(approval.why, "why");
+	vault_read_end(txn);
+}
+
+/* It follows its account to the asset's new name, answered or not; another account's stays. */
+static void test_rename(void **state)
+{
+	struct place *place = *state;
+	struct vault *vault = begin(place);
+	struct id other, pending, granted;
+
+	assert_int_equal(ask(place, vault, "ann", 1, &granted), ERR_OK);
+	assert_int_equal(answer(place, vault, &granted, "bob", HOUR_MS), ERR_OK);
+	assert_int_equal(ask(place, vault, "cat", 1, &pending), ERR_OK);
+	rename_to(place, vault, "db1");
+	assert_asset(place, vault, &granted, "db1");
+	assert_asset(place, vault, &pending, "db1");
+	/* Another machine has the old name, and then a third one. */
+	assert_int_equal(tell(place, vault, "web1", "app", "two"), ERR_OK);
+	assert_int_equal(ask(place, vault, "ann", 1, &other), ERR_OK);
+	rename_to(place, vault, "db2");
+	assert_asset(place, vault, &other, "db2");
+	assert_asset(place, vault, &granted, "db1");
+	assert_int_equal(answer(place, vault, &pending, "bob", HOUR_MS), ERR_OK);
+	assert_int_equal(use(place, vault, &granted), ERR_OK);
+	vault_close(vault);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, place_begin, place_end)
 
 int main(void)
@@ -186,6 +237,7 @@ int main(void)
 	    TEST(test_denied_and_taken_back),
 	    TEST(test_its_time),
 	    TEST(test_too_many),
+	    TEST(test_rename),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
