@@ -336,9 +336,8 @@ static enum err answering_apply(struct vault_txn *txn, void *arg, struct error *
 	struct answering *answering = arg;
 	const struct person *person = &answering->request->person;
 
-	return approval_answer(txn, &answering->approval.id, person->name,
-	    person->user == NULL && person->owner, answering->length_ms, &answering->approval,
-	    error);
+	return approval_answer(txn, &answering->approval.id, person->name, person->owner,
+	    answering->length_ms, &answering->approval, error);
 }
 
 static enum service_end answering_write(struct answering *answering)

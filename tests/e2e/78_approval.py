@@ -266,6 +266,23 @@ def test_a_restart():
     assert PASSWORD not in open(LOG).read()
 
 
+def test_the_owner_is_declared():
+    """Whom the policy declares with less is the vault's owner all the same."""
+    ops.write("lockstep.lua", policy(PEOPLE + 'user "boss" { uid = 0, role = "viewer" }\n'))
+    ops.run("reload", expect=0)
+    (approval,) = [a["id"] for a in post(4331, "approval.list")[1] if a["account"] == "app"]
+    assert grant(0, approval)["by"] == "boss"
+    status, answer = reveal(4331)
+    assert status == 200, answer
+    grant(0, ask(4331))
+    # What the owner granted holds, whoever the policy says they are now.
+    ops.write("lockstep.lua", policy())
+    ops.run("reload", expect=0)
+    status, answer = reveal(4331)
+    assert status == 200, answer
+    ask(4331)
+
+
 def test_another_machine_has_its_old_name():
     """Who may answer is told by where the account is, whatever is called as it was."""
     (approval,) = [a["id"] for a in post(4331, "approval.list")[1] if a["account"] == "app"]
