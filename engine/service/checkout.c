@@ -308,6 +308,53 @@ static bool in_find_row(struct checking_in *in, const struct in_search *search)
 	return false;
 }
 
+static bool may_hear(const struct request *request, const char *asset)
+{
+	const struct person *person = &request->person;
+	const char *node = request_node_of(request, asset);
+
+	return person_may(person, PERMIT_VIEW, node, NULL) ||
+	       person_may(person, PERMIT_REVEAL, node, NULL) ||
+	       person_may(person, PERMIT_ADMIN, node, NULL);
+}
+
+static bool has_it_out(
+    struct checking_in *in, struct vault_txn *txn, const char *asset, const char *name)
+{
+	const struct person *person = &in->request->person;
+	struct account_rows rows;
+	struct in_search search = {.txn = txn, .rows = &rows, .who = person->name};
+
+	account_rows_read(&rows, txn, asset, name);
+	return in_find_row(in, &search) &&
+	       scope_may(person->scope, PERMIT_REVEAL, request_node_of(in->request, asset), NULL);
+}
+
+/* The method takes no permission, and what there is out of their reach it does not tell: the same
+ * answer for all of it, and for what there is not. */
+static enum service_end in_hear(struct checking_in *in)
+{
+	struct request *request = in->request;
+	const char *name = param_need(request, "account");
+	const char *asset = name == NULL ? NULL : param_need(request, "asset");
+	enum service_end end = asset == NULL ? SERVICE_USAGE : SERVICE_OK;
+	struct vault_txn *txn;
+	bool own;
+
+	if (end != SERVICE_OK || may_hear(request, asset))
+		return end;
+	end = engine_open(request, NEEDS_VAULT);
+	txn = end == SERVICE_OK ? request_read(request) : NULL;
+	if (txn == NULL)
+		return SERVICE_NO_ENGINE;
+	own = has_it_out(in, txn, asset, name);
+	vault_read_end(txn);
+	if (own)
+		return SERVICE_OK;
+	request->permission = PERMIT_VIEW;
+	return request_deny(request, "that account");
+}
+
 static bool may_check_in(struct request *request, const char *who, const char *asset)
 {
 	const struct person *person = &request->person;
@@ -399,8 +446,10 @@ enum service_end account_checkin(struct request *request)
 	struct checking_in in = {.request = request, .forgets = param_flag(request, "forget")};
 	struct selected item;
 	const struct task *task;
-	enum service_end end = in_find(&in);
+	enum service_end end = in_hear(&in);
 
+	if (end == SERVICE_OK)
+		end = in_find(&in);
 	if (end == SERVICE_OK)
 		end = in_write(&in);
 	if (end != SERVICE_OK)

@@ -19,6 +19,7 @@ user "bob" { role = "seer", uid = 4322 }
 user "cat" { role = "careful", uid = 4323 }
 user "adm" { role = "admin", uid = 4324 }
 user "vic" { role = "viewer", uid = 4325 }
+user "lim" { role = "seer", uid = 4326, nodes = "/elsewhere" }
 task "again" { accounts = { "app" }, nodes = { "/" }, secret = random "plain",
 	rotate_checked_out = true }
 task "slow" { accounts = { "app" }, nodes = { "/" }, secret = random "plain",
@@ -147,6 +148,27 @@ def test_out_and_in():
     assert out() == [] and entries("checkin") == [("ann", "app")]
     assert "has not checked out" in checkin(4321, expect=400)
     ops.check_all_open()
+
+
+def test_what_is_out_of_reach():
+    """Nobody hears by a check-in of what there is where they may look at nothing."""
+    checkout(4321)
+    answers = set()
+    for asset, account in (("asset1", "app"), ("asset1", "nobody"), ("asset9", "app")):
+        answers.add(checkin(4326, account, expect=403, asset=asset))
+        answers.add(checkin(4326, account, expect=403, asset=asset, of="ann"))
+        answers.add(checkin(4326, account, expect=403, asset=asset, forget=True))
+        answers.add(checkin(4326, account, expect=403, asset=asset, kind="key"))
+    (error,) = answers
+    assert '"view" that account' in error and "app" not in error, error
+    assert "declares no account" in checkin(4325, "nobody", expect=400)
+    # What one has out oneself is given back, also where one may look at nothing any more.
+    ops.write("lockstep.lua", policy().replace("uid = 4321", 'uid = 4321, nodes = "/elsewhere"'))
+    ops.run("reload", expect=0)
+    checkin(4321, "nobody", expect=403)
+    assert checkin(4321)["success"] == 1 and out() == []
+    assert checkin(4321, expect=403) == error.replace('"lim"', '"ann"')
+    reload()
 
 
 def test_an_admin_checks_in():
