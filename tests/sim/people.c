@@ -219,8 +219,10 @@ static void people_tell(struct sim *sim)
 	struct error error = {.text = ""};
 	enum err err = vault_write(sim->vault, telling_apply, &telling, &error);
 
-	if (err == ERR_OK || sim->dead)
+	if (err == ERR_OK && !sim->dead)
 		at->mistold = !right;
+	else if (sim->dead) /* it may be kept, or may not */
+		at->mistold = at->mistold || !right;
 	if (sim->dead || sim->broke)
 		return;
 	sim_trace(sim, "  told %s %s %s: %s", at->asset, at->name, telling.text,
