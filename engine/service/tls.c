@@ -229,6 +229,9 @@ static bool set_terms(SSL_CTX *ctx)
 				     SSL_OP_CLEANSE_PLAINTEXT);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	/* Else one read goes on for as long as records come that have no data, such as updates of
+	 * keys, and nothing else has its turn (SSL_CTX_set_mode(3)). */
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 	       SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
 	       SSL_CTX_set_cipher_list(ctx, CIPHERS_1_2) == 1;
