@@ -65,7 +65,8 @@ void service_tell(struct service *service, json_t *event)
 	if (service->daemon != NULL)
 		log_warning(event);
 	TAILQ_FOREACH (request, &service->requests, entry)
-		request_tell(request, json_incref(event));
+		if (!request->listener.caller.nobody)
+			request_tell(request, json_incref(event));
 	json_decref(event);
 }
 

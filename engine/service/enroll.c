@@ -193,6 +193,9 @@ enum service_end user_confirm(struct request *request)
 		return err == ERR_REFUSED ? SERVICE_USAGE : SERVICE_NO_ENGINE;
 	if (enrolling.verdict.word != CODE_RIGHT)
 		return mfa_say(request, user->name, &enrolling.verdict);
+	/* Whoever came in without it comes in anew. */
+	mfa_forget(request->service, user->name);
+	sessions_forget(request->service, user->name);
 	request->result =
 	    json_pack("{s:s, s:o}", "user", user->name, "recovery", shape_recovery(&enrolling));
 	return SERVICE_OK;

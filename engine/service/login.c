@@ -14,8 +14,9 @@
 #include "service/session.h"
 #include "service/totp.h"
 
-/* Whoever is not let in hears so after as long, whatever was wrong: nobody is told by the time it
- * takes which users there are, who has a password, or which half of the proof was right. */
+/* Whoever is not let in hears so after as long, or a whole number of times as long where the
+ * machine is slow, whatever was wrong: nobody is told by the time it takes which users there are,
+ * who has a password, or which half of the proof was right. */
 #define REFUSED_MS 1000
 
 #define PASSWORD_LEAST 12 /* bytes */
@@ -31,6 +32,7 @@ struct login {
 	bool is_declared;	       /* it is a user's name */
 	bool is_user;		       /* who has a password, and may be tried now */
 	bool matched;
+	bool code_counted; /* it was judged, and right */
 	const char *wrong; /* for the log and the audit log; NULL = nothing */
 	uint64_t now_ms;   /* wall */
 	uint64_t begun_ms; /* monotonic */
@@ -82,7 +84,7 @@ static void refuse_later(struct login *login)
 	log_event(LOG_LEVEL_WARN, "login_refused", "user", user, "address",
 	    login->request->person.address, "why", login->wrong, NULL);
 	login->later = (struct timer){.fn = on_refuse, .arg = login};
-	timer_start(clock, &login->later, lasted_ms < REFUSED_MS ? REFUSED_MS - lasted_ms : 0);
+	timer_start(clock, &login->later, REFUSED_MS - lasted_ms % REFUSED_MS);
 }
 
 /* ── Judging ─────────────────────────────────────────────────────────────────────────────── */
@@ -105,7 +107,8 @@ static enum err judge_code(struct vault_txn *txn, struct login *login,
 		return err;
 	verdict = code_judge(credentials, secret, login->code, login->now_ms);
 	secret_free(secret);
-	if (verdict.word != CODE_RIGHT && verdict.word != CODE_RECOVERY)
+	login->code_counted = verdict.word == CODE_RIGHT || verdict.word == CODE_RECOVERY;
+	if (!login->code_counted)
 		login->wrong = verdict.word == CODE_LOCKED ? "code not looked at" : "wrong code";
 	return ERR_OK;
 }
@@ -177,7 +180,7 @@ static void let_in(struct login *login)
 
 	person->user = policy_user_find(request->policy, login->user);
 	session_begin(service, login->user, text, person->session);
-	if (login->code[0] != '\0')
+	if (login->code_counted)
 		mfa_remember(request);
 	request->result = json_pack("{s:s, s:s, s:o}", "user", login->user, "token", text, "until",
 	    json_time(login->now_ms + SESSION_LASTS_MS));
@@ -202,11 +205,10 @@ static void on_hash(void *arg, const char *hash)
 	err = vault_write(request->service->vault, login_apply, login, request->error);
 	if (err == ERR_OK && login->wrong == NULL) {
 		let_in(login);
-	} else if (err == ERR_OK || err == ERR_REFUSED) {
-		refuse_later(login);
 	} else {
-		login_free(login);
-		request_end(request, SERVICE_NO_ENGINE);
+		if (err != ERR_OK && err != ERR_REFUSED)
+			login->wrong = "it could not be kept";
+		refuse_later(login);
 	}
 }
 

@@ -76,11 +76,26 @@ static const struct user *need_owner(struct request *request)
 
 /* ── What it is for ──────────────────────────────────────────────────────────────────────── */
 
+/* What is given and is none would limit nothing. */
+static bool is_list(struct request *request, const char *key)
+{
+	const json_t *list = json_object_get(request->params, key);
+
+	if (list == NULL || json_array_size(list) > 0)
+		return true;
+	request_fail(request, SERVICE_USAGE,
+	    "the parameter \"%s\" is no array with something in it: give one, or leave it out",
+	    key);
+	return false;
+}
+
 static bool take_permissions(struct request *request, struct token *token)
 {
 	const json_t *words = json_object_get(request->params, "permissions"), *word;
 	size_t i;
 
+	if (!is_list(request, "permissions"))
+		return false;
 	if (words == NULL)
 		snprintf(token->permissions[token->permission_count++], WORD_SIZE, "%s",
 		    permission_name(PERMIT_VIEW));
@@ -112,6 +127,8 @@ static bool take_limits(
 	bool nodes = strcmp(key, "nodes") == 0;
 	size_t i;
 
+	if (!is_list(request, key))
+		return false;
 	json_array_foreach(limits, i, limit)
 	{
 		const char *text = json_string_value(limit);

@@ -164,7 +164,8 @@
 ---@field certificate string
 ---A PEM file: its private key, without a passphrase, which only its owner may read.
 ---@field key string
----A PEM file: the CAs that vouch for clients' certificates. Without it clients are asked for none.
+---A PEM file: the CAs that vouch for clients' certificates. Without it clients are asked for none;
+---with it one may show none all the same, and needs a token then.
 ---@field client_ca? string
 
 ---@class checkout

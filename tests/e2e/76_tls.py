@@ -2,6 +2,7 @@
 """The same API over TLS: its listener, who is let in, and what comes from a hostile network."""
 # time limit: 120
 
+import ctypes
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ user "run" { role = "runner" }
 user "see" { role = "seer", uid = 4401 }
 user "see2" { role = "seer" }
 user "hold" { role = "seer" }
+user "late" { role = "seer" }
 """
 
 place = short_dir()
@@ -270,6 +272,57 @@ def test_a_flood_shuts_nobody_out_here():
     assert time.monotonic() - begun < 10, "handshakes that never end are kept"
 
 
+def updates_of_keys(count):
+    """A handshake, and so many records after it that have no data (RFC 8446, 4.6.3)."""
+    tls, own = ctypes.CDLL("libssl.so.3"), ctypes.CDLL("libcrypto.so.3")
+    for name in "TLS_client_method", "SSL_CTX_new", "SSL_new":
+        getattr(tls, name).restype = ctypes.c_void_p
+    for name in "BIO_s_mem", "BIO_new":
+        getattr(own, name).restype = ctypes.c_void_p
+    pointer = ctypes.c_void_p
+    session = pointer(tls.SSL_new(pointer(tls.SSL_CTX_new(pointer(tls.TLS_client_method())))))
+    came, leaves = (pointer(own.BIO_new(pointer(own.BIO_s_mem()))) for _ in range(2))
+    tls.SSL_set_bio(session, came, leaves)
+    tls.SSL_set_connect_state(session)
+    room = ctypes.create_string_buffer(1 << 24)
+
+    def left():
+        size = own.BIO_read(leaves, room, len(room))
+        return room.raw[: max(size, 0)]
+
+    time.sleep(1.1)  # so many are let in a second
+    link = socket.create_connection((ADDRESS, PORT), timeout=30)
+    while tls.SSL_do_handshake(session) != 1:
+        link.sendall(left())
+        answer = link.recv(65536)
+        assert answer, "the handshake was cut off"
+        own.BIO_write(came, answer, len(answer))
+    link.sendall(left())
+    for _ in range(count):
+        assert tls.SSL_key_update(session, 0) == 1 and tls.SSL_do_handshake(session) == 1
+    return link, left()
+
+
+def test_records_without_data_hold_nothing_up():
+    link, records = updates_of_keys(150000)
+    assert len(records) > 3000000
+    sender = threading.Thread(target=lambda: send_all_that_is_taken(link, records))
+    sender.start()
+    slowest = 0
+    while sender.is_alive():
+        slowest = max(slowest, local())
+    sender.join()
+    link.close()
+    assert slowest < 0.5, f"the socket waited {slowest:.1f} s"
+
+
+def send_all_that_is_taken(link, data):
+    try:
+        link.sendall(data)
+    except OSError:
+        pass
+
+
 def test_a_slow_request_ends():
     with connect() as link:
         link.sendall(b"POST /v1/whoami HTTP/1.1\r\n")
@@ -393,6 +446,13 @@ def test_tokens_that_are_not_made():
     done = ops.run("token", "create", "t", "--user", "ann")
     assert done.returncode == 2 and "--raw" in done.stderr, done
     assert "t" not in {t["name"] for t in ops.json("token", "list")}
+
+
+def test_a_limit_that_is_none_limits_no_token():
+    for key in "nodes", "tasks", "permissions":
+        for wrong in "/prod", {}, None, [], 7:
+            status, answer = at_socket(0, "token.create", name="w", user="ann", **{key: wrong})
+            assert status == 400 and key in answer["error"], (key, wrong, answer)
 
 
 def test_a_token_is_not_its_user_in_person():
@@ -633,6 +693,23 @@ def test_a_code_holds_within_its_login():
     ops.run("user", "reset-mfa", "hold", expect=0)
     assert post("whoami", token=second)[0] == 401
     shown_once["first"], shown_once["second"] = first, second
+    ttl = "0"
+    policy()
+    ops.run("reload", expect=0)
+
+
+def test_what_was_not_judged_is_no_code():
+    global ttl
+    ttl = '"5m", mfa = "enrolled"'
+    policy()
+    ops.run("reload", expect=0)
+    set_password("late", PASSWORD_OF_ANN)
+    before = login("late", PASSWORD_OF_ANN, "garbage")["token"]
+    assert post("whoami", token=before)[0] == 200
+    enroll("late")
+    # Who came in without the factor that counts now comes in anew.
+    assert post("whoami", token=before)[0] == 401
+    login("late", PASSWORD_OF_ANN, "garbage", expect=403)
     ttl = "0"
     policy()
     ops.run("reload", expect=0)
