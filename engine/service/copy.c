@@ -308,6 +308,18 @@ static enum err check_open(void *arg, void *result, struct error *error)
 	return err;
 }
 
+/* Whatever is wrong with it, the same helps. */
+static void say_damaged(const char *file, struct error *error)
+{
+	struct error what = *error;
+
+	if ((what.code == ERR_CORRUPT || what.code == ERR_IO) &&
+	    strstr(what.text, "put back") == NULL)
+		error_set(error, what.code,
+		    "%s is damaged, or cannot be read: %.512s: put back the newest backup", file,
+		    what.text);
+}
+
 /* LMDB believes its pages: on damaged ones it crashes, or goes round in a circle. */
 static enum err check_apart(struct beside *beside, const char *file, struct check_report *report)
 {
@@ -317,6 +329,8 @@ static enum err check_apart(struct beside *beside, const char *file, struct chec
 	enum err err =
 	    vault_apart(check_open, &checking, report, sizeof(*report), data, beside->error);
 
+	if (err != ERR_OK)
+		say_damaged(data, beside->error);
 	free(data);
 	return err;
 }
