@@ -303,6 +303,8 @@ static enum err check_open(void *arg, void *result, struct error *error)
 	txn = vault_read(vault);
 	err = txn == NULL ? error_set(error, ERR_IO, "the vault cannot be read")
 			  : vault_check(txn, report, error);
+	if (err == ERR_NOT_FOUND) /* of what should be there */
+		err = error->code = ERR_CORRUPT;
 	vault_read_end(txn);
 	vault_close(vault);
 	return err;
