@@ -137,12 +137,12 @@ static uint64_t process_overdue_ms(const struct sim_process *process)
 static void process_stop(struct sim_process *process)
 {
 	struct sim *sim = process->sim;
-	uint64_t now_ms = sim->clock.now_ms;
-	uint64_t left_ms = process_overdue_ms(process) - now_ms;
+	uint64_t now_ms = sim->clock.now_ms, overdue_ms = process_overdue_ms(process);
+	uint64_t left_ms = overdue_ms > now_ms ? overdue_ms - now_ms : 1; /* it is missed already */
 	uint64_t pause_ms = 1 + sim_amount(sim, (uint32_t)left_ms * 2);
 	struct sim_session *session;
 
-	process->resumes_ms = pause_ms < left_ms - GRACE_MS ? now_ms + pause_ms : UINT64_MAX;
+	process->resumes_ms = pause_ms + GRACE_MS < left_ms ? now_ms + pause_ms : UINT64_MAX;
 	LIST_FOREACH (session, &sim->sessions, entry)
 		if (is_of(session, process) && session->busy)
 			process_start_job(session, 0);

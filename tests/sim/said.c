@@ -94,6 +94,8 @@ static void check_mismatch(struct sim *sim, const struct record *record)
 
 	if (at->lied)
 		sim_seen(sim, "a mismatch that a wire speaks of");
+	else if (at->changed_ms == sim->clock.now_ms)
+		sim_seen(sim, "a mismatch of what was changed since");
 	else if (told_since(txn, record))
 		sim_seen(sim, "a mismatch of what was told anew");
 	else if (record->kind == SECRET_KEY ? keys_open_with_current(txn, at)
