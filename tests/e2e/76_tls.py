@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from harness import Fleet, Ops, main, short_dir, wait_for
+from harness import Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
 
 PEOPLE = """
 role "seer" { "view", "reveal" }
@@ -471,29 +471,7 @@ def test_a_token_is_not_its_user_in_person():
 
 
 def at_socket(uid, method, **params):
-    body = json.dumps(params)
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(30)
-        os.seteuid(uid)
-        try:
-            link.connect(PATH)
-        finally:
-            os.seteuid(0)
-        head = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
-        link.sendall((head + body).encode())
-        return read_answer(link)
-
-
-def code_of(secret, ago=0):
-    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - ago))
-    done = subprocess.run(
-        ["oathtool", "--totp", "-b", "-N", at, "-"],
-        input=secret,
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout.strip()
+    return ask_as(PATH, uid, method, **params)
 
 
 def test_to_reveal_takes_a_code():

@@ -5,11 +5,10 @@
 import json
 import os
 import pwd
-import socket
 import subprocess
 import time
 
-from harness import Fleet, Ops, main, short_dir, wait_for
+from harness import Fleet, Ops, ask_as, main, short_dir, wait_for
 
 PEOPLE = """
 role "seer" { "view", "reveal" }
@@ -76,22 +75,7 @@ def reload(**options):
 
 
 def post(uid, method, **params):
-    """Asks as another user: the kernel says who a process is at the moment that it connects."""
-    body = json.dumps(params)
-    request = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    answer = b""
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(60)
-        os.seteuid(uid)
-        try:
-            link.connect(PATH)
-        finally:
-            os.seteuid(0)
-        link.sendall(request.encode())
-        while part := link.recv(65536):
-            answer += part
-    head, _, body = answer.decode().partition("\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
+    return ask_as(PATH, uid, method, **params)
 
 
 def checkout(uid, account="app", expect=200, asset="asset1", **params):

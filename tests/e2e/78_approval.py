@@ -2,14 +2,12 @@
 """Secrets that take another's approval: for one person, one version, a time, and once."""
 # time limit: 120
 
-import json
 import os
 import re
-import socket
 import subprocess
 import time
 
-from harness import PASSWORD, Fleet, Ops, main, short_dir, wait_for
+from harness import PASSWORD, Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
 from sinks import Smtp
 
 PEOPLE = """
@@ -61,22 +59,7 @@ def setup():
 
 
 def post(uid, method, **params):
-    """Asks as another user: the kernel says who a process is at the moment that it connects."""
-    body = json.dumps(params)
-    request = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    answer = b""
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(60)
-        os.seteuid(uid)
-        try:
-            link.connect(PATH)
-        finally:
-            os.seteuid(0)
-        link.sendall(request.encode())
-        while part := link.recv(65536):
-            answer += part
-    head, _, body = answer.decode().partition("\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
+    return ask_as(PATH, uid, method, **params)
 
 
 def reveal(uid, account="app", asset="asset1", **params):
@@ -227,14 +210,7 @@ def test_lost_by_a_reload():
 
 
 def code(user):
-    done = subprocess.run(
-        ["oathtool", "--totp", "-b", "-"],
-        input=secrets[user],
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout.strip()
+    return code_of(secrets[user])
 
 
 def test_an_approver_shows_a_code():

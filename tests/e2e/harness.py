@@ -444,6 +444,39 @@ def short_dir():
     return place
 
 
+def ask_as(path, uid, method, **params):
+    """Asks at the socket as that user, whom the kernel names as of the moment of connecting: the
+    answer's status and what it holds."""
+    body = json.dumps(params)
+    request = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(60)
+        os.seteuid(uid)
+        try:
+            link.connect(path)
+        finally:
+            os.seteuid(0)
+        link.sendall(request.encode())
+        while part := link.recv(65536):
+            answer += part
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def code_of(secret, ago=0):
+    """The code of a second factor, so many seconds ago, as oathtool makes it: not ours."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - ago))
+    done = subprocess.run(
+        ["oathtool", "--totp", "-b", "-N", at, "-"],
+        input=secret,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
 def never_answers():
     """An asset that takes connections and says nothing."""
     server = socket.create_server(("127.0.0.1", 0))
