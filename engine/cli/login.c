@@ -29,18 +29,6 @@ const struct command login_commands[] = {
     {0},
 };
 
-static int print_token(const struct cli *cli, const json_t *result)
-{
-	int status;
-
-	if (cli->json)
-		return cli_print_json(result, SERVICE_OK);
-	status = reveal_write(text_of(result, "token"));
-	if (status == SERVICE_OK && !cli_flag(cli, "raw"))
-		status = reveal_write("\n");
-	return status;
-}
-
 static void print_until(const json_t *result)
 {
 	char until[LIST_TEXT_SIZE];
@@ -82,7 +70,7 @@ int login_run(struct cli *cli)
 	if (status == SERVICE_OK && !cli->json)
 		print_until(result);
 	if (status == SERVICE_OK)
-		status = reveal_show(cli, result, print_token);
+		status = reveal_show(cli, result, reveal_print_token);
 	json_decref(result);
 	return status;
 }

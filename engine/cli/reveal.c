@@ -74,6 +74,18 @@ static int print_one(const json_t *version)
 	return status;
 }
 
+int reveal_print_token(const struct cli *cli, const json_t *result)
+{
+	int status;
+
+	if (cli->json)
+		return cli_print_json(result, SERVICE_OK);
+	status = reveal_write(text_of(result, "token"));
+	if (status == SERVICE_OK && !cli_flag(cli, "raw"))
+		status = reveal_write("\n");
+	return status;
+}
+
 /* It is not known which of them opens the account. */
 static int print_candidates(const json_t *result)
 {

@@ -14,6 +14,8 @@ bool reveal_may_be_written(const struct cli *, const char *whose);
 int reveal_show(const struct cli *, const json_t *result,
     int (*print)(const struct cli *, const json_t *result));
 int reveal_write(const char *secret);
+/* The secret "token" of a result, alone in a line; with --raw without its end. */
+int reveal_print_token(const struct cli *, const json_t *result);
 int reveal_record_run(struct cli *);
 
 #endif

@@ -57,18 +57,6 @@ static json_t *split(const json_t *given)
 	return words;
 }
 
-static int print_token(const struct cli *cli, const json_t *result)
-{
-	int status;
-
-	if (cli->json)
-		return cli_print_json(result, SERVICE_OK);
-	status = reveal_write(text_of(result, "token"));
-	if (status == SERVICE_OK && !cli_flag(cli, "raw"))
-		status = reveal_write("\n");
-	return status;
-}
-
 static void print_what(const json_t *result)
 {
 	char until[LIST_TEXT_SIZE];
@@ -101,7 +89,7 @@ static int create_run(struct cli *cli)
 	if (status == SERVICE_OK && !cli->json)
 		print_what(result);
 	if (status == SERVICE_OK)
-		status = reveal_show(cli, result, print_token);
+		status = reveal_show(cli, result, reveal_print_token);
 	json_decref(result);
 	return status;
 }
