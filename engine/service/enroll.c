@@ -37,30 +37,6 @@ static enum err enrolling_audit(struct enrolling *enrolling, struct vault_txn *t
 	return request_audit(enrolling->request, txn, &event, error);
 }
 
-/* Their own, or with the permission admin another's. NULL, and the request fails. */
-static const struct user *need_enrolled(struct request *request)
-{
-	const char *name = param_text(request, "user");
-	const struct user *own = request->person.user, *user = own;
-
-	if (!request_is_in_person(request, "a second factor"))
-		return NULL;
-	if (name == NULL && own == NULL) {
-		request_fail(request, SERVICE_USAGE,
-		    "the policy declares no user for you: name one, or add user \"%s\" { uid = %u, "
-		    "role = … }",
-		    request->person.name, (unsigned)request->person.uid);
-		return NULL;
-	}
-	if (name != NULL)
-		user = need_user(request, name);
-	request->permission = PERMIT_ADMIN;
-	if (user == NULL || user == own || request_may(request, "", ""))
-		return user;
-	request_deny(request, "another's second factor");
-	return NULL;
-}
-
 /* ── enroll ──────────────────────────────────────────────────────────────────────────────── */
 
 /* It does not count until a first code was right. */
@@ -111,7 +87,7 @@ static enum service_end enroll(struct request *request, const char *user, struct
 
 enum service_end user_enroll(struct request *request)
 {
-	const struct user *user = need_enrolled(request);
+	const struct user *user = need_whose(request, "a second factor", "another's second factor");
 	struct secret *secret = user == NULL ? NULL : secret_new(TOTP_SECRET_BYTES);
 	enum service_end end;
 
@@ -180,7 +156,7 @@ static json_t *shape_recovery(struct enrolling *enrolling)
 
 enum service_end user_confirm(struct request *request)
 {
-	const struct user *user = need_enrolled(request);
+	const struct user *user = need_whose(request, "a second factor", "another's second factor");
 	struct enrolling enrolling = {.request = request, .now_ms = now_ms(request)};
 	enum err err;
 

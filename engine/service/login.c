@@ -435,32 +435,10 @@ static bool password_is_good(struct request *request, const char *password)
 	return false;
 }
 
-/* Their own, or with the permission admin another's; nobody's by a token. */
-static const struct user *need_whose(struct request *request)
-{
-	const char *name = param_text(request, "user");
-	const struct user *own = request->person.user, *user = own;
-
-	if (!request_is_in_person(request, "a password"))
-		return NULL;
-	if (name == NULL && own == NULL) {
-		request_fail(request, SERVICE_USAGE,
-		    "the policy declares no user for you: name the one whose password it is");
-		return NULL;
-	}
-	if (name != NULL)
-		user = need_user(request, name);
-	request->permission = PERMIT_ADMIN;
-	if (user == NULL || user == own || request_may(request, "", ""))
-		return user;
-	request_deny(request, "another's password");
-	return NULL;
-}
-
 enum service_end user_password(struct request *request)
 {
 	bool away = param_flag(request, "remove");
-	const struct user *user = need_whose(request);
+	const struct user *user = need_whose(request, "a password", "another's password");
 	const char *password = NULL;
 	struct setting *setting;
 	enum service_end end;

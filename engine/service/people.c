@@ -101,6 +101,29 @@ const struct user *need_user(struct request *request, const char *name)
 	return NULL;
 }
 
+const struct user *need_whose(struct request *request, const char *what, const char *another)
+{
+	const char *name = param_text(request, "user");
+	const struct user *own = request->person.user, *user = own;
+
+	if (!request_is_in_person(request, what))
+		return NULL;
+	if (name == NULL && own == NULL) {
+		request_fail(request, SERVICE_USAGE,
+		    "the policy declares no user for you: name one, or add user \"%s\" { uid = %u, "
+		    "role = … }",
+		    request->person.name, (unsigned)request->person.uid);
+		return NULL;
+	}
+	if (name != NULL)
+		user = need_user(request, name);
+	request->permission = PERMIT_ADMIN;
+	if (user == NULL || user == own || request_may(request, "", ""))
+		return user;
+	request_deny(request, another);
+	return NULL;
+}
+
 enum service_end user_show(struct request *request)
 {
 	const char *name = param_need(request, "user");
