@@ -29,7 +29,7 @@ struct wire_session;
 
 #define WIRE_TEXT_SIZE	   1024 /* text of an asset, cut */
 #define WIRE_ADDRESS_SIZE  64
-#define WIRE_KEY_SIZE	   4096
+#define WIRE_KEY_SIZE	   2304 /* RSA of 16,384 bits, the most that OpenSSH takes, is 2,071 */
 #define WIRE_KEY_TYPE_SIZE 32
 
 /* ── What can go wrong ───────────────────────────────────────────────────────────────────── */

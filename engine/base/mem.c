@@ -19,9 +19,13 @@
 #define BLOCK_MIN 32u
 #define BLOCK_MAX (128u * 1024)
 
-/* Classes: four sizes between each power of two and the next, so that at most a fifth is lost. */
-#define STEPS	    4
-#define CLASS_COUNT 49
+/* Classes: four sizes between each power of two and the next, so that at most a fifth is lost; and
+ * for large blocks, such as a session's, each KB. */
+#define STEPS	       4
+#define FINE_MIN       4096u
+#define FINE_STEP      1024u
+#define FINE_CLASS_MIN 28u /* of a block of FINE_MIN */
+#define CLASS_COUNT    (FINE_CLASS_MIN + (BLOCK_MAX - FINE_MIN) / FINE_STEP + 1)
 
 /* A class with this bit is a mapping of its own; the other bits are its pages. */
 #define CLASS_LARGE 0x80000000u
@@ -64,12 +68,15 @@ static void *pages_map(size_t size)
 	return pages;
 }
 
-/* 32, 40, 48, 56, 64, 80 … kept to multiples of 16. */
+/* 32, 40, 48, 56, 64, 80 … kept to multiples of 16; from 4096 on 5120, 6144, 7168 … */
 static size_t class_size(unsigned class)
 {
-	size_t base = (size_t)BLOCK_MIN << (class / STEPS);
-	size_t size = base + base / STEPS * (class % STEPS);
+	size_t base, size;
 
+	if (class > FINE_CLASS_MIN)
+		return FINE_MIN + (class - FINE_CLASS_MIN) * (size_t)FINE_STEP;
+	base = (size_t)BLOCK_MIN << (class / STEPS);
+	size = base + base / STEPS * (class % STEPS);
 	return (size + 15) & ~(size_t)15;
 }
 
@@ -78,6 +85,9 @@ static unsigned class_of(size_t block_size)
 	size_t base = BLOCK_MIN;
 	unsigned class = 0;
 
+	if (block_size > FINE_MIN)
+		return FINE_CLASS_MIN +
+		       (unsigned)((block_size - FINE_MIN + FINE_STEP - 1) / FINE_STEP);
 	for (; base * 2 <= block_size; base *= 2)
 		class += STEPS;
 	if (block_size > base)
@@ -164,20 +174,34 @@ static void large_unmap(struct block *block)
 	munmap(block, room);
 }
 
+/* One that was given back, at most a quarter larger than what is wanted; NULL: there is none. */
+static struct block *block_reuse(unsigned wanted)
+{
+	size_t most = class_size(wanted) + class_size(wanted) / 4;
+	unsigned at = wanted;
+	struct block *block;
+
+	while (at < CLASS_COUNT && arena.free[at] == NULL && class_size(at) <= most)
+		at++;
+	if (at == CLASS_COUNT || class_size(at) > most)
+		return NULL;
+	block = arena.free[at];
+	asan_unpoison(block, sizeof(*block));
+	arena.free[at] = block->next;
+	return block;
+}
+
 static struct block *small_take(size_t size)
 {
 	unsigned class = class_of(size + sizeof(struct block));
-	struct block *block = arena.free[class];
+	struct block *block = block_reuse(class);
 
-	if (block == NULL) {
-		block = block_carve(class);
-		if (block == NULL)
-			return NULL;
-		asan_unpoison(block, sizeof(*block));
-	} else {
-		asan_unpoison(block, sizeof(*block));
-		arena.free[class] = block->next;
-	}
+	if (block != NULL)
+		return block;
+	block = block_carve(class);
+	if (block == NULL)
+		return NULL;
+	asan_unpoison(block, sizeof(*block));
 	block->class = class;
 	return block;
 }
