@@ -36,7 +36,7 @@ void echo_free(struct echo *echo)
 {
 	if (echo == NULL)
 		return;
-	channel_free(echo->channel);
+	channel_abandon(echo->channel);
 	buf_clear(&echo->out);
 	buf_clear(&echo->err);
 	free(echo);

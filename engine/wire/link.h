@@ -150,5 +150,7 @@ enum err channel_eof_step(struct channel *, struct outcome *) MUST_CHECK;
 enum err channel_close_step(struct channel *, int *status, struct outcome *) MUST_CHECK;
 /* Frees at once. NULL is fine. */
 void channel_free(struct channel *);
+/* Without a word, where it was not open yet or its session ends with it. NULL is fine. */
+void channel_abandon(struct channel *);
 
 #endif

@@ -89,7 +89,4 @@ enum err link_fail(struct link *, struct outcome *, enum fault fault, const char
 
 void auth_clear(struct auth *);
 
-/* Drops what it knew of a channel that was not open yet. */
-void channel_abandon(struct channel *);
-
 #endif

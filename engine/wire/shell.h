@@ -78,6 +78,7 @@ enum err shell_run_step(struct shell *, struct command *, struct outcome *) MUST
  * FAULT_EXPIRED, FAULT_NO_SHELL … */
 struct echo;
 struct echo *echo_new(struct link *);
+/* Its channel is closed with the session, which nothing else is done on. */
 void echo_free(struct echo *);
 enum err echo_step(struct echo *, struct outcome *) MUST_CHECK;
 
