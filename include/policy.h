@@ -201,15 +201,16 @@ struct label {
 	const char *value; /* "true" for a bare key */
 };
 
-/* An asset with what it inherits from its nodes already applied. */
+/*
+ * An asset with what it inherits from its nodes already applied. There may be a million of them:
+ * what equal ones point to is kept once, and its members stand so that none leaves a gap.
+ */
 struct asset {
 	const char *name;
 	const char *address; /* default: the name */
-	uint16_t port;	     /* default 22 */
 	const char *platform;
 	const char *node;  /* "/" or "/prod/web" */
 	const char *admin; /* NULL = none */
-	enum become become;
 	/*
 	 * The asset that connections to this one go through; NULL = none. It is there, and the way
 	 * through it and its own gateways has no loop and at most GATEWAYS_MAX of them.
@@ -217,14 +218,16 @@ struct asset {
 	const char *gateway;
 	const char *const
 	    *accounts; /* declared, sorted, no doubles; with admin, and root where su needs it */
-	size_t account_count;
 	const struct label *labels;
-	size_t label_count;
-	uint32_t lockout_limit;	    /* default 3, at least 2 */
-	uint64_t lockout_window_ms; /* default 15 min */
-	bool lockout_by_source;
 	const char *file; /* where declared */
-	size_t line;
+	uint32_t line;
+	uint32_t account_count;
+	uint32_t lockout_limit;	    /* default 3, at least 2 */
+	uint32_t lockout_window_ms; /* default 15 min, at most a week */
+	uint16_t label_count;
+	uint16_t port; /* default 22 */
+	enum become become : 8;
+	bool lockout_by_source;
 };
 
 enum verify { VERIFY_NONE, VERIFY_LOGIN, VERIFY_SU, VERIFY_HASH };

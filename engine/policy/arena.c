@@ -26,36 +26,58 @@ static void block_add(struct arena *arena, size_t size)
 	arena->total += room;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* At a multiple of `align` within the block. */
+static void *take(struct arena *arena, size_t size, size_t align)
 {
-	size_t align = alignof(max_align_t);
 	void *bytes;
 
-	size = (size + align - 1) / align * align;
-	if (!arena->blocks || arena->blocks->size - arena->used < size)
+	arena->used = (arena->used + align - 1) / align * align;
+	if (!arena->blocks || arena->used > arena->blocks->size ||
+	    arena->blocks->size - arena->used < size)
 		block_add(arena, size);
 	bytes = arena->blocks->bytes + arena->used;
 	arena->used += size;
 	return bytes;
 }
 
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	return take(arena, size, alignof(max_align_t));
+}
+
 char *arena_text(struct arena *arena, const char *text, size_t len)
 {
-	char *copy = arena_alloc(arena, len + 1);
+	char *copy = take(arena, len + 1, 1);
 
 	memcpy(copy, text, len);
 	return copy;
 }
 
-void arena_clear(struct arena *arena)
+static void blocks_free(struct arena_block *block)
 {
-	struct arena_block *block = arena->blocks;
-
 	while (block) {
 		struct arena_block *next = block->next;
 
 		free(block);
 		block = next;
 	}
+}
+
+void arena_reset(struct arena *arena)
+{
+	struct arena_block *kept = arena->blocks;
+
+	if (!kept)
+		return;
+	blocks_free(kept->next);
+	kept->next = NULL;
+	memset(kept->bytes, 0, arena->used);
+	arena->used = 0;
+	arena->total = kept->size;
+}
+
+void arena_clear(struct arena *arena)
+{
+	blocks_free(arena->blocks);
 	*arena = (struct arena){0};
 }

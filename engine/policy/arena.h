@@ -1,8 +1,8 @@
 /*
  * An arena: memory that lives and goes with one snapshot.
  *
- * Owns its blocks and frees them all at once, never one alone. Memory is cleared and aligned for
- * anything.
+ * Owns its blocks and frees them all at once, never one alone. Memory is cleared and, but for
+ * texts, aligned for anything.
  */
 #ifndef POLICY_ARENA_H
 #define POLICY_ARENA_H
@@ -19,6 +19,9 @@ struct arena {
 
 void *arena_alloc(struct arena *, size_t size);
 char *arena_text(struct arena *, const char *text, size_t len);
+
+/* Nothing of it is in use any more; keeps a block for what comes. */
+void arena_reset(struct arena *);
 void arena_clear(struct arena *);
 
 #endif

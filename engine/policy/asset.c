@@ -1,6 +1,8 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "policy/loader.h"
 
 #define MINUTE_MS (60 * 1000UL)
@@ -97,6 +99,88 @@ static void labels_read(struct reader *reader, const struct field_path *path, vo
 		label_read(reader, path, labels);
 }
 
+/* ── Keeping ─────────────────────────────────────────────────────────────────────────────── */
+
+static void traits_intern(struct intern *texts, struct traits *traits)
+{
+	struct names *accounts = &traits->accounts;
+	struct labels *labels = &traits->labels;
+
+	traits->platform = intern_text(texts, traits->platform);
+	traits->admin = intern_text(texts, traits->admin);
+	traits->gateway = intern_text(texts, traits->gateway);
+	for (size_t i = 0; i < accounts->count; i++)
+		accounts->items[i] = intern_text(texts, accounts->items[i]);
+	accounts->items =
+	    intern_list(texts, accounts->items, accounts->count, sizeof(accounts->items[0]));
+	for (size_t i = 0; i < labels->count; i++)
+		labels->items[i] = (struct label){intern_text(texts, labels->items[i].key),
+		    intern_text(texts, labels->items[i].value)};
+	labels->items = intern_list(texts, labels->items, labels->count, sizeof(labels->items[0]));
+}
+
+static struct asset_class *class_of(struct loader *loader, const struct asset_decl *decl)
+{
+	struct asset_class class = {
+	    .traits = decl->traits,
+	    .node = decl->node,
+	    .file = decl->statement->file,
+	    .source = decl->statement->source,
+	};
+
+	class.traits.port = 0;
+	return intern_bytes(
+	    &loader->classes, &class, offsetof(struct asset_class, asset), sizeof(class));
+}
+
+static void row_add(struct loader *loader, const struct asset_row *row)
+{
+	if (loader->asset_count == loader->asset_room) {
+		loader->asset_room = loader->asset_room ? 2 * loader->asset_room : 256;
+		loader->assets =
+		    xrealloc(loader->assets, loader->asset_room * sizeof(loader->assets[0]));
+	}
+	loader->assets[loader->asset_count++] = *row;
+}
+
+void asset_declare(struct loader *loader, struct asset_decl *decl)
+{
+	struct arena *arena = &loader->policy->arena;
+
+	traits_intern(&loader->texts, &decl->traits);
+	decl->node = intern_text(&loader->texts, decl->node);
+	decl->name = arena_text(arena, decl->name, strlen(decl->name));
+	if (decl->address)
+		decl->address = arena_text(arena, decl->address, strlen(decl->address));
+	row_add(loader, &(struct asset_row){
+			    .name = decl->name,
+			    .address = decl->address,
+			    .class = class_of(loader, decl),
+			    .line = (uint32_t)decl->statement->line,
+			    .port = decl->traits.port,
+			});
+}
+
+struct statement row_statement(const struct asset_row *row)
+{
+	return (struct statement){
+	    .file = row->class->file,
+	    .source = row->class->source,
+	    .line = row->line,
+	    .kind = "asset",
+	    .name = row->name,
+	};
+}
+
+void assets_forget(struct loader *loader)
+{
+	intern_clear(&loader->texts);
+	intern_clear(&loader->classes);
+	free(loader->assets);
+	loader->assets = NULL;
+	loader->asset_count = loader->asset_room = 0;
+}
+
 /* ── Statements ──────────────────────────────────────────────────────────────────────────── */
 
 /* `gateway = "jump"`, or false for none where a node has one. */
@@ -179,22 +263,15 @@ static const struct field asset_fields[] = {
     {0},
 };
 
-void asset_declare(struct loader *loader, struct asset_decl *decl)
-{
-	decl->order = loader->asset_count++;
-	STAILQ_INSERT_TAIL(&loader->assets, decl, link);
-}
-
 void asset_read(struct loader *loader, const struct statement *statement, int index)
 {
-	struct reader reader = {
-	    loader->policy->lua, &loader->policy->arena, loader->errors, statement};
-	struct asset_decl *decl = arena_alloc(reader.arena, sizeof(*decl));
-
-	*decl = (struct asset_decl){
+	struct reader reader = {loader->policy->lua, &loader->scratch, loader->errors, statement};
+	struct asset_decl decl = {
 	    .traits = TRAITS_NONE, .name = statement->name, .statement = statement};
-	schema_read(&reader, asset_fields, index, NULL, decl);
-	asset_declare(loader, decl);
+
+	arena_reset(&loader->scratch);
+	schema_read(&reader, asset_fields, index, NULL, &decl);
+	asset_declare(loader, &decl);
 }
 
 void node_read(struct loader *loader, const struct statement *statement, int index)

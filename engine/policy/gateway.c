@@ -18,7 +18,7 @@ static const struct field_path field = {.name = "gateway"};
 /* How many gateways stand before each asset. */
 struct ways {
 	struct loader *loader;
-	struct asset_decl *const *decls;
+	struct asset_row *const *rows;
 	uint32_t *depth; /* by index; UNKNOWN, or ON_WAY on the way that is followed now */
 	size_t *way;
 	size_t way_len;
@@ -59,8 +59,11 @@ static void check_names(const struct ways *ways)
 
 	STAILQ_FOREACH (node, &ways->loader->nodes, link)
 		check_name(ways->loader, node->statement, node->traits.gateway);
-	for (size_t i = 0; i < ways->loader->policy->asset_count; i++)
-		check_name(ways->loader, ways->decls[i]->statement, ways->decls[i]->traits.gateway);
+	for (size_t i = 0; i < ways->loader->policy->asset_count; i++) {
+		const struct statement statement = row_statement(ways->rows[i]);
+
+		check_name(ways->loader, &statement, ways->rows[i]->class->traits.gateway);
+	}
 }
 
 /* ── Ways ────────────────────────────────────────────────────────────────────────────────── */
@@ -70,13 +73,14 @@ static void report_loop(const struct ways *ways, size_t from)
 {
 	const struct asset *assets = ways->loader->policy->assets;
 	size_t first = ways->way[from], used = 0;
+	const struct statement statement = row_statement(ways->rows[first]);
 	char names[512] = "";
 
 	for (size_t i = from; i < ways->way_len && used < sizeof(names); i++)
 		if (i - from < SHOWN_MAX)
 			used += (size_t)snprintf(
 			    names + used, sizeof(names) - used, "%s → ", assets[ways->way[i]].name);
-	statement_problem(ways->loader->errors, ways->decls[first]->statement, &field, NULL,
+	statement_problem(ways->loader->errors, &statement, &field, NULL,
 	    "its gateway leads back to it: %s%s%s; gateway = false says of one that it is reached "
 	    "directly",
 	    names, ways->way_len - from > SHOWN_MAX ? "… → " : "", assets[first].name);
@@ -84,7 +88,9 @@ static void report_loop(const struct ways *ways, size_t from)
 
 static void report_depth(const struct ways *ways, size_t index)
 {
-	statement_problem(ways->loader->errors, ways->decls[index]->statement, &field, NULL,
+	const struct statement statement = row_statement(ways->rows[index]);
+
+	statement_problem(ways->loader->errors, &statement, &field, NULL,
 	    "is reached through %d gateways, one behind the other; at most %d are possible",
 	    GATEWAYS_MAX + 1, GATEWAYS_MAX);
 }
@@ -131,11 +137,11 @@ static void way_follow(struct ways *ways, size_t index)
 		ways->depth[ways->way[--ways->way_len]] = 0;
 }
 
-void gateways_check(struct loader *loader, struct asset_decl *const *decls)
+void gateways_check(struct loader *loader, struct asset_row *const *rows)
 {
 	size_t count = loader->policy->asset_count;
 	struct ways ways = {.loader = loader,
-	    .decls = decls,
+	    .rows = rows,
 	    .depth = xcalloc(count + 1, sizeof(ways.depth[0])),
 	    .way = xcalloc(count + 1, sizeof(ways.way[0]))};
 

@@ -137,17 +137,19 @@ static size_t host_find(const struct hosts *hosts, const char *name)
 	return index ? (size_t)json_integer_value(index) : NONE;
 }
 
-static struct asset_decl *decl_new(struct hosts *hosts, const char *name)
+/* `name` is in the JSON. */
+static struct asset_decl decl_new(struct hosts *hosts, const char *name)
 {
-	struct arena *arena = &hosts->loader->policy->arena;
-	struct asset_decl *decl = arena_alloc(arena, sizeof(*decl));
-	struct statement *statement = arena_alloc(arena, sizeof(*statement));
+	struct statement *statement = arena_alloc(&hosts->arena, sizeof(*statement));
 
-	*statement = (struct statement){
-	    .file = hosts->file, .kind = "asset", .name = arena_text(arena, name, strlen(name))};
-	*decl = (struct asset_decl){
-	    .traits = TRAITS_NONE, .name = statement->name, .statement = statement};
-	return decl;
+	*statement = (struct statement){.file = hosts->file, .kind = "asset", .name = name};
+	return (struct asset_decl){.traits = TRAITS_NONE, .name = name, .statement = statement};
+}
+
+static bool is_full(const struct hosts *hosts)
+{
+	return loader_full(
+	    hosts->loader, hosts->arena.total + hosts->count * sizeof(hosts->items[0]));
 }
 
 /* The host of that name, made when it is new. NONE when the name is none. */
@@ -159,7 +161,7 @@ static size_t host_add(struct hosts *hosts, const char *name)
 	if (index != NONE)
 		return index;
 	fault = name_fault(name);
-	if (fault || loader_full(hosts->loader)) {
+	if (fault || is_full(hosts)) {
 		problem_add(hosts->loader->errors, hosts->file, 0, "host \"%.64s\": the name %s",
 		    name, fault ? fault : LOADER_FULL);
 		return NONE;
@@ -171,7 +173,6 @@ static size_t host_add(struct hosts *hosts, const char *name)
 	index = hosts->count++;
 	hosts->items[index] = (struct host){.decl = decl_new(hosts, name)};
 	json_object_set_new(hosts->by_name, name, json_integer((json_int_t)index));
-	asset_declare(hosts->loader, hosts->items[index].decl);
 	return index;
 }
 
@@ -197,7 +198,7 @@ static void read_vars(struct hosts *hosts, const json_t *root)
 /* ── Groups ──────────────────────────────────────────────────────────────────────────────── */
 
 struct group {
-	const char *name; /* in the arena */
+	const char *name; /* in the JSON */
 	const json_t *hosts;
 	struct group **parents;
 	size_t parent_count, parent_room;
@@ -247,7 +248,7 @@ static void group_read(
 		    hosts->loader->errors, hosts->file, 0, "group \"%.64s\" %s", name, fault);
 		return;
 	}
-	group->name = arena_text(&hosts->loader->policy->arena, name, strlen(name));
+	group->name = name;
 	group->hosts = json_object_get(value, "hosts");
 	json_object_set_new(groups->by_name, name, json_integer((json_int_t)groups->count++));
 }
@@ -318,7 +319,7 @@ static void label_host(
 	for (size_t i = 0; i < count; i++)
 		if (group_is_label(line[i]) &&
 		    !host_label_add(hosts, host, (struct label){line[i]->name, "true"})) {
-			statement_problem(hosts->loader->errors, host->decl->statement, NULL, NULL,
+			statement_problem(hosts->loader->errors, host->decl.statement, NULL, NULL,
 			    "has more than 256 labels and groups");
 			return;
 		}
@@ -396,6 +397,8 @@ void inventory_json(struct loader *loader, int fd, const char *file)
 	if (root) {
 		read_vars(&hosts, root);
 		read_groups(&hosts, root);
+		for (size_t i = 0; i < hosts.count; i++)
+			asset_declare(loader, &hosts.items[i].decl);
 		warn_all(&hosts);
 	} else {
 		loader->incomplete = true;
@@ -403,4 +406,5 @@ void inventory_json(struct loader *loader, int fd, const char *file)
 	json_decref(root);
 	json_decref(hosts.by_name);
 	free(hosts.items);
+	arena_clear(&hosts.arena);
 }

@@ -14,6 +14,7 @@
 /* A file being read. */
 struct hosts {
 	struct loader *loader;
+	struct arena arena; /* goes with it */
 	const char *file;
 	json_t *by_name; /* name → index in items */
 	struct host *items;
@@ -28,7 +29,7 @@ struct hosts {
 
 /* A host: its declaration, and labels that it may get still. */
 struct host {
-	struct asset_decl *decl;
+	struct asset_decl decl;
 	size_t label_room;
 };
 

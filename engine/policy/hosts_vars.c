@@ -18,13 +18,13 @@ struct var {
 
 static struct arena *var_arena(const struct var *var)
 {
-	return &var->hosts->loader->policy->arena;
+	return &var->hosts->arena;
 }
 
 /* "asset "web1": variable "ansible_port": …" */
 static void var_problem(const struct var *var, const char *shown, const char *fault)
 {
-	statement_problem(var->hosts->loader->errors, var->host->decl->statement, NULL, NULL,
+	statement_problem(var->hosts->loader->errors, var->host->decl.statement, NULL, NULL,
 	    "variable \"%s\": %s%.64s%s %s", var->name, shown ? "\"" : "", shown ? shown : "it",
 	    shown ? "\"" : "", fault);
 }
@@ -53,7 +53,7 @@ static const char *var_text(const struct var *var, const char *(*fault)(const ch
 		var_problem(var, text, wrong);
 		return NULL;
 	}
-	return arena_text(var_arena(var), text, json_string_length(var->value));
+	return text;
 }
 
 /* True or false, as JSON or as one of YAML's words. False (and reported) when it is neither. */
@@ -79,13 +79,12 @@ static bool var_flag(const struct var *var, bool *flag)
 /* Calls `fn` for each text of a list, or of a text whose parts ";" separates. */
 static void each_text(const struct var *var, void (*fn)(const struct var *, const char *text))
 {
-	struct arena *arena = var_arena(var);
 	const json_t *item;
 	size_t i;
 
 	if (json_is_string(var->value)) {
 		const char *text = json_string_value(var->value);
-		char *copy = arena_text(arena, text, strlen(text)), *rest = copy, *part;
+		char *rest = arena_text(var_arena(var), text, strlen(text)), *part;
 
 		while ((part = strtok_r(rest, LIST_SEPARATOR, &rest)))
 			fn(var, part);
@@ -98,8 +97,7 @@ static void each_text(const struct var *var, void (*fn)(const struct var *, cons
 	json_array_foreach(var->value, i, item)
 	{
 		if (json_is_string(item))
-			fn(var,
-			    arena_text(arena, json_string_value(item), json_string_length(item)));
+			fn(var, json_string_value(item));
 		else
 			var_problem(var, NULL, "must be a list of texts");
 	}
@@ -109,7 +107,7 @@ static void each_text(const struct var *var, void (*fn)(const struct var *, cons
 
 bool host_label_add(struct hosts *hosts, struct host *host, struct label label)
 {
-	struct labels *labels = &host->decl->traits.labels;
+	struct labels *labels = &host->decl.traits.labels;
 	struct label *items;
 
 	if (label_known(labels, label.key))
@@ -118,8 +116,7 @@ bool host_label_add(struct hosts *hosts, struct host *host, struct label label)
 		return false;
 	if (labels->count == host->label_room) {
 		host->label_room = host->label_room ? 2 * host->label_room : LABELS_START;
-		items =
-		    arena_alloc(&hosts->loader->policy->arena, host->label_room * sizeof(items[0]));
+		items = arena_alloc(&hosts->arena, host->label_room * sizeof(items[0]));
 		if (labels->count > 0)
 			memcpy(items, labels->items, labels->count * sizeof(items[0]));
 		labels->items = items;
@@ -130,7 +127,7 @@ bool host_label_add(struct hosts *hosts, struct host *host, struct label label)
 
 static void add_label(const struct var *var, const char *text, struct label label)
 {
-	if (label_known(&var->host->decl->traits.labels, label.key))
+	if (label_known(&var->host->decl.traits.labels, label.key))
 		var_problem(var, text, "gives a label twice");
 	else if (!host_label_add(var->hosts, var->host, label))
 		var_problem(var, NULL, "has more than 256 labels");
@@ -150,13 +147,12 @@ static void read_label(const struct var *var, const char *text)
 /* { "nginx": true, "tier": 1 } */
 static void read_label_pairs(const struct var *var)
 {
-	struct arena *arena = var_arena(var);
 	const char *key;
 	json_t *value;
 
 	json_object_foreach((json_t *)(uintptr_t)var->value, key, value)
 	{
-		struct label label = {arena_text(arena, key, strlen(key)), "true"};
+		struct label label = {key, "true"};
 		char number[32];
 
 		if (strlen(key) + json_string_length(value) > LABEL_LEN_MAX) {
@@ -165,12 +161,11 @@ static void read_label_pairs(const struct var *var)
 		}
 
 		if (json_is_string(value)) {
-			label.value =
-			    arena_text(arena, json_string_value(value), json_string_length(value));
+			label.value = json_string_value(value);
 		} else if (json_is_integer(value)) {
 			snprintf(
 			    number, sizeof(number), "%lld", (long long)json_integer_value(value));
-			label.value = arena_text(arena, number, strlen(number));
+			label.value = arena_text(var_arena(var), number, strlen(number));
 		} else if (!json_is_true(value)) {
 			var_problem(var, key, "must be a text, a whole number or true");
 			continue;
@@ -191,7 +186,7 @@ static void read_labels(const struct var *var)
 
 static void read_address(const struct var *var)
 {
-	var->host->decl->address = var_text(var, address_fault);
+	var->host->decl.address = var_text(var, address_fault);
 }
 
 static void read_port(const struct var *var)
@@ -205,12 +200,12 @@ static void read_port(const struct var *var)
 	if (port < 1 || port > 65535 || (text && *end))
 		var_problem(var, text, "must be a whole number from 1 to 65535");
 	else
-		var->host->decl->traits.port = (uint32_t)port;
+		var->host->decl.traits.port = (uint32_t)port;
 }
 
 static void read_admin(const struct var *var)
 {
-	var->host->decl->traits.admin = var_text(var, account_fault);
+	var->host->decl.traits.admin = var_text(var, account_fault);
 }
 
 static void read_method(const struct var *var)
@@ -219,7 +214,7 @@ static void read_method(const struct var *var)
 
 	for (int become = BECOME_NONE; text && become <= BECOME_DOAS; become++)
 		if (strcmp(text, become_name((enum become)become)) == 0) {
-			var->host->decl->traits.become = become;
+			var->host->decl.traits.become = become;
 			return;
 		}
 	var_problem(var, text, "must be \"none\", \"sudo\", \"su\" or \"doas\"");
@@ -231,30 +226,30 @@ static void read_become(const struct var *var)
 	bool flag;
 
 	if (var_flag(var, &flag) && !flag)
-		var->host->decl->traits.become = BECOME_NONE;
+		var->host->decl.traits.become = BECOME_NONE;
 }
 
 static void read_platform(const struct var *var)
 {
-	var->host->decl->traits.platform = var_text(var, name_fault);
+	var->host->decl.traits.platform = var_text(var, name_fault);
 }
 
 static void read_node(const struct var *var)
 {
-	var->host->decl->node = var_text(var, node_fault);
+	var->host->decl.node = var_text(var, node_fault);
 }
 
 static void read_gateway(const struct var *var)
 {
 	if (json_is_false(var->value))
-		var->host->decl->traits.gateway = GATEWAY_NONE;
+		var->host->decl.traits.gateway = GATEWAY_NONE;
 	else
-		var->host->decl->traits.gateway = var_text(var, name_fault);
+		var->host->decl.traits.gateway = var_text(var, name_fault);
 }
 
 static void read_account(const struct var *var, const char *text)
 {
-	struct names *names = &var->host->decl->traits.accounts;
+	struct names *names = &var->host->decl.traits.accounts;
 	const char *fault = text_fault(text, account_fault);
 
 	if (fault)
@@ -275,7 +270,7 @@ static size_t account_room(const json_t *value)
 
 static void read_accounts(const struct var *var)
 {
-	struct names *names = &var->host->decl->traits.accounts;
+	struct names *names = &var->host->decl.traits.accounts;
 
 	names->items =
 	    arena_alloc(var_arena(var), account_room(var->value) * sizeof(names->items[0]));
@@ -338,13 +333,13 @@ static bool is_way(const char *name, const json_t *value)
 	       strstr(text, "Proxy") != NULL;
 }
 
-static void note(struct hosts *hosts, const struct host *host, const char *name,
-    const char **first_name, const char **first_host, size_t *count)
+static void note(const struct host *host, const char *name, const char **first_name,
+    const char **first_host, size_t *count)
 {
 	if ((*count)++ > 0)
 		return;
-	*first_name = arena_text(&hosts->loader->policy->arena, name, strlen(name));
-	*first_host = host->decl->name;
+	*first_name = name;
+	*first_host = host->decl.name;
 }
 
 static void report_unknown(const struct hosts *hosts, const struct host *host, const char *name)
@@ -355,7 +350,7 @@ static void report_unknown(const struct hosts *hosts, const struct host *host, c
 	for (size_t i = 0; i < VARIABLE_COUNT; i++)
 		if (begins(variables[i].name, "lockstep_"))
 			names[count++] = variables[i].name;
-	statement_problem(hosts->loader->errors, host->decl->statement, NULL,
+	statement_problem(hosts->loader->errors, host->decl.statement, NULL,
 	    text_nearest(name, names, count), "unknown variable \"%.64s\"", name);
 }
 
@@ -382,10 +377,9 @@ static void sort_out(struct hosts *hosts, struct host *host, const char *name, c
 	else if (begins(name, "lockstep_"))
 		report_unknown(hosts, host, name);
 	else if (is_secret(name))
-		note(hosts, host, name, &hosts->secret_name, &hosts->secret_host,
-		    &hosts->secret_count);
+		note(host, name, &hosts->secret_name, &hosts->secret_host, &hosts->secret_count);
 	else if (is_way(name, value))
-		note(hosts, host, name, &hosts->way_name, &hosts->way_host, &hosts->way_count);
+		note(host, name, &hosts->way_name, &hosts->way_host, &hosts->way_count);
 }
 
 void host_vars_read(struct hosts *hosts, struct host *host, const json_t *vars)

@@ -20,8 +20,8 @@ struct builder {
 	struct loader *loader;
 	const struct node_decl **nodes; /* by path */
 	size_t node_count;
-	struct asset_decl **decls; /* by name, then order */
-	size_t decl_count;
+	struct asset_row **rows; /* by name, each once */
+	size_t row_count;
 };
 
 /* ── Nodes ───────────────────────────────────────────────────────────────────────────────── */
@@ -134,16 +134,21 @@ static void traits_inherit(struct traits *own, const struct traits *from)
 		own->lockout_by = from->lockout_by;
 }
 
-/* A gateway that stands below its own node is reached as the node is. */
+static bool is_name(const char *text, const char *name)
+{
+	return text && name && strcmp(text, name) == 0;
+}
+
+/* The nearest that is not `name`, which may be NULL. */
 static const char *gateway_inherit(
-    const char *name, const struct traits *const *chain, size_t depth)
+    const struct traits *const *chain, size_t depth, const char *name)
 {
 	const char *gateway = chain[0]->gateway;
 
 	for (size_t i = 1; i < depth && !gateway; i++)
-		if (chain[i]->gateway && strcmp(chain[i]->gateway, name) != 0)
+		if (!is_name(chain[i]->gateway, name))
 			gateway = chain[i]->gateway;
-	return gateway && strcmp(gateway, GATEWAY_NONE) != 0 ? gateway : NULL;
+	return is_name(gateway, GATEWAY_NONE) ? NULL : gateway;
 }
 
 static int text_compare(const void *left, const void *right)
@@ -172,7 +177,7 @@ static void accounts_join(
 
 	for (size_t i = 0; i < depth; i++)
 		room += chain[i]->accounts.count;
-	accounts = arena_alloc(&loader->policy->arena, room * sizeof(accounts[0]));
+	accounts = arena_alloc(&loader->scratch, room * sizeof(accounts[0]));
 	for (size_t i = 0; i < depth; i++)
 		for (size_t j = 0; j < chain[i]->accounts.count; j++)
 			accounts[count++] = chain[i]->accounts.items[j];
@@ -180,8 +185,9 @@ static void accounts_join(
 		accounts[count++] = asset->admin;
 	if (asset->become == BECOME_SU)
 		accounts[count++] = "root";
-	asset->accounts = accounts;
-	asset->account_count = unique(accounts, count);
+	count = unique(accounts, count);
+	asset->accounts = intern_list(&loader->texts, accounts, count, sizeof(accounts[0]));
+	asset->account_count = (uint32_t)count;
 }
 
 static int label_compare(const void *left, const void *right)
@@ -202,14 +208,15 @@ static void labels_join(
 		room += chain[i]->labels.count;
 	if (room == 0)
 		return;
-	labels.items = arena_alloc(&loader->policy->arena, room * sizeof(labels.items[0]));
+	labels.items = arena_alloc(&loader->scratch, room * sizeof(labels.items[0]));
 	for (size_t i = 0; i < depth; i++)
 		for (size_t j = 0; j < chain[i]->labels.count; j++)
 			if (!label_known(&labels, chain[i]->labels.items[j].key))
 				labels.items[labels.count++] = chain[i]->labels.items[j];
 	qsort(labels.items, labels.count, sizeof(labels.items[0]), label_compare);
-	asset->labels = labels.items;
-	asset->label_count = labels.count;
+	asset->labels =
+	    intern_list(&loader->texts, labels.items, labels.count, sizeof(labels.items[0]));
+	asset->label_count = (uint16_t)labels.count;
 }
 
 static enum become become_default(const char *admin)
@@ -218,111 +225,149 @@ static enum become become_default(const char *admin)
 }
 
 static void asset_fill(
-    struct asset *asset, const struct asset_decl *decl, const struct traits *traits)
+    struct asset *asset, const struct asset_class *class, const struct traits *traits)
 {
 	*asset = (struct asset){
-	    .name = decl->name,
-	    .address = decl->address ? decl->address : decl->name,
-	    .port = (uint16_t)(traits->port ? traits->port : PORT_DEFAULT),
 	    .platform = traits->platform ? traits->platform : PLATFORM_DEFAULT,
-	    .node = decl->node ? decl->node : "/",
+	    .node = class->node ? class->node : "/",
 	    .admin = traits->admin,
 	    .become =
 		traits->become < 0 ? become_default(traits->admin) : (enum become)traits->become,
 	    .lockout_limit = traits->lockout_limit ? traits->lockout_limit : LOCKOUT_LIMIT_DEFAULT,
-	    .lockout_window_ms =
-		traits->lockout_window_ms ? traits->lockout_window_ms : LOCKOUT_WINDOW_DEFAULT,
+	    .lockout_window_ms = (uint32_t)(traits->lockout_window_ms ? traits->lockout_window_ms
+								      : LOCKOUT_WINDOW_DEFAULT),
 	    .lockout_by_source = traits->lockout_by == 1,
-	    .file = decl->statement->file,
-	    .line = decl->statement->line,
+	    .file = class->file,
 	};
+}
+
+/* The class's traits, then its nodes'. */
+static size_t class_chain(const struct builder *builder, const struct asset_class *class,
+    const struct traits *chain[CHAIN_MAX + 1])
+{
+	chain[0] = &class->traits;
+	return 1 + node_chain(builder, class->node ? class->node : "/", chain + 1);
+}
+
+/* What its assets have alike, into the first of them. */
+static void class_build(
+    const struct builder *builder, struct asset_class *class, struct asset *asset)
+{
+	struct loader *loader = builder->loader;
+	const struct traits *chain[CHAIN_MAX + 1];
+	struct traits traits = class->traits;
+	size_t depth = class_chain(builder, class, chain);
+
+	arena_reset(&loader->scratch);
+	for (size_t i = 1; i < depth; i++)
+		traits_inherit(&traits, chain[i]);
+	asset_fill(asset, class, &traits);
+	accounts_join(loader, asset, chain, depth);
+	labels_join(loader, asset, chain, depth);
+	class->asset = asset;
+	class->gateway = gateway_inherit(chain, depth, NULL);
+	class->port = (uint16_t)(traits.port ? traits.port : PORT_DEFAULT);
+	class->platform_inherited = traits.platform && !class->traits.platform;
+}
+
+/* A gateway that stands below its own node is reached as the node is. */
+static const char *gateway_of(const struct builder *builder, const struct asset_row *row)
+{
+	const struct traits *chain[CHAIN_MAX + 1];
+
+	if (!is_name(row->class->gateway, row->name))
+		return row->class->gateway;
+	return gateway_inherit(chain, class_chain(builder, row->class, chain), row->name);
+}
+
+static void asset_build(const struct builder *builder, struct asset_row *row, struct asset *asset)
+{
+	if (row->class->asset)
+		*asset = *row->class->asset;
+	else
+		class_build(builder, row->class, asset);
+	asset->name = row->name;
+	asset->address = row->address ? row->address : row->name;
+	asset->port = row->port ? (uint16_t)row->port : row->class->port;
+	asset->gateway = gateway_of(builder, row);
+	asset->line = row->line;
+	row->asset = asset;
 }
 
 /* ── What an asset must be ───────────────────────────────────────────────────────────────── */
 
 /* One that a node names is reported there, once. */
 static void check_platform(
-    struct loader *loader, const struct asset *asset, const struct asset_decl *decl, bool inherited)
+    struct loader *loader, const struct asset *asset, const struct asset_row *row)
 {
 	const struct platform_entry *platform =
 	    policy_platform_entry(loader->policy, asset->platform);
+	const struct statement statement = row_statement(row);
 
-	if (!platform && !inherited)
-		report_platform(loader, decl->statement, asset->platform);
+	if (!platform && !row->class->platform_inherited)
+		report_platform(loader, &statement, asset->platform);
 	for (size_t i = 0; platform && platform->posix_accounts && i < asset->account_count; i++) {
 		const char *fault = account_posix_fault(asset->accounts[i]);
 
 		if (fault)
-			statement_problem(loader->errors, decl->statement, NULL, NULL,
+			statement_problem(loader->errors, &statement, NULL, NULL,
 			    "account \"%s\" %s on platform \"%s\"", asset->accounts[i], fault,
 			    asset->platform);
 	}
 }
 
 static void check_address(
-    struct loader *loader, const struct asset *asset, const struct asset_decl *decl)
+    struct loader *loader, const struct asset *asset, const struct asset_row *row)
 {
-	const char *fault = decl->address ? NULL : address_fault(asset->name);
+	const char *fault = row->address ? NULL : address_fault(asset->name);
+	const struct statement statement = row_statement(row);
 
 	if (fault)
-		statement_problem(loader->errors, decl->statement, NULL, NULL,
+		statement_problem(loader->errors, &statement, NULL, NULL,
 		    "has no address, and its name is none: an address %s", fault);
-}
-
-static void asset_build(
-    const struct builder *builder, const struct asset_decl *decl, struct asset *asset)
-{
-	const struct traits *chain[CHAIN_MAX + 1] = {&decl->traits};
-	struct traits traits = decl->traits;
-	size_t depth = 1 + node_chain(builder, decl->node ? decl->node : "/", chain + 1);
-
-	for (size_t i = 1; i < depth; i++)
-		traits_inherit(&traits, chain[i]);
-	asset_fill(asset, decl, &traits);
-	asset->gateway = gateway_inherit(decl->name, chain, depth);
-	accounts_join(builder->loader, asset, chain, depth);
-	labels_join(builder->loader, asset, chain, depth);
-	check_address(builder->loader, asset, decl);
-	check_platform(builder->loader, asset, decl, traits.platform && !decl->traits.platform);
 }
 
 /* ── Doubles ─────────────────────────────────────────────────────────────────────────────── */
 
-static int decl_compare(const void *left, const void *right)
+/* Of equal ones, what is declared first comes first: so they stand in memory. */
+static int row_compare(const void *left, const void *right)
 {
-	const struct asset_decl *const *a = left, *const *b = right;
+	const struct asset_row *const *a = left, *const *b = right;
 	int order = strcmp((*a)->name, (*b)->name);
 
 	if (order)
 		return order;
-	return (*a)->order < (*b)->order ? -1 : 1;
+	return *a < *b ? -1 : 1;
+}
+
+static void report_row_twice(
+    struct loader *loader, const struct asset_row *second, const struct asset_row *first)
+{
+	const struct statement there = row_statement(second), here = row_statement(first);
+
+	report_twice(loader, &there, &here);
 }
 
 /* Sorted and each name once. */
-static void decls_sort(struct builder *builder)
+static void rows_sort(struct builder *builder)
 {
 	struct loader *loader = builder->loader;
-	struct asset_decl *decl;
-	size_t count = 0, kept = 0;
+	size_t kept = 0;
 
-	builder->decls = xcalloc(loader->asset_count + 1, sizeof(builder->decls[0]));
-	STAILQ_FOREACH (decl, &loader->assets, link)
-		builder->decls[count++] = decl;
-	qsort(builder->decls, count, sizeof(builder->decls[0]), decl_compare);
-	for (size_t i = 0; i < count; i++) {
-		decl = builder->decls[i];
-		if (kept > 0 && strcmp(decl->name, builder->decls[kept - 1]->name) == 0)
-			report_twice(loader, decl->statement, builder->decls[kept - 1]->statement);
+	builder->rows = xcalloc(loader->asset_count + 1, sizeof(builder->rows[0]));
+	for (size_t i = 0; i < loader->asset_count; i++)
+		builder->rows[i] = &loader->assets[i];
+	qsort(builder->rows, loader->asset_count, sizeof(builder->rows[0]), row_compare);
+	for (size_t i = 0; i < loader->asset_count; i++) {
+		struct asset_row *row = builder->rows[i];
+
+		if (kept > 0 && strcmp(row->name, builder->rows[kept - 1]->name) == 0)
+			report_row_twice(loader, row, builder->rows[kept - 1]);
 		else
-			builder->decls[kept++] = decl;
+			builder->rows[kept++] = row;
 	}
-	builder->decl_count = kept;
+	builder->row_count = kept;
 }
-
-struct place {
-	const struct asset *asset;
-	const struct asset_decl *decl;
-};
 
 static int way_compare(const struct asset *a, const struct asset *b)
 {
@@ -337,38 +382,34 @@ static int way_compare(const struct asset *a, const struct asset *b)
 
 static int place_compare(const void *left, const void *right)
 {
-	const struct place *a = left, *b = right;
-	int order = way_compare(a->asset, b->asset);
+	const struct asset_row *const *a = left, *const *b = right;
+	int order = way_compare((*a)->asset, (*b)->asset);
 
 	if (order)
 		return order;
-	return a->decl->order < b->decl->order ? -1 : 1;
+	return *a < *b ? -1 : 1;
 }
 
 static void report_place(
-    struct loader *loader, const struct place *first, const struct place *second)
+    struct loader *loader, const struct asset_row *first, const struct asset_row *second)
 {
-	const char *gateway = second->asset->gateway;
+	const struct asset *asset = second->asset, *other = first->asset;
+	const struct statement statement = row_statement(second);
 
-	if (way_compare(first->asset, second->asset) != 0)
+	if (way_compare(other, asset) != 0)
 		return;
-	statement_problem(loader->errors, second->decl->statement, NULL, NULL,
-	    "has the address %s port %u%s%s of asset \"%s\" (%s:%zu)", second->asset->address,
-	    second->asset->port, gateway ? " behind gateway " : "", gateway ? gateway : "",
-	    first->asset->name, first->asset->file, first->asset->line);
+	statement_problem(loader->errors, &statement, NULL, NULL,
+	    "has the address %s port %u%s%s of asset \"%s\" (%s:%u)", asset->address, asset->port,
+	    asset->gateway ? " behind gateway " : "", asset->gateway ? asset->gateway : "",
+	    other->name, other->file, other->line);
 }
 
-static void check_places(const struct builder *builder)
+/* Sorts the rows by where the assets are. */
+static void check_places(struct builder *builder)
 {
-	struct policy *policy = builder->loader->policy;
-	struct place *places = xcalloc(policy->asset_count + 1, sizeof(*places));
-
-	for (size_t i = 0; i < policy->asset_count; i++)
-		places[i] = (struct place){&policy->assets[i], builder->decls[i]};
-	qsort(places, policy->asset_count, sizeof(*places), place_compare);
-	for (size_t i = 1; i < policy->asset_count; i++)
-		report_place(builder->loader, &places[i - 1], &places[i]);
-	free(places);
+	qsort(builder->rows, builder->row_count, sizeof(builder->rows[0]), place_compare);
+	for (size_t i = 1; i < builder->row_count; i++)
+		report_place(builder->loader, builder->rows[i - 1], builder->rows[i]);
 }
 
 void assets_build(struct loader *loader)
@@ -376,15 +417,20 @@ void assets_build(struct loader *loader)
 	struct policy *policy = loader->policy;
 	struct builder builder = {.loader = loader};
 
+	intern_clear(&loader->classes);
 	nodes_sort(&builder);
-	decls_sort(&builder);
-	policy->asset_count = builder.decl_count;
+	rows_sort(&builder);
+	policy->asset_count = builder.row_count;
 	policy->assets =
-	    arena_alloc(&policy->arena, (builder.decl_count + 1) * sizeof(policy->assets[0]));
-	for (size_t i = 0; i < builder.decl_count; i++)
-		asset_build(&builder, builder.decls[i], &policy->assets[i]);
+	    arena_alloc(&policy->arena, (builder.row_count + 1) * sizeof(policy->assets[0]));
+	for (size_t i = 0; i < builder.row_count; i++) {
+		asset_build(&builder, builder.rows[i], &policy->assets[i]);
+		check_address(loader, &policy->assets[i], builder.rows[i]);
+		check_platform(loader, &policy->assets[i], builder.rows[i]);
+	}
+	gateways_check(loader, builder.rows);
 	check_places(&builder);
-	gateways_check(loader, builder.decls);
 	free(builder.nodes);
-	free(builder.decls);
+	free(builder.rows);
+	assets_forget(loader);
 }

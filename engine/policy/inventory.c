@@ -44,10 +44,10 @@ static void cell_problem(const struct cell *cell, const char *column, const char
 
 static struct arena *cell_arena(const struct cell *cell)
 {
-	return &cell->csv->loader->policy->arena;
+	return &cell->csv->loader->scratch;
 }
 
-/* The cell as a text that `fault` accepts; NULL and reported otherwise. */
+/* The cell where `fault` accepts it; NULL and reported otherwise. */
 static const char *cell_text(
     const struct cell *cell, const char *column, const char *(*fault)(const char *))
 {
@@ -57,7 +57,7 @@ static const char *cell_text(
 		cell_problem(cell, column, wrong);
 		return NULL;
 	}
-	return arena_text(cell_arena(cell), cell->text, cell->len);
+	return cell->text;
 }
 
 static void read_address(struct cell *cell)
@@ -235,6 +235,16 @@ static void unknown_column(struct csv *csv, size_t line, const char *name)
 		    "column \"%.64s\" is not known; %s", name, there);
 }
 
+/* There is one in a header without mistakes. */
+static size_t name_column(const struct csv *csv)
+{
+	size_t i = 0;
+
+	while (csv->columns[i] != &columns[0])
+		i++;
+	return i;
+}
+
 static bool has_column(const struct csv *csv, const struct column *column)
 {
 	for (size_t i = 0; i < csv->column_count; i++)
@@ -263,34 +273,26 @@ static void read_header(struct csv *csv, size_t line, const struct csv_field *fi
 	csv->broken = csv->loader->errors->count + csv->loader->errors->more > before;
 }
 
-static struct asset_decl *row_decl(struct csv *csv, size_t line, const struct csv_field *fields)
+static void declare_row(
+    struct csv *csv, size_t line, const struct csv_field *fields, const char *name)
 {
-	struct arena *arena = &csv->loader->policy->arena;
-	struct asset_decl *decl = arena_alloc(arena, sizeof(*decl));
-	struct statement *statement = arena_alloc(arena, sizeof(*statement));
-	const char *fault;
-	size_t i = 0;
+	const struct statement statement = {
+	    .file = csv->file, .line = line, .kind = "asset", .name = name};
+	struct asset_decl decl = {.traits = TRAITS_NONE, .name = name, .statement = &statement};
 
-	while (csv->columns[i] != &columns[0])
-		i++;
-	*statement = (struct statement){.file = csv->file, .line = line, .kind = "asset"};
-	fault = name_fault(fields[i].text);
-	if (fault) {
-		problem_add(csv->loader->errors, csv->file, line, "name \"%.64s\" %s",
-		    fields[i].text, fault);
-		return NULL;
-	}
-	statement->name = arena_text(arena, fields[i].text, fields[i].len);
-	*decl = (struct asset_decl){
-	    .traits = TRAITS_NONE, .name = statement->name, .statement = statement};
-	return decl;
+	arena_reset(&csv->loader->scratch);
+	for (size_t i = 0; i < csv->column_count; i++)
+		if (fields[i].len > 0)
+			csv->columns[i]->read(
+			    &(struct cell){csv, &decl, fields[i].text, fields[i].len});
+	asset_declare(csv->loader, &decl);
 }
 
 static enum err read_row(
     void *arg, size_t line, const struct csv_field *fields, size_t count, struct error *error)
 {
 	struct csv *csv = arg;
-	struct asset_decl *decl;
+	const char *name, *fault;
 
 	if (csv->column_count == 0) {
 		read_header(csv, line, fields, count);
@@ -303,15 +305,14 @@ static enum err read_row(
 		    "this row has %zu fields, the header has %zu", count, csv->column_count);
 		return ERR_OK;
 	}
-	if (loader_full(csv->loader))
+	if (loader_full(csv->loader, 0))
 		return error_set(error, ERR_LIMIT, "%s:%zu: %s", csv->file, line, LOADER_FULL);
-	decl = row_decl(csv, line, fields);
-	for (size_t i = 0; decl && i < count; i++)
-		if (fields[i].len > 0)
-			csv->columns[i]->read(
-			    &(struct cell){csv, decl, fields[i].text, fields[i].len});
-	if (decl)
-		asset_declare(csv->loader, decl);
+	name = fields[name_column(csv)].text;
+	fault = name_fault(name);
+	if (fault)
+		problem_add(csv->loader->errors, csv->file, line, "name \"%.64s\" %s", name, fault);
+	else
+		declare_row(csv, line, fields, name);
 	return ERR_OK;
 }
 

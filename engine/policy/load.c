@@ -209,7 +209,6 @@ static void loader_init(struct loader *loader, struct policy *policy,
 	    .policy = policy, .config = config, .errors = errors, .warnings = warnings};
 	STAILQ_INIT(&loader->sources);
 	STAILQ_INIT(&loader->statements);
-	STAILQ_INIT(&loader->assets);
 	STAILQ_INIT(&loader->nodes);
 	STAILQ_INIT(&loader->rules);
 	STAILQ_INIT(&loader->tasks);
@@ -218,6 +217,8 @@ static void loader_init(struct loader *loader, struct policy *policy,
 	STAILQ_INIT(&loader->users);
 	STAILQ_INIT(&loader->wordlists);
 	STAILQ_INIT(&policy->rules);
+	loader->texts.arena = &policy->arena;
+	loader->classes.arena = &loader->arena;
 	policy->loader = loader;
 }
 
@@ -227,6 +228,9 @@ static void loader_clear(struct loader *loader)
 
 	STAILQ_FOREACH (source, &loader->sources, link)
 		buf_clear(&source->text);
+	assets_forget(loader);
+	arena_clear(&loader->scratch);
+	arena_clear(&loader->arena);
 	loader->policy->loader = NULL;
 }
 

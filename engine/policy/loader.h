@@ -10,6 +10,7 @@
 #include <lua.h>
 #include <sys/queue.h>
 
+#include "policy/intern.h"
 #include "policy/report.h"
 #include "policy/schema.h"
 #include "policy/snapshot.h"
@@ -30,13 +31,13 @@ struct labels {
 struct traits {
 	const char *platform, *admin;
 	const char *gateway; /* GATEWAY_NONE: none, whatever stands above */
-	int become;	     /* enum become */
-	uint32_t port;
 	struct names accounts;
 	struct labels labels;
-	uint32_t lockout_limit;
 	uint64_t lockout_window_ms;
+	uint32_t lockout_limit;
 	int lockout_by; /* 1: by source */
+	int become;	/* enum become */
+	uint32_t port;
 };
 
 #define TRAITS_NONE                                                                                \
@@ -46,12 +47,33 @@ struct traits {
 
 #define GATEWAY_NONE ""
 
+/* An asset as it is read. */
 struct asset_decl {
 	struct traits traits;
 	const char *name, *address, *node;
 	const struct statement *statement;
-	size_t order; /* of declaration */
-	STAILQ_ENTRY(asset_decl) link;
+};
+
+/* What many assets say in the same words: all but their names, addresses, ports and lines. */
+struct asset_class {
+	struct traits traits; /* no port */
+	const char *node;
+	const char *file;
+	struct source *source; /* NULL in an inventory */
+	/* Not said: what follows by their nodes. */
+	const struct asset *asset; /* the first one; NULL = none is built */
+	const char *gateway;
+	uint16_t port;
+	bool platform_inherited;
+};
+
+/* An asset as it is kept until the snapshot stands. */
+struct asset_row {
+	const char *name, *address;
+	struct asset_class *class;
+	uint32_t line;
+	uint32_t port;		   /* 0 = not said */
+	const struct asset *asset; /* NULL = not built */
 };
 
 struct node_decl {
@@ -141,16 +163,22 @@ struct loader {
 	bool brief;	 /* only the settings are asked for */
 
 	const struct statement *settings;
-	STAILQ_HEAD(, asset_decl) assets;
+	struct asset_row *assets; /* in order of declaration */
 	STAILQ_HEAD(, node_decl) nodes;
 	STAILQ_HEAD(, rule_decl) rules;
 	STAILQ_HEAD(, task_decl) tasks;
 	STAILQ_HEAD(, platform_decl) platforms;
 	STAILQ_HEAD(, role_decl) roles;
 	STAILQ_HEAD(, user_decl) users;
-	size_t asset_count, node_count, task_count, platform_count, role_count, user_count;
+	size_t asset_count, asset_room;
+	size_t node_count, task_count, platform_count, role_count, user_count;
 	size_t generator_count;
 	STAILQ_HEAD(, wordlist) wordlists;
+
+	struct arena arena;    /* goes with the loader */
+	struct arena scratch;  /* of the asset that is read or built: whoever begins resets it */
+	struct intern texts;   /* of assets, in the policy's arena; and their lists */
+	struct intern classes; /* in the loader's */
 };
 
 /* ── master_key.c: FIELD_OWN of the settings ── */
@@ -197,9 +225,11 @@ void statements_define(struct loader *);
 /* Complains about `kind "name"` without a table in the file that ran. */
 void statements_finish(struct loader *);
 
-/* True when the declarations hold more memory than a policy may; the caller then says LOADER_FULL.
+/*
+ * True when the declarations, with `more_bytes` that are not declared yet, hold more memory than a
+ * policy may; the caller then says LOADER_FULL.
  */
-bool loader_full(const struct loader *);
+bool loader_full(const struct loader *, size_t more_bytes);
 #define LOADER_FULL "the policy declares more than fits into 512 MB"
 
 /* The nearest word of the language, or NULL. */
@@ -241,8 +271,14 @@ void include_inventory(
 #define LABELS_MAX    256
 #define LABEL_LEN_MAX 255
 
-/* Keeps a declaration; `decl` is in the arena. */
+/* Keeps the declaration, which then points to what is kept: before, it may be in `scratch`. */
 void asset_declare(struct loader *, struct asset_decl *);
+
+/* Where the asset was declared, for what is reported about it. */
+struct statement row_statement(const struct asset_row *);
+
+/* Forgets all declarations: the snapshot has its assets, or never will. */
+void assets_forget(struct loader *);
 
 /* "key" or "key=value" as a label. NULL, or what is wrong with it. */
 const char *label_parse(struct arena *, const char *text, struct label *);
@@ -300,8 +336,8 @@ void assets_build(struct loader *);
 void tasks_build(struct loader *);
 void people_build(struct loader *);
 
-/* `decls` are those of the snapshot's assets, one by one. */
-void gateways_check(struct loader *, struct asset_decl *const *decls);
+/* `rows` are those of the snapshot's assets, one by one. */
+void gateways_check(struct loader *, struct asset_row *const *rows);
 
 /* Complains about params that the platform does not take. */
 void params_check(struct loader *, const struct task_entry *, const struct asset *);

@@ -55,9 +55,13 @@ static struct loader *running(lua_State *lua)
 	return policy->loader;
 }
 
-bool loader_full(const struct loader *loader)
+bool loader_full(const struct loader *loader, size_t more_bytes)
 {
-	return loader->policy->arena.total > DECLARED_SIZE_MAX;
+	size_t asset_bytes = sizeof(struct asset_row) + sizeof(struct asset);
+
+	return loader->policy->arena.total + loader->arena.total +
+		   loader->asset_count * asset_bytes + more_bytes >
+	       DECLARED_SIZE_MAX;
 }
 
 static size_t calling_line(lua_State *lua)
@@ -165,7 +169,7 @@ static int call_kind(lua_State *lua)
 	const struct kind *kind = lua_touserdata(lua, lua_upvalueindex(2));
 
 	lua_settop(lua, 1);
-	if (loader_full(loader))
+	if (loader_full(loader, 0))
 		return luaL_error(lua, LOADER_FULL);
 	if (loader->current->inventory && kind->read != asset_read && kind->read != node_read)
 		return luaL_error(lua,

@@ -84,7 +84,7 @@ void unknown_account(const struct asset *asset, const char *account, char *out, 
 	const char *nearest = text_nearest(account, asset->accounts, asset->account_count);
 	size_t used;
 
-	snprintf(out, size, "asset \"%s\" (%s:%zu) declares no account \"%.*s\"; ", asset->name,
+	snprintf(out, size, "asset \"%s\" (%s:%u) declares no account \"%.*s\"; ", asset->name,
 	    asset->file, asset->line, SHOWN, account);
 	used = strlen(out);
 	if (nearest != NULL)

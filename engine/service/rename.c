@@ -45,7 +45,7 @@ static bool names_are_good(struct request *request, const struct request_rename 
 	}
 	if (old != NULL && !param_flag(request, "yes")) {
 		request_fail(request, SERVICE_USAGE,
-		    "asset \"%s\" is still in the policy (%s:%zu): take it out, or give --yes if "
+		    "asset \"%s\" is still in the policy (%s:%u): take it out, or give --yes if "
 		    "another machine has its name now; nothing was moved",
 		    rename->from, old->file, old->line);
 		return false;

@@ -220,6 +220,93 @@ static void gateways_are_inherited(void **state)
 	fixture_clear(&fixture);
 }
 
+/* An asset that its node names as the gateway is declared in the same words as those behind it. */
+static void gateway_is_declared_like_others(void **state)
+{
+	static const struct {
+		const char *asset, *gateway;
+	} cases[] = {{"app1", "jump"}, {"edge", NULL}, {"jump", "edge"}, {"web1", "jump"}};
+	struct fixture fixture;
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "a.csv",
+	    "name,node,gateway\n"
+	    "web1,/prod,\n"
+	    "jump,/prod,\n"
+	    "app1,/prod,\n"
+	    "edge,/prod/edge,\n");
+	fixture_write(&fixture, "lockstep.lua",
+	    "node '/' { gateway = 'edge' }\n"
+	    "node '/prod' { gateway = 'jump' }\n"
+	    "node '/prod/edge' { gateway = false }\n"
+	    "inventory 'a.csv'\n");
+	fixture_load_good(&fixture);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct asset *asset = find(&fixture, cases[i].asset);
+
+		if (cases[i].gateway)
+			assert_string_equal(asset->gateway, cases[i].gateway);
+		else
+			assert_null(asset->gateway);
+	}
+	fixture_clear(&fixture);
+}
+
+static void assert_shared(const struct asset *a, const struct asset *b)
+{
+	assert_ptr_equal(a->platform, b->platform);
+	assert_ptr_equal(a->node, b->node);
+	assert_ptr_equal(a->admin, b->admin);
+	assert_ptr_equal(a->gateway, b->gateway);
+	assert_ptr_equal(a->accounts, b->accounts);
+	assert_ptr_equal(a->labels, b->labels);
+}
+
+/* In whatever file, and whatever else they say: what equals is in memory once. */
+static void equal_words_are_kept_once(void **state)
+{
+	struct fixture fixture;
+	const struct asset *first, *again;
+
+	(void)state;
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "a.csv",
+	    "name,platform,node,admin,become,accounts,labels,gateway,port\n"
+	    "jump,linux,/,root,none,,,,\n"
+	    "a1,linux,/prod,ops,su,app;deploy,nginx;tier=1,jump,22\n"
+	    "a2,linux,/prod,ops,su,app;deploy,nginx;tier=1,jump,2222\n"
+	    "a3,linux,/prod,ops,su,deploy;app,tier=1;nginx,jump,22\n"
+	    "a4,linux,/prod,ops,su,app,nginx;tier=2,jump,22\n");
+	fixture_write(&fixture, "b.lua",
+	    "asset 'b1' { platform = 'linux', node = '/prod', admin = 'ops', become = 'su',\n"
+	    "  accounts = { 'app', 'deploy' }, labels = { 'nginx', tier = 1 },\n"
+	    "  gateway = 'jump' }\n");
+	fixture_write(&fixture, "c.json",
+	    "{\"_meta\": {\"hostvars\": {\"c1\": {\"lockstep_platform\": \"linux\",\n"
+	    " \"lockstep_node\": \"/prod\", \"lockstep_admin\": \"ops\",\n"
+	    " \"lockstep_become\": \"su\", \"lockstep_accounts\": [\"app\", \"deploy\"],\n"
+	    " \"lockstep_labels\": {\"tier\": 1}, \"lockstep_gateway\": \"jump\"}}},\n"
+	    " \"nginx\": {\"hosts\": [\"c1\"]}}\n");
+	fixture_write(
+	    &fixture, "lockstep.lua", "inventory 'a.csv'\ninventory 'b.lua'\ninventory 'c.json'\n");
+	fixture_load_good(&fixture);
+	first = find(&fixture, "a1");
+	assert_accounts(first, "app deploy ops root ");
+	assert_labels(first, "nginx=true tier=1 ");
+	assert_string_equal(first->gateway, "jump");
+	for (const char *const *name = (const char *const[]){"a2", "a3", "b1", "c1", NULL}; *name;
+	     name++)
+		assert_shared(first, find(&fixture, *name));
+	assert_int_equal(find(&fixture, "a2")->port, 2222);
+	again = find(&fixture, "a4");
+	assert_accounts(again, "app ops root ");
+	assert_labels(again, "nginx=true tier=2 ");
+	assert_ptr_equal(again->accounts[0], first->accounts[0]);
+	assert_int_equal(again->line, 6);
+	fixture_clear(&fixture);
+}
+
 static void long_line_is_refused(void **state)
 {
 	size_t len = 10 * 1024 * 1024;
@@ -335,6 +422,8 @@ int main(void)
 	    cmocka_unit_test(accounts_are_known),
 	    cmocka_unit_test(assets_are_in_order),
 	    cmocka_unit_test(gateways_are_inherited),
+	    cmocka_unit_test(gateway_is_declared_like_others),
+	    cmocka_unit_test(equal_words_are_kept_once),
 	    cmocka_unit_test(long_line_is_refused),
 	    cmocka_unit_test(pipe_is_refused),
 	    cmocka_unit_test(hundred_thousand),
