@@ -5,6 +5,9 @@
 #include "vault/batch.h"
 #include "vault/vault_state.h"
 
+/* A single rotation shall not wait for long where the disk stood still once. */
+#define REST_MAX_MS 20
+
 struct job {
 	STAILQ_ENTRY(job) entry;
 	vault_apply_fn apply;
@@ -79,20 +82,44 @@ static enum round jobs_run(struct jobs *jobs, struct vault_txn *txn, struct erro
 	return ROUND_READY;
 }
 
+/*
+ * The loop stands still while a commit goes to disk, and the wires run out of work. So where
+ * several jobs come at once, it works for as long as that took before the next one, which then
+ * serves more.
+ */
+static void batch_rest(struct batch *batch, uint64_t begun_ms, uint64_t ended_ms)
+{
+	uint64_t took_ms = ended_ms - begun_ms;
+
+	if (batch->served > 1)
+		batch->rest_until_ms = ended_ms + (took_ms < REST_MAX_MS ? took_ms : REST_MAX_MS);
+}
+
+static uint64_t batch_rest_ms(const struct vault *vault)
+{
+	uint64_t now_ms = clock_mono_ms(vault->clock);
+	uint64_t until_ms = vault->batch.rest_until_ms;
+
+	return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
 static enum err batch_commit(struct vault *vault, struct vault_txn *txn, struct error *error)
 {
 	struct batch *batch = &vault->batch;
+	uint64_t begun_ms;
 	enum err err = ERR_OK;
 
 	if (txn->changes == 0) {
 		store_abort(txn);
 		return ERR_OK;
 	}
+	begun_ms = clock_mono_ms(vault->clock);
 	if (batch->gate != NULL)
 		err = batch->gate(batch->gate_arg);
 	if (err == ERR_OK) {
 		err = store_commit(txn, error);
 		batch->commits += err == ERR_OK;
+		batch_rest(batch, begun_ms, clock_mono_ms(vault->clock));
 		return err;
 	}
 	store_abort(txn);
@@ -199,6 +226,8 @@ static void batch_flush(struct vault *vault)
 
 	timer_stop(&vault->batch.timer);
 	STAILQ_CONCAT(&jobs, &vault->batch.queue);
+	vault->batch.served = vault->batch.waiting;
+	vault->batch.waiting = 0;
 	jobs_write(vault, &jobs);
 	jobs_tell(&jobs);
 }
@@ -241,6 +270,7 @@ static void batch_add(struct batch *batch, vault_apply_fn apply, vault_done_fn d
 	job->done = done;
 	job->arg = arg;
 	STAILQ_INSERT_TAIL(&batch->queue, job, entry);
+	batch->waiting++;
 }
 
 void vault_submit(struct vault *vault, vault_apply_fn apply, vault_done_fn done, void *arg)
@@ -248,7 +278,7 @@ void vault_submit(struct vault *vault, vault_apply_fn apply, vault_done_fn done,
 	struct batch *batch = &vault->batch;
 
 	if (STAILQ_EMPTY(&batch->queue))
-		timer_start(vault->clock, &batch->timer, 0);
+		timer_start(vault->clock, &batch->timer, batch_rest_ms(vault));
 	batch_add(batch, apply, done, arg);
 }
 

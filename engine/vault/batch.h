@@ -1,5 +1,6 @@
 /*
- * The batch: what was submitted in one turn of the loop, and goes to disk in one commit.
+ * The batch: what was submitted in one turn of the loop, or while a slow disk was left alone, and
+ * goes to disk in one commit.
  *
  * Owns the queue, the order of apply, commit and done, and what a failed commit means. Never knows
  * LMDB nor what is written.
@@ -18,10 +19,13 @@ STAILQ_HEAD(jobs, job);
 
 struct batch {
 	struct jobs queue;
+	size_t waiting; /* jobs in the queue */
+	size_t served;	/* jobs of the batch that was begun last */
 	struct timer timer;
 	bool running;	      /* functions of a batch are being called: none may start another */
 	struct error failure; /* why nothing more is taken; code ERR_OK = it is */
 	uint64_t commits;
+	uint64_t rest_until_ms; /* monotonic: no commit of what was submitted begins before */
 	enum err (*gate)(void *arg);
 	void *gate_arg;
 };

@@ -222,6 +222,9 @@ int disk_sync(struct disk *disk)
 		errno = EIO;
 		return -1;
 	}
+	/* Meanwhile the core stands still, and what others do becomes due. */
+	if (sim != NULL && sim_event(sim, "a sync takes long", "", 50))
+		sim->clock.now_ms += 1 + sim_amount(sim, 50);
 	if (disk->failed || disk_forgets(disk))
 		return 0;
 	for (size_t i = 0; i < disk->unsynced.count; i++)

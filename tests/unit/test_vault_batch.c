@@ -17,6 +17,7 @@
 
 struct gate {
 	enum err answer;
+	uint64_t takes_ms; /* as a slow disk does */
 	size_t asked;
 	size_t done_before; /* how many were told when it was asked last */
 };
@@ -25,6 +26,7 @@ struct fixture {
 	struct place place;
 	struct gate gate;
 	size_t done; /* in all, in order */
+	size_t made;
 	size_t order[JOBS];
 	struct vault *vault;
 };
@@ -47,6 +49,7 @@ static enum err gate_ask(void *arg)
 	struct fixture *fixture = arg;
 
 	fixture->gate.asked++;
+	fixture->place.clock.mono_ms += fixture->gate.takes_ms;
 	fixture->gate.done_before = fixture->done;
 	return fixture->gate.answer;
 }
@@ -182,6 +185,53 @@ static void test_close_drops_what_waits(void **state)
 	assert_false(task.told);
 	fixture->vault = must_open(&fixture->place);
 	assert_false(is_kept(fixture->vault, 0));
+	vault_close(fixture->vault);
+}
+
+/* ── A slow disk ─────────────────────────────────────────────────────────────────────────── */
+
+/* How long `count` jobs wait until they are committed, which then takes so long. */
+static uint64_t waited_ms(struct fixture *fixture, size_t count, uint64_t takes_ms)
+{
+	struct task tasks[JOBS] = {{.index = 0}};
+
+	fixture->gate.takes_ms = takes_ms;
+	submit(fixture, tasks, count);
+	for (size_t i = 0; i < count; i++)
+		tasks[i].index = fixture->made++; /* so that there is something to commit */
+	place_turn(&fixture->place);
+	fixture->done = 0;
+	return fixture->place.clock.delay_ms;
+}
+
+static void test_a_slow_disk_is_left_alone(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->vault = must_create(&fixture->place);
+	assert_int_equal(waited_ms(fixture, 5, 10), 0);
+	assert_int_equal(waited_ms(fixture, 5, 10), 10);
+	fixture->place.clock.mono_ms += 4;
+	assert_int_equal(waited_ms(fixture, 5, 10), 6);
+	assert_int_equal(fixture->gate.asked, 3);
+	fixture->place.clock.mono_ms += 10;
+	assert_int_equal(waited_ms(fixture, 5, 3000), 0);
+	assert_int_equal(waited_ms(fixture, 5, 0), 20);
+	assert_int_equal(waited_ms(fixture, 5, 0), 0);
+	vault_close(fixture->vault);
+}
+
+static void test_one_by_one_nothing_waits(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->vault = must_create(&fixture->place);
+	assert_int_equal(waited_ms(fixture, 1, 10), 0);
+	assert_int_equal(waited_ms(fixture, 1, 10), 0);
+	assert_int_equal(waited_ms(fixture, 2, 10), 0);
+	assert_int_equal(waited_ms(fixture, 1, 10), 10);
+	fixture->place.clock.mono_ms += 10;
+	assert_int_equal(waited_ms(fixture, 1, 10), 0);
 	vault_close(fixture->vault);
 }
 
@@ -468,6 +518,8 @@ int main(void)
 	    TEST(test_group_commit),
 	    TEST(test_nothing_is_visible_before),
 	    TEST(test_close_drops_what_waits),
+	    TEST(test_a_slow_disk_is_left_alone),
+	    TEST(test_one_by_one_nothing_waits),
 	    TEST(test_done_may_submit),
 	    TEST(test_failed_ones_leave_no_trace),
 	    TEST(test_nothing_to_commit),

@@ -47,7 +47,7 @@ static void still_start(struct clock *clock, struct timer *timer, uint64_t delay
 {
 	struct still_clock *self = still(clock);
 
-	(void)delay_ms;
+	self->delay_ms = delay_ms;
 	still_stop(clock, timer);
 	assert_true(self->count < sizeof(self->armed) / sizeof(self->armed[0]));
 	self->armed[self->count++] = timer;

@@ -13,6 +13,7 @@ struct still_clock {
 	uint64_t wall_ms, mono_ms;
 	struct timer *armed[8];
 	size_t count;
+	uint64_t delay_ms; /* of what was armed last */
 };
 
 struct place {
