@@ -1,0 +1,101 @@
+/*
+ * The core's side of the wires: what its three parts share. pool_session.c is a session and its
+ * job, pool_slot.c the place of a process, pool.c the whole, and the door.
+ *
+ * Private to these.
+ */
+#ifndef WIRE_POOL_H
+#define WIRE_POOL_H
+
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "wire.h"
+#include "wire/process.h"
+#include "wire/table.h"
+
+struct session;
+
+/* One place for a wire; it gets another number with each process. */
+struct slot {
+	struct pool *pool;
+	struct process *process; /* NULL between two */
+	uint32_t number;
+	uint64_t started_ms;
+	uint64_t pause_ms;
+	struct timer restart;
+	LIST_HEAD(, session) sessions;
+	struct table by_number;
+	uint32_t last_session;
+	size_t orphans; /* jobs whose session was freed before the answer */
+};
+
+/* The scripts of a snapshot, as the frame that gives them to a wire. */
+struct kept {
+	uint32_t snapshot;
+	struct buf frame;
+};
+
+struct pool {
+	struct wires wires; /* first: the door is cast back to its pool */
+	struct wires_config config;
+	struct slot *slots;
+	uint32_t slot_count;
+	uint32_t last_wire;
+	struct kept kept[WIRE_SNAPSHOTS_MAX]; /* the oldest first */
+	size_t kept_count;
+	LIST_HEAD(, session) dead;
+};
+
+struct session {
+	struct wire_session base; /* first, as above */
+	struct pool *pool;
+	struct slot *slot; /* NULL: its wire is dead */
+	LIST_ENTRY(session) entry;
+	struct table_entry by_number;
+	uint32_t wire;
+	char how[PROCESS_HOW_SIZE]; /* its wire died */
+	struct wire_target target;  /* texts and keys are its own; `via` only by its number */
+	uint32_t via;		    /* the gateway's session; 0 = directly */
+	bool through;		    /* a gateway: whatever ends it ends this */
+
+	/* The job in work; `done` NULL = none. */
+	wire_done_fn done;
+	void *arg;
+	enum wire_job_kind kind;
+	uint32_t job;	   /* its number; 0 = none yet */
+	struct timer late; /* the wire should have answered */
+	bool overdue;	   /* … and was given the second grace */
+	struct timer fail; /* to answer for a dead wire */
+	bool sent;	   /* … that was handed a new secret */
+	bool attempt;	   /* … that was handed a login */
+};
+
+static inline struct clock *pool_clock(const struct pool *pool)
+{
+	return loop_clock(pool->config.loop);
+}
+
+/* ── Sessions ── */
+
+struct wire_session *pool_session_new(struct wires *, const struct wire_target *);
+void pool_submit(struct wire_session *, const struct wire_job *, wire_done_fn, void *arg);
+void pool_session_free(struct wire_session *);
+
+/* Ends the job. Nothing of the session may be used afterwards: who is told may free it. */
+void session_answer(struct session *, struct wire_result *);
+/* Its wire is dead and was waited for: the job in work, and all later ones, fail. */
+void session_die(struct session *, const char *how);
+/* A wire may lie, but not so that it can be seen. */
+bool session_believes(const struct session *, const struct wire_result *);
+
+/* ── Places of wires ── */
+
+void slot_init(struct slot *, struct pool *);
+/* Starts its process, or tries again later. */
+void slot_start(struct slot *);
+/* The living wire with the fewest sessions; NULL when none lives. */
+struct slot *pool_pick(struct pool *);
+
+#endif

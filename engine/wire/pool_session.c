@@ -1,0 +1,212 @@
+#include "wire/pool.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "wire/message.h"
+#include "wire/net.h"
+
+/*
+ * A wire answers when a job's time is over; one that does not hangs. It has the grace twice, as
+ * what stood still may be the core: then the answer came in time, and was not read yet.
+ */
+#define GRACE_MS 2500
+
+static struct session *session_of(struct wire_session *session)
+{
+	return (struct session *)(void *)session;
+}
+
+static void session_copy_target(struct session *session, const struct wire_target *target)
+{
+	struct wire_key *pins = xcalloc(target->pin_count, sizeof(*pins));
+
+	if (target->pin_count > 0)
+		memcpy(pins, target->pins, target->pin_count * sizeof(*pins));
+	session->target = *target;
+	session->target.asset = xstrdup(target->asset);
+	session->target.address = net_address(target->address);
+	session->target.pins = pins;
+	session->target.via = NULL;
+}
+
+static void session_clear_target(struct session *session)
+{
+	/* Its own copies, const only in the door's type. */
+	free((void *)(uintptr_t)session->target.asset);
+	free((void *)(uintptr_t)session->target.address);
+	free((void *)(uintptr_t)session->target.pins);
+}
+
+void session_answer(struct session *session, struct wire_result *result)
+{
+	wire_done_fn done = session->done;
+
+	timer_stop(&session->late);
+	session->done = NULL;
+	result->wire = session->wire;
+	done(session->arg, result);
+}
+
+static void session_on_fail(void *arg)
+{
+	struct session *session = arg;
+	/* Whether the asset judged a login nobody can tell any more: it may have counted. */
+	struct wire_result result = {
+	    .fault = FAULT_WIRE,
+	    .sent = session->sent,
+	    .failed_attempts = session->attempt ? 1 : 0,
+	    .via_lost = session->through,
+	};
+
+	snprintf(result.text, sizeof(result.text), "the wire %s", session->how);
+	session_answer(session, &result);
+}
+
+static void session_on_late(void *arg)
+{
+	struct session *session = arg;
+
+	if (session->overdue) {
+		process_kill(session->slot->process, "it left a job without an answer");
+		return;
+	}
+	session->overdue = true;
+	timer_start(pool_clock(session->pool), &session->late, GRACE_MS);
+}
+
+void session_die(struct session *session, const char *how)
+{
+	LIST_REMOVE(session, entry);
+	LIST_INSERT_HEAD(&session->pool->dead, session, entry);
+	session->slot = NULL;
+	snprintf(session->how, sizeof(session->how), "%s", how);
+	timer_stop(&session->late);
+	if (session->done != NULL)
+		timer_start(pool_clock(session->pool), &session->fail, 0);
+}
+
+bool session_believes(const struct session *session, const struct wire_result *result)
+{
+	const struct wire_target *target = &session->target;
+
+	if (session->kind != WIRE_OPEN || result->fault != FAULT_NONE)
+		return true;
+	if (target->pin_count == 0)
+		return result->host_key.len > 0 && result->host_key_new && !target->known_only;
+	for (size_t i = 0; i < target->pin_count; i++) {
+		const struct wire_key *pin = &target->pins[i];
+
+		if (pin->len == result->host_key.len &&
+		    memcmp(pin->blob, result->host_key.blob, pin->len) == 0)
+			return !result->host_key_new;
+	}
+	return false;
+}
+/* Where the session goes: to its gateway's wire, or to the one with the fewest. */
+static struct slot *session_place(struct session *session, struct wire_session *via)
+{
+	struct session *gateway;
+
+	if (via == NULL)
+		return pool_pick(session->pool);
+	gateway = session_of(via);
+	session->through = true;
+	session->via = gateway->by_number.number;
+	if (gateway->slot == NULL)
+		snprintf(session->how, sizeof(session->how), "%s", gateway->how);
+	return gateway->slot;
+}
+
+struct wire_session *pool_session_new(struct wires *wires, const struct wire_target *target)
+{
+	struct pool *pool = (struct pool *)(void *)wires;
+	struct session *session = xcalloc(1, sizeof(*session));
+
+	session->base.wires = wires;
+	session->pool = pool;
+	session->late.fn = session_on_late;
+	session->fail.fn = session_on_fail;
+	session->late.arg = session->fail.arg = session;
+	session_copy_target(session, target);
+	snprintf(session->how, sizeof(session->how), "is being started again");
+	session->slot = session_place(session, target->via);
+	if (session->slot == NULL) {
+		LIST_INSERT_HEAD(&pool->dead, session, entry);
+	} else {
+		session->wire = session->slot->number;
+		LIST_INSERT_HEAD(&session->slot->sessions, session, entry);
+		table_put(&session->slot->by_number, &session->by_number,
+		    ++session->slot->last_session, session);
+	}
+	return &session->base;
+}
+
+static void session_send(struct session *session, const struct wire_job *job)
+{
+	struct process *process = session->slot->process;
+	struct buf *out = process_out(process);
+	uint64_t timeout_ms = job->timeout_ms;
+
+	if (timeout_ms > MESSAGE_TIMEOUT_MAX)
+		timeout_ms = MESSAGE_TIMEOUT_MAX;
+	session->overdue = false;
+	timer_start(pool_clock(session->pool), &session->late, timeout_ms + GRACE_MS);
+	/* While it is being ended the job is not sent; it is answered with the others. */
+	if (out == NULL)
+		return;
+	session->sent = job->kind == WIRE_CHANGE;
+	session->attempt = job->kind == WIRE_ADMIN || job->kind == WIRE_PROVE ||
+			   job->kind == WIRE_SU || job->kind == WIRE_LOGIN;
+	message_put_job(out, session->by_number.number, session->job,
+	    job->kind == WIRE_OPEN ? &session->target : NULL, session->via, job);
+	process_send(process);
+}
+
+void pool_submit(
+    struct wire_session *door, const struct wire_job *job, wire_done_fn done, void *arg)
+{
+	struct session *session = session_of(door);
+
+	assert(session->done == NULL);
+	session->done = done;
+	session->arg = arg;
+	session->kind = job->kind;
+	session->sent = session->attempt = false;
+	session->job++;
+	if (session->slot == NULL)
+		timer_start(pool_clock(session->pool), &session->fail, 0);
+	else
+		session_send(session, job);
+}
+
+/* Tells the wire, where it ever heard of the session. */
+static void session_close(struct session *session)
+{
+	struct slot *slot = session->slot;
+	struct buf *out = process_out(slot->process);
+
+	table_remove(&slot->by_number, &session->by_number);
+	if (session->done != NULL)
+		slot->orphans++;
+	if (out == NULL || session->job == 0)
+		return;
+	message_put_close(out, session->by_number.number);
+	process_send(slot->process);
+}
+
+void pool_session_free(struct wire_session *door)
+{
+	struct session *session = session_of(door);
+
+	timer_stop(&session->late);
+	timer_stop(&session->fail);
+	if (session->slot != NULL)
+		session_close(session);
+	LIST_REMOVE(session, entry);
+	session_clear_target(session);
+	free(session);
+}
