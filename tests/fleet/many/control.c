@@ -22,11 +22,13 @@ static void tell_stats(const struct fleet *fleet, struct buf *out)
 
 	getrusage(RUSAGE_SELF, &usage);
 	buf_addf(out,
-	    "sessions %llu\nmost_sessions %llu\nlogins %llu\nrefused %llu\nchanges %llu\n"
+	    "begun %llu\nsessions %llu\nmost_sessions %llu\nlogins %llu\nrefused %llu\nchanges "
+	    "%llu\n"
 	    "unknown %llu\n",
-	    (unsigned long long)stats->sessions, (unsigned long long)stats->most_sessions,
-	    (unsigned long long)stats->logins, (unsigned long long)stats->refused,
-	    (unsigned long long)stats->changes, (unsigned long long)stats->unknown);
+	    (unsigned long long)stats->begun, (unsigned long long)stats->sessions,
+	    (unsigned long long)stats->most_sessions, (unsigned long long)stats->logins,
+	    (unsigned long long)stats->refused, (unsigned long long)stats->changes,
+	    (unsigned long long)stats->unknown);
 	buf_addf(out, "cpu_ms %llu\nmemory_kb %ld\n",
 	    (unsigned long long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
 		(unsigned long long)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000,

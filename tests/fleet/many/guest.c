@@ -42,6 +42,7 @@ struct guest {
 	struct event *login_due;
 	LIST_HEAD(, seat) seats;
 	bool over;
+	bool unheard; /* it may decline */
 };
 
 static struct timeval after_ms(uint32_t ms)
@@ -401,9 +402,15 @@ static void guest_go_on(struct guest *guest)
 
 static void guest_on_ready(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd;
+	struct guest *guest = arg;
+	bool unheard = guest->unheard;
+
 	(void)what;
-	guest_go_on(arg);
+	guest->unheard = false;
+	if (unheard && raw_decline(fd))
+		guest_free(guest);
+	else
+		guest_go_on(guest);
 }
 
 void guest_new(struct fleet *fleet, int fd, struct asset *asset)
@@ -426,9 +433,13 @@ void guest_new(struct fleet *fleet, int fd, struct asset *asset)
 	ssh_set_auth_methods(guest->session, SSH_AUTH_METHOD_PASSWORD);
 	guest->ready = event_new(fleet->base, fd, EV_READ | EV_PERSIST, guest_on_ready, guest);
 	guest->login_due = evtimer_new(fleet->base, login_on_due, guest);
+	stats->begun++;
 	stats->sessions++;
 	if (stats->sessions > stats->most_sessions)
 		stats->most_sessions = stats->sessions;
+	guest->unheard = asset->trouble == TROUBLE_DH;
+	if (guest->unheard)
+		raw_await_lists(fd);
 	(void)ssh_handle_key_exchange(guest->session);
 	guest_await(guest);
 }

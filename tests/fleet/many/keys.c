@@ -6,8 +6,6 @@
 
 #include "base/mem.h"
 
-#define DH_GROUPS "diffie-hellman-group14-sha256,diffie-hellman-group16-sha512"
-
 static int key_make(const char *name, ssh_key *key)
 {
 	if (strcmp(name, "ed25519") == 0)

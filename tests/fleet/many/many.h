@@ -103,8 +103,10 @@ struct config {
 	const char *kex; /* NULL = all that libssh has */
 };
 
+#define DH_GROUPS "diffie-hellman-group14-sha256,diffie-hellman-group16-sha512"
+
 struct stats {
-	uint64_t sessions, most_sessions, logins, refused, changes, unknown;
+	uint64_t begun, sessions, most_sessions, logins, refused, changes, unknown;
 };
 
 struct keys; /* what libssh shows, by trouble */
@@ -125,6 +127,13 @@ void keys_free(struct keys *);
 void guest_new(struct fleet *, int fd, struct asset *);
 /* A connection that speaks no SSH worth the name; false where the asset's trouble is another. */
 bool raw_new(struct fleet *, int fd, struct asset *);
+/*
+ * Of one who takes Diffie-Hellman groups alone: nothing is to be read before the guest's lists are
+ * there. Where there is none in them it says what it takes, and true: the connection is of no more
+ * use. libssh would close it without a word, where the lists come together with the banner.
+ */
+void raw_await_lists(int fd);
+bool raw_decline(int fd);
 
 /* ── What is run ─────────────────────────────────────────────────────────────────────────── */
 

@@ -1,4 +1,5 @@
 /* Assets that never come to speak SSH: they say one thing, and then another again and again. */
+#define _GNU_SOURCE
 #include "many.h"
 
 #include <stdlib.h>
@@ -44,6 +45,55 @@ static void disconnect_add(struct buf *out, uint32_t reason)
 	uint8_t payload[13] = {1, 0, 0, 0, (uint8_t)reason};
 
 	packet_add(out, payload, sizeof(payload));
+}
+
+/* Longer than any banner, and shorter than one with lists behind it. */
+#define LISTS_FROM 200
+
+void raw_await_lists(int fd)
+{
+	int least = LISTS_FROM;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
+}
+
+static void lists_add(struct buf *out)
+{
+	static const char *const lists[] = {DH_GROUPS, "ssh-ed25519", "aes128-ctr", "aes128-ctr",
+	    "hmac-sha2-256", "hmac-sha2-256", "none", "none", "", ""};
+	uint8_t kexinit[17] = {20}, rest[5] = {0};
+	struct buf payload;
+
+	buf_init(&payload, 256);
+	buf_add(&payload, kexinit, sizeof(kexinit));
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		uint8_t len[4] = {0, 0, 0, (uint8_t)strlen(lists[i])};
+
+		buf_add(&payload, len, sizeof(len));
+		buf_add_text(&payload, lists[i]);
+	}
+	buf_add(&payload, rest, sizeof(rest));
+	packet_add(out, payload.data, payload.len);
+	buf_clear(&payload);
+}
+
+bool raw_decline(int fd)
+{
+	char bytes[4096];
+	int least = 1;
+	ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+	struct buf lists;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
+	if (got < LISTS_FROM || memmem(bytes, (size_t)got, "diffie-hellman", 14) != NULL)
+		return false;
+	/* Read, so that the end is no reset. */
+	(void)recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	buf_init(&lists, 512);
+	lists_add(&lists);
+	(void)send(fd, lists.data, lists.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	buf_clear(&lists);
+	return true;
 }
 
 static void fill(struct buf *out, const void *bytes, size_t len)
