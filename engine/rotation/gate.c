@@ -2,7 +2,8 @@
  * Gates: the session of a gateway that all the assets behind it share. It is opened when the first
  * of them needs it, through its own gateway where it has one, and closed when none has needed it
  * for a while. Where it broke, those inside see their own sessions break, and whoever comes next
- * opens it anew.
+ * opens it anew. It is opened anew, too, where it is on a wire that an asset behind it cannot use:
+ * those inside keep the session from before until they leave.
  *
  * What the gateway's own privileged account is going through comes first: its doubt is settled
  * before anyone logs in with it, and it is not changed while anyone is inside.
@@ -309,11 +310,12 @@ void gate_enter(struct gate_pass *pass, struct site *site, gate_fn ready, void *
 		ready(arg, NULL);
 		return;
 	}
-	gate = gate_of(site);
-	if (gate->open && pass->stay == gate->stay) {
+	/* Another may be open by now: what it has there stays of use to it. */
+	if (pass->stay != NULL && !pass->lost) {
 		ready(arg, NULL);
 		return;
 	}
+	gate = gate_of(site);
 	gate_leave(pass);
 	*pass = (struct gate_pass){.gate = gate, .ready = ready, .arg = arg};
 	if (gate->open && !gate_is_held_up(gate)) {
@@ -347,6 +349,7 @@ void gate_lost(struct gate_pass *pass)
 {
 	struct gate *gate = pass->gate;
 
+	pass->lost = true;
 	if (gate != NULL && gate->open && pass->stay == gate->stay)
 		gate_close(gate);
 }

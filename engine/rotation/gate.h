@@ -22,6 +22,7 @@ struct gate_pass {
 	TAILQ_ENTRY(gate_pass) entry;
 	struct gate *gate;
 	struct stay *stay; /* let in */
+	bool lost;	   /* … and it is of no more use */
 	bool waiting;
 	void (*ready)(void *arg, const struct wire_result *blocked);
 	void *arg;
@@ -34,7 +35,7 @@ typedef void (*gate_fn)(void *arg, const struct wire_result *blocked);
 /* Calls `ready` when the site's asset can be reached: at once where it has no gateway. */
 void gate_enter(struct gate_pass *, struct site *, gate_fn ready, void *arg);
 void gate_leave(struct gate_pass *);
-/* A session through it said that the gateway's own had broken. */
+/* A session through it said that the gateway's own had broken, or has to be opened anew. */
 void gate_lost(struct gate_pass *);
 /* What a session through it names as `via`; NULL where there is no gateway. */
 struct wire_session *gate_session(const struct gate_pass *);

@@ -75,9 +75,23 @@ static void look_ready(void *arg)
 	look_end(look, &look->visit->result, look->visit->reason);
 }
 
+static void look_enter(struct look_at *look);
+
+/* Through the gateway, which is opened anew where its session turned out to be of no use. */
 static void look_key(void *arg, const struct wire_result *result)
 {
-	look_end(arg, result, NULL);
+	struct look_at *look = arg;
+	struct visit *visit = look->visit;
+
+	if (!result->via_lost || visit->reentered) {
+		look_end(look, result, NULL);
+		return;
+	}
+	visit->reentered = true;
+	wire_session_free(visit->session);
+	visit->session = NULL;
+	gate_lost(&visit->pass);
+	look_enter(look);
 }
 
 static void look_entered(void *arg, const struct wire_result *blocked)
@@ -102,6 +116,11 @@ static void look_entered(void *arg, const struct wire_result *blocked)
 		.timeout_ms = settings->connect_timeout_ms + settings->login_timeout_ms,
 	    },
 	    look_key, look);
+}
+
+static void look_enter(struct look_at *look)
+{
+	gate_enter(&look->visit->pass, look->visit->site, look_entered, look);
 }
 
 static void look_busy(void *arg)
@@ -150,7 +169,7 @@ void rotation_look(struct rotation *rotation, const struct asset *asset, enum lo
 	if (site == NULL) {
 		look_later(look, look_gone);
 	} else if (what == LOOK_KEY) {
-		gate_enter(&look->visit->pass, site, look_entered, look);
+		look_enter(look);
 	} else if (site->visit != NULL || site->line != NULL) {
 		look_later(look, look_busy);
 	} else {
