@@ -10,6 +10,9 @@
  * answer in time and is killed, it has been waited for before its jobs are answered: what is
  * answered can no longer send.
  *
+ * An asset with which Diffie-Hellman alone is in common has its sessions on a wire of its own kind,
+ * one for all of these: to others that would be a stall.
+ *
  * `struct wires` is a door: wires_start makes the real one, a test makes its own from struct
  * wires_ops.
  */
@@ -203,9 +206,11 @@ struct wire_result {
 	 * refusal of an elevation one: of root's password, where that is by su.)
 	 */
 	uint32_t failed_attempts;
-	/* The fault is the gateway's: its session broke, and all that go through it with it. */
+	/* The fault is the gateway's: its session broke, and all that go through it with it; or it
+	 * has to be opened anew, in the slow lane. */
 	bool via_lost;
-	uint32_t wire; /* who attests it: number of the process, never used again */
+	bool slow_lane; /* what a wire says to the real door, which never tells it */
+	uint32_t wire;	/* who attests it: number of the process, never used again */
 };
 
 typedef void (*wire_done_fn)(void *arg, const struct wire_result *);
@@ -261,7 +266,7 @@ struct wire_script {
 
 struct wires_config {
 	struct loop *loop;
-	uint32_t processes; /* 0 = one a core */
+	uint32_t processes; /* 0 = one a core; one more for Diffie-Hellman, when it is needed */
 	int lock_fd;	    /* the vault's flock, inherited; -1 = none (tests) */
 	bool sandbox;
 	const char *exe; /* NULL = /proc/self/exe; started with the one argument WIRE_ARGUMENT */

@@ -8,7 +8,7 @@
 
 #define LIST_TEXT_MAX 400
 
-static const char *const key_exchanges[] = {
+static const char *const curves[] = {
 /* The old one has a slow curve25519. */
 #if LIBSSH2_VERSION_NUM < 0x010b00
     "ecdh-sha2-nistp256",
@@ -20,6 +20,10 @@ static const char *const key_exchanges[] = {
 #endif
     "ecdh-sha2-nistp384",
     "ecdh-sha2-nistp521",
+    NULL,
+};
+
+static const char *const groups[] = {
     "diffie-hellman-group-exchange-sha256",
     "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512",
@@ -69,7 +73,7 @@ static const struct {
 	const char *const *preferred;
 	const char *what;
 } kinds[LIST_COUNT] = {
-    [LIST_KEX] = {LIBSSH2_METHOD_KEX, key_exchanges, "key exchange"},
+    [LIST_KEX] = {LIBSSH2_METHOD_KEX, curves, "key exchange"},
     [LIST_HOST_KEY] = {LIBSSH2_METHOD_HOSTKEY, host_keys, "host key type"},
     [LIST_CIPHER_OUT] = {LIBSSH2_METHOD_CRYPT_CS, ciphers, "cipher"},
     [LIST_CIPHER_IN] = {LIBSSH2_METHOD_CRYPT_SC, ciphers, "cipher"},
@@ -104,20 +108,35 @@ static bool known_have(const char **known, int count, const char *name)
 }
 
 /* Our order, without what this libssh2 does not know: its own way to strip names is broken. */
-static void list_make(struct buf *list, size_t kind, LIBSSH2_SESSION *session,
-    const struct wire_key *pins, size_t pin_count)
+static void list_add(struct buf *list, size_t kind, const char *const *preferred,
+    LIBSSH2_SESSION *session, const struct offer_config *config)
 {
 	const char **known = NULL;
 	int count = libssh2_session_supported_algs(session, kinds[kind].method, &known);
 
-	for (const char *const *name = kinds[kind].preferred; *name != NULL; name++) {
-		if (kind == LIST_HOST_KEY && !pins_want(pins, pin_count, *name))
+	for (const char *const *name = preferred; *name != NULL; name++) {
+		if (kind == LIST_HOST_KEY && !pins_want(config->pins, config->pin_count, *name))
 			continue;
 		if (known_have(known, count, *name))
 			buf_addf(list, "%s%s", list->len > 0 ? "," : "", *name);
 	}
 	if (known != NULL)
 		libssh2_free(session, (void *)known);
+}
+
+static char *list_make(size_t kind, const char *const *preferred, const char *const *more,
+    LIBSSH2_SESSION *session, const struct offer_config *config)
+{
+	struct buf list;
+	char *text;
+
+	buf_init(&list, 4096);
+	list_add(&list, kind, preferred, session, config);
+	if (more != NULL)
+		list_add(&list, kind, more, session, config);
+	text = xstrdup(buf_text(&list));
+	buf_clear(&list);
+	return text;
 }
 
 static enum err pins_unknown(const struct wire_key *pins, struct outcome *outcome)
@@ -127,20 +146,19 @@ static enum err pins_unknown(const struct wire_key *pins, struct outcome *outcom
 	    pins->type);
 }
 
-enum err offer_make(struct offer *offer, LIBSSH2_SESSION *session, const struct wire_key *pins,
-    size_t pin_count, struct outcome *outcome)
+enum err offer_make(struct offer *offer, LIBSSH2_SESSION *session,
+    const struct offer_config *config, struct outcome *outcome)
 {
 	enum err err = ERR_OK;
 
+	if (!config->slow_lane)
+		offer->groups = list_make(LIST_KEX, groups, NULL, session, config);
 	for (size_t kind = 0; kind < LIST_COUNT && err == ERR_OK; kind++) {
-		struct buf list;
+		const char *const *more = kind == LIST_KEX && config->slow_lane ? groups : NULL;
 
-		buf_init(&list, 4096);
-		list_make(&list, kind, session, pins, pin_count);
-		offer->lists[kind] = xstrdup(buf_text(&list));
-		buf_clear(&list);
-		if (offer->lists[kind][0] == '\0' && kind == LIST_HOST_KEY && pin_count > 0)
-			err = pins_unknown(pins, outcome);
+		offer->lists[kind] = list_make(kind, kinds[kind].preferred, more, session, config);
+		if (offer->lists[kind][0] == '\0' && kind == LIST_HOST_KEY && config->pin_count > 0)
+			err = pins_unknown(config->pins, outcome);
 		else if (libssh2_session_method_pref(
 			     session, kinds[kind].method, offer->lists[kind]) != 0)
 			err = outcome_set(
@@ -155,25 +173,34 @@ void offer_clear(struct offer *offer)
 		free(offer->lists[i]);
 		offer->lists[i] = NULL;
 	}
+	free(offer->groups);
+	offer->groups = NULL;
 }
 
-enum err offer_compare(
-    const struct offer *offer, const struct greeting *greeting, struct outcome *outcome)
+static struct names names_of(const char *list)
+{
+	return (struct names){list, strlen(list)};
+}
+
+enum err offer_compare(const struct offer *offer, const struct greeting *greeting, bool *slow_lane,
+    struct outcome *outcome)
 {
 	struct names theirs[LIST_COUNT];
 	char shown[LIST_TEXT_MAX];
 
+	*slow_lane = false;
 	if (offer->lists[0] == NULL || !greeting_lists(greeting, theirs))
 		return ERR_OK;
 	for (size_t i = 0; i < LIST_COUNT; i++) {
-		const char *ours = offer->lists[i];
+		const char *more = i == LIST_KEX && offer->groups != NULL ? offer->groups : "";
 
-		if (names_share(theirs[i], (struct names){ours, strlen(ours)}))
+		if (names_share(theirs[i], names_of(offer->lists[i])))
 			continue;
+		*slow_lane = names_share(theirs[i], names_of(more));
 		text_escape(shown, sizeof(shown), theirs[i].text, theirs[i].len);
 		return outcome_set(outcome, FAULT_ALGORITHM,
-		    "no common %s: the asset offers %s; this build offers %s", kinds[i].what, shown,
-		    ours);
+		    "no common %s: the asset offers %s; this build offers %s%s%s", kinds[i].what,
+		    shown, offer->lists[i], more[0] != '\0' ? "," : "", more);
 	}
 	return ERR_OK;
 }

@@ -261,6 +261,7 @@ enum err contact_start(struct contact *contact, struct message *message)
 	    .hasher = shared->hasher,
 	    .base = shared->base,
 	    .turns = shared->turns,
+	    .slow_lane = shared->slow_lane,
 	    .wake = contact_on_wake,
 	    .arg = contact,
 	};

@@ -7,6 +7,7 @@
 #ifndef WIRE_CONTACT_H
 #define WIRE_CONTACT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wire/message.h"
@@ -25,6 +26,7 @@ struct contact_config {
 	struct evdns_base *dns;
 	struct hasher *hasher;
 	struct turns *turns;
+	bool slow_lane; /* this wire is the slow lane's */
 	/* The scripts of a snapshot, kept from now until scripts_done; NULL when they are gone. */
 	struct scripts *(*scripts)(void *arg, uint32_t snapshot);
 	void (*scripts_done)(void *arg, struct scripts *);

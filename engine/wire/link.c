@@ -269,13 +269,20 @@ enum err link_fail(struct link *link, struct outcome *outcome, enum fault fault,
 
 static enum err link_begin(struct link *link, struct outcome *outcome)
 {
+	struct offer_config offered;
+
 	link->stream.fd = link->net.fd;
 	link->session = libssh2_session_init_ex(session_alloc, session_free, session_realloc, link);
 	if (link->session == NULL)
 		return outcome_set(outcome, FAULT_LIMIT, "no memory for a session");
 	libssh2_session_set_blocking(link->session, 0);
 	session_hook(link->session);
-	return offer_make(&link->offer, link->session, link->pins, link->pin_count, outcome);
+	offered = (struct offer_config){
+	    .pins = link->pins,
+	    .pin_count = link->pin_count,
+	    .slow_lane = link->config.slow_lane,
+	};
+	return offer_make(&link->offer, link->session, &offered, outcome);
 }
 
 static enum err link_tunnel_step(struct link *link, struct outcome *outcome)
@@ -337,7 +344,8 @@ static enum err link_handshake_step(struct link *link, struct outcome *outcome)
 		return ERR_AGAIN;
 	link->phase = LINK_FAILED;
 	if (rc != 0) {
-		err = offer_compare(&link->offer, &link->stream.greeting, outcome);
+		err = offer_compare(
+		    &link->offer, &link->stream.greeting, &link->wants_slow_lane, outcome);
 		if (err == ERR_OK)
 			err = link_fail(link, outcome, FAULT_ALGORITHM, "key exchange");
 		return err;
@@ -363,6 +371,11 @@ enum err link_open_step(struct link *link, struct outcome *outcome)
 	if (err == ERR_OK && link->phase == LINK_FAILED)
 		err = outcome_set(outcome, FAULT_LOST, "the link has failed before");
 	return err;
+}
+
+bool link_wants_slow_lane(const struct link *link)
+{
+	return link->wants_slow_lane;
 }
 
 void link_peer(

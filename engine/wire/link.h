@@ -39,6 +39,7 @@ enum err outcome_set(struct outcome *, enum fault, const char *fmt, ...)
 struct link_config {
 	struct evdns_base *dns;	 /* NULL: only numeric addresses */
 	struct gateway *gateway; /* through which it is connected; NULL = directly */
+	bool slow_lane;		 /* Diffie-Hellman groups are offered, too */
 	/* Called from the loop when a step should be tried though no descriptor says so (a name was
 	 * resolved, a gateway has connected). */
 	void (*wake)(void *arg);
@@ -71,6 +72,8 @@ void link_wait(const struct link *, int *fd, short *events);
 
 /* Resolves, connects, exchanges keys, checks the host key against the pins. */
 enum err link_open_step(struct link *, struct outcome *) MUST_CHECK;
+/* It failed to open, and in the slow lane it would have come further. */
+bool link_wants_slow_lane(const struct link *);
 /* After open: the host key that was shown, whether nothing was pinned, the numeric address. */
 void link_peer(
     const struct link *, struct wire_key *key, bool *new_key, char address[WIRE_ADDRESS_SIZE]);

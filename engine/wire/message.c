@@ -100,11 +100,12 @@ static void put_ssh_key(struct buf *out, const struct wire_ssh_key *key)
 	pack_kv_uint(out, "replace", key->replace);
 }
 
-void message_put_start(struct buf *out, bool sandbox)
+void message_put_start(struct buf *out, bool sandbox, bool slow_lane)
 {
-	size_t start = frame_begin(out, MESSAGE_START, 1);
+	size_t start = frame_begin(out, MESSAGE_START, 2);
 
 	pack_kv_bool(out, "sandbox", sandbox);
+	pack_kv_bool(out, "slow_lane", slow_lane);
 	frame_end(out, start);
 }
 
@@ -175,7 +176,7 @@ void message_put_ready(struct buf *out, const struct error *error)
 void message_put_done(
     struct buf *out, uint32_t session, uint32_t number, const struct wire_result *result)
 {
-	size_t start = frame_begin(out, MESSAGE_DONE, 15);
+	size_t start = frame_begin(out, MESSAGE_DONE, 16);
 
 	pack_kv_uint(out, "session", session);
 	pack_kv_uint(out, "number", number);
@@ -193,6 +194,7 @@ void message_put_done(
 	pack_kv_uint(out, "verdict", result->verdict);
 	pack_kv_uint(out, "failed_attempts", result->failed_attempts);
 	pack_kv_bool(out, "via_lost", result->via_lost);
+	pack_kv_bool(out, "slow_lane", result->slow_lane);
 	frame_end(out, start);
 }
 
@@ -380,6 +382,7 @@ static void read_target(struct reader *outer, struct message *message)
 static void read_start(struct reader *reader, struct message *message)
 {
 	message->sandbox = read_bool(reader, "sandbox");
+	message->slow_lane = read_bool(reader, "slow_lane");
 }
 
 static void read_scripts(struct reader *reader, struct message *message)
@@ -519,6 +522,7 @@ static void read_done(struct reader *reader, struct message *message)
 	result->failed_attempts =
 	    (uint32_t)read_uint(reader, "failed_attempts", FAILED_ATTEMPTS_MAX);
 	result->via_lost = read_bool(reader, "via_lost");
+	result->slow_lane = read_bool(reader, "slow_lane");
 }
 
 static void read_log(struct reader *reader, struct message *message)

@@ -59,6 +59,7 @@ struct message {
 	uint32_t level;
 	/* START */
 	bool sandbox;
+	bool slow_lane;
 	/* private: where the above points */
 	struct message_block *storage;
 };
@@ -67,7 +68,7 @@ struct message {
  * Each appends one whole frame, length first (4 bytes, big-endian), to `out`; where it does not
  * fit, or would pass a cap above, `out` has failed.
  */
-void message_put_start(struct buf *out, bool sandbox);
+void message_put_start(struct buf *out, bool sandbox, bool slow_lane);
 void message_put_scripts(
     struct buf *out, uint32_t snapshot, const struct wire_script *, size_t count);
 /* `via` goes with a target. */

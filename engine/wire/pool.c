@@ -30,6 +30,11 @@ uint32_t wires_alive(const struct wires *wires)
 	return alive;
 }
 
+static bool slot_lives(const struct slot *slot)
+{
+	return slot->process != NULL && process_out(slot->process) != NULL;
+}
+
 struct slot *pool_pick(struct pool *pool)
 {
 	struct slot *best = NULL;
@@ -37,12 +42,21 @@ struct slot *pool_pick(struct pool *pool)
 	for (uint32_t i = 0; i < pool->slot_count; i++) {
 		struct slot *slot = &pool->slots[i];
 
-		if (slot->process == NULL || process_out(slot->process) == NULL)
+		if (slot->slow_lane || !slot_lives(slot))
 			continue;
 		if (best == NULL || slot_load(slot) < slot_load(best))
 			best = slot;
 	}
 	return best;
+}
+
+struct slot *pool_slow_lane(struct pool *pool)
+{
+	struct slot *slot = &pool->slots[pool->slot_count - 1];
+
+	if (slot->number == 0)
+		slot_start(slot);
+	return slot_lives(slot) ? slot : NULL;
 }
 
 static uint32_t pool_size(const struct wires_config *config)
@@ -73,13 +87,14 @@ enum err wires_start(struct wires **out, const struct wires_config *config, stru
 	pool->wires.ops = &ops;
 	pool->config = *config;
 	LIST_INIT(&pool->dead);
-	pool->slot_count = pool_size(config);
+	pool->slot_count = pool_size(config) + 1;
 	pool->slots = xcalloc(pool->slot_count, sizeof(*pool->slots));
 	for (uint32_t i = 0; i < pool->slot_count; i++) {
 		struct slot *slot = &pool->slots[i];
 
-		slot_init(slot, pool);
-		slot_start(slot);
+		slot_init(slot, pool, i == pool->slot_count - 1);
+		if (!slot->slow_lane)
+			slot_start(slot);
 	}
 	*out = &pool->wires; /* transferred */
 	return ERR_OK;
@@ -178,6 +193,7 @@ void wires_stop(struct wires *wires)
 	sessions_drop(LIST_FIRST(&pool->dead));
 	while (pool->kept_count > 0)
 		kept_drop(pool, 0);
+	lane_clear(&pool->slow_lane);
 	free(pool->slots);
 	free(pool);
 }

@@ -3,6 +3,18 @@
  * job, pool_slot.c the place of a process, pool.c the whole, and the door.
  *
  * Private to these.
+ *
+ * The slow lane is one wire more, the only one that does Diffie-Hellman groups: a handshake with
+ * one stalls the loop for 4 to 200 ms, and what stands still then is what has none of its own. It
+ * is started when a wire first says of an asset that they have no elliptic curve in common and a
+ * group they have. That OPEN is then done again there, for the rest of its time; nobody above sees
+ * it, and all that it has cost is a connection on which nothing but the lists of algorithms was
+ * said. The asset's later sessions go there at once.
+ *
+ * What goes through a gateway is on the gateway's wire. So a gateway is in the slow lane with all
+ * that goes through it as soon as it, or an asset behind it, belongs there: that asset's OPEN is
+ * answered with `via_lost`, as if the gateway's session had broken, and who opens the gateway anew
+ * finds it there. The session from before goes on for those who are inside.
  */
 #ifndef WIRE_POOL_H
 #define WIRE_POOL_H
@@ -12,6 +24,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "wire.h"
+#include "wire/lane.h"
 #include "wire/process.h"
 #include "wire/table.h"
 
@@ -20,6 +33,7 @@ struct session;
 /* One place for a wire; it gets another number with each process. */
 struct slot {
 	struct pool *pool;
+	bool slow_lane;
 	struct process *process; /* NULL between two */
 	uint32_t number;
 	uint64_t started_ms;
@@ -40,8 +54,9 @@ struct kept {
 struct pool {
 	struct wires wires; /* first: the door is cast back to its pool */
 	struct wires_config config;
-	struct slot *slots;
+	struct slot *slots; /* the slow lane's is the last */
 	uint32_t slot_count;
+	struct lane slow_lane; /* who belongs there */
 	uint32_t last_wire;
 	struct kept kept[WIRE_SNAPSHOTS_MAX]; /* the oldest first */
 	size_t kept_count;
@@ -65,6 +80,7 @@ struct session {
 	void *arg;
 	enum wire_job_kind kind;
 	uint32_t job;	   /* its number; 0 = none yet */
+	uint64_t until_ms; /* its time is over */
 	struct timer late; /* the wire should have answered */
 	bool overdue;	   /* … and was given the second grace */
 	struct timer fail; /* to answer for a dead wire */
@@ -83,6 +99,9 @@ struct wire_session *pool_session_new(struct wires *, const struct wire_target *
 void pool_submit(struct wire_session *, const struct wire_job *, wire_done_fn, void *arg);
 void pool_session_free(struct wire_session *);
 
+/* Its OPEN can be done in the slow lane alone: it is, or is answered where a gateway is between.
+ * Nothing of the session may be used afterwards. */
+void session_divert(struct session *);
 /* Ends the job. Nothing of the session may be used afterwards: who is told may free it. */
 void session_answer(struct session *, struct wire_result *);
 /* Its wire is dead and was waited for: the job in work, and all later ones, fail. */
@@ -92,10 +111,12 @@ bool session_believes(const struct session *, const struct wire_result *);
 
 /* ── Places of wires ── */
 
-void slot_init(struct slot *, struct pool *);
+void slot_init(struct slot *, struct pool *, bool slow_lane);
 /* Starts its process, or tries again later. */
 void slot_start(struct slot *);
-/* The living wire with the fewest sessions; NULL when none lives. */
+/* The living wire with the fewest sessions, the slow lane's apart; NULL when none lives. */
 struct slot *pool_pick(struct pool *);
+/* The slow lane's, which is started with the first call; NULL while it does not live. */
+struct slot *pool_slow_lane(struct pool *);
 
 #endif

@@ -15,6 +15,9 @@
  */
 #define GRACE_MS 2500
 
+/* The wire … */
+static const char not_in_lane[] = "is not the slow lane, where the asset and its gateway belong";
+
 static struct session *session_of(struct wire_session *session)
 {
 	return (struct session *)(void *)session;
@@ -93,6 +96,8 @@ bool session_believes(const struct session *session, const struct wire_result *r
 {
 	const struct wire_target *target = &session->target;
 
+	if (result->slow_lane && (session->slot->slow_lane || result->fault != FAULT_ALGORITHM))
+		return false;
 	if (session->kind != WIRE_OPEN || result->fault != FAULT_NONE)
 		return true;
 	if (target->pin_count == 0)
@@ -106,19 +111,55 @@ bool session_believes(const struct session *session, const struct wire_result *r
 	}
 	return false;
 }
-/* Where the session goes: to its gateway's wire, or to the one with the fewest. */
-static struct slot *session_place(struct session *session, struct wire_session *via)
+/* The asset belongs to the slow lane, and so do the gateways between, as they share a wire. */
+static void session_note_slow(const struct session *session)
 {
-	struct session *gateway;
+	while (session != NULL) {
+		lane_add(&session->pool->slow_lane, session->target.asset);
+		session = session->slot != NULL && session->via != 0
+			      ? table_get(&session->slot->by_number, session->via)
+			      : NULL;
+	}
+}
 
-	if (via == NULL)
-		return pool_pick(session->pool);
-	gateway = session_of(via);
+/* On its gateway's wire; NULL where that is of no use to it. */
+static struct slot *session_place_through(struct session *session, const struct session *gateway)
+{
 	session->through = true;
 	session->via = gateway->by_number.number;
-	if (gateway->slot == NULL)
+	if (gateway->slot == NULL) {
 		snprintf(session->how, sizeof(session->how), "%s", gateway->how);
+		return NULL;
+	}
+	if (!gateway->slot->slow_lane &&
+	    lane_has(&session->pool->slow_lane, session->target.asset)) {
+		session_note_slow(gateway);
+		snprintf(session->how, sizeof(session->how), "%s", not_in_lane);
+		return NULL;
+	}
 	return gateway->slot;
+}
+
+static struct slot *session_place(struct session *session, struct wire_session *via)
+{
+	if (via != NULL)
+		return session_place_through(session, session_of(via));
+	if (lane_has(&session->pool->slow_lane, session->target.asset))
+		return pool_slow_lane(session->pool);
+	return pool_pick(session->pool);
+}
+
+/* Joins the sessions of a wire; of none, NULL, where it will be answered that it is dead. */
+static void session_join(struct session *session, struct slot *slot)
+{
+	session->slot = slot;
+	if (slot == NULL) {
+		LIST_INSERT_HEAD(&session->pool->dead, session, entry);
+		return;
+	}
+	session->wire = slot->number;
+	LIST_INSERT_HEAD(&slot->sessions, session, entry);
+	table_put(&slot->by_number, &session->by_number, ++slot->last_session, session);
 }
 
 struct wire_session *pool_session_new(struct wires *wires, const struct wire_target *target)
@@ -133,15 +174,7 @@ struct wire_session *pool_session_new(struct wires *wires, const struct wire_tar
 	session->late.arg = session->fail.arg = session;
 	session_copy_target(session, target);
 	snprintf(session->how, sizeof(session->how), "is being started again");
-	session->slot = session_place(session, target->via);
-	if (session->slot == NULL) {
-		LIST_INSERT_HEAD(&pool->dead, session, entry);
-	} else {
-		session->wire = session->slot->number;
-		LIST_INSERT_HEAD(&session->slot->sessions, session, entry);
-		table_put(&session->slot->by_number, &session->by_number,
-		    ++session->slot->last_session, session);
-	}
+	session_join(session, session_place(session, target->via));
 	return &session->base;
 }
 
@@ -166,6 +199,38 @@ static void session_send(struct session *session, const struct wire_job *job)
 	process_send(process);
 }
 
+/* Tells the wire, where it ever heard of the session. */
+static void session_leave(struct session *session)
+{
+	struct slot *slot = session->slot;
+	struct buf *out = process_out(slot->process);
+
+	LIST_REMOVE(session, entry);
+	table_remove(&slot->by_number, &session->by_number);
+	if (out == NULL || session->job == 0)
+		return;
+	message_put_close(out, session->by_number.number);
+	process_send(slot->process);
+}
+
+void session_divert(struct session *session)
+{
+	struct wire_job again = {.kind = WIRE_OPEN};
+	uint64_t now_ms = clock_mono_ms(pool_clock(session->pool));
+
+	session_note_slow(session);
+	timer_stop(&session->late);
+	session_leave(session);
+	if (session->through)
+		snprintf(session->how, sizeof(session->how), "%s", not_in_lane);
+	session_join(session, session->through ? NULL : pool_slow_lane(session->pool));
+	again.timeout_ms = session->until_ms > now_ms ? session->until_ms - now_ms : 0;
+	if (session->slot == NULL)
+		timer_start(pool_clock(session->pool), &session->fail, 0);
+	else
+		session_send(session, &again);
+}
+
 void pool_submit(
     struct wire_session *door, const struct wire_job *job, wire_done_fn done, void *arg)
 {
@@ -177,25 +242,11 @@ void pool_submit(
 	session->kind = job->kind;
 	session->sent = session->attempt = false;
 	session->job++;
+	session->until_ms = clock_mono_ms(pool_clock(session->pool)) + job->timeout_ms;
 	if (session->slot == NULL)
 		timer_start(pool_clock(session->pool), &session->fail, 0);
 	else
 		session_send(session, job);
-}
-
-/* Tells the wire, where it ever heard of the session. */
-static void session_close(struct session *session)
-{
-	struct slot *slot = session->slot;
-	struct buf *out = process_out(slot->process);
-
-	table_remove(&slot->by_number, &session->by_number);
-	if (session->done != NULL)
-		slot->orphans++;
-	if (out == NULL || session->job == 0)
-		return;
-	message_put_close(out, session->by_number.number);
-	process_send(slot->process);
 }
 
 void pool_session_free(struct wire_session *door)
@@ -204,9 +255,12 @@ void pool_session_free(struct wire_session *door)
 
 	timer_stop(&session->late);
 	timer_stop(&session->fail);
+	if (session->slot != NULL && session->done != NULL)
+		session->slot->orphans++;
 	if (session->slot != NULL)
-		session_close(session);
-	LIST_REMOVE(session, entry);
+		session_leave(session);
+	else
+		LIST_REMOVE(session, entry);
 	session_clear_target(session);
 	free(session);
 }

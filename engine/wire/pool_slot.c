@@ -24,7 +24,10 @@ static enum err slot_on_done(struct slot *slot, const struct message *message)
 	if (session->done == NULL || session->job != message->number ||
 	    !session_believes(session, result))
 		return ERR_PROTOCOL;
-	session_answer(session, result);
+	if (result->slow_lane)
+		session_divert(session);
+	else
+		session_answer(session, result);
 	return ERR_OK;
 }
 
@@ -79,6 +82,7 @@ void slot_start(struct slot *slot)
 	    .exe = pool->config.exe,
 	    .lock_fd = pool->config.lock_fd,
 	    .sandbox = pool->config.sandbox,
+	    .slow_lane = slot->slow_lane,
 	    .message = slot_on_message,
 	    .ended = slot_on_ended,
 	    .arg = slot,
@@ -107,9 +111,10 @@ static void slot_restart(void *arg)
 	slot_start(arg);
 }
 
-void slot_init(struct slot *slot, struct pool *pool)
+void slot_init(struct slot *slot, struct pool *pool, bool slow_lane)
 {
 	slot->pool = pool;
+	slot->slow_lane = slow_lane;
 	slot->pause_ms = PAUSE_MIN_MS;
 	slot->restart.fn = slot_restart;
 	slot->restart.arg = slot;

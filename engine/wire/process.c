@@ -228,7 +228,7 @@ enum err process_new(struct process **out, const struct process_config *config, 
 	process->ready.fn = process_on_late;
 	process->ready.arg = process;
 	timer_start(process_clock(process), &process->ready, READY_MS);
-	message_put_start(frames_out(process->frames), config->sandbox);
+	message_put_start(frames_out(process->frames), config->sandbox, config->slow_lane);
 	frames_send(process->frames);
 	*out = process; /* transferred */
 	return ERR_OK;

@@ -24,6 +24,7 @@ struct process_config {
 	const char *exe; /* as in struct wires_config */
 	int lock_fd;
 	bool sandbox;
+	bool slow_lane;
 	/* READY (an answer to the start or to scripts) or DONE. Anything but ERR_OK kills it; it
 	 * may free the process as its last act, then ERR_OK. */
 	enum err (*message)(void *arg, const struct message *);

@@ -156,6 +156,7 @@ static enum err server_start(struct server *server, const struct message *messag
 	if (server->started)
 		return ERR_PROTOCOL;
 	server->started = true;
+	server->shared.slow_lane = message->slow_lane;
 	if (message->sandbox)
 		error.code = sandbox_enter(&error);
 	message_put_ready(frames_out(server->frames), &error);

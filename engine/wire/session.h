@@ -69,6 +69,7 @@ struct link {
 	struct offer offer;
 	LIBSSH2_SESSION *session;
 	char farewell[FAREWELL_SIZE]; /* why the asset said that it disconnects; escaped */
+	bool wants_slow_lane;
 	bool held;
 	bool in_turn; /* see link_turn_begin */
 	struct auth auth;

@@ -14,7 +14,7 @@ struct findings {
 	enum wire_finding finding;
 	enum wire_verdict verdict;
 	uint32_t failed_attempts;
-	bool remembers, sent, ended, targeted, via_lost;
+	bool remembers, sent, ended, targeted, via_lost, slow_lane;
 };
 
 struct work {
@@ -90,9 +90,11 @@ static enum err open_step(struct work *work, struct outcome *outcome)
 {
 	struct link_config config = {
 	    .dns = work->config.dns,
+	    .slow_lane = work->config.slow_lane,
 	    .wake = work->config.wake,
 	    .arg = work->config.arg,
 	};
+	enum err err;
 
 	if (work->phase == 0) {
 		place_clear(work->place);
@@ -103,7 +105,9 @@ static enum err open_step(struct work *work, struct outcome *outcome)
 		work->place->link = link_new(&config, work->target);
 		work->phase = 1;
 	}
-	return link_open_step(work->place->link, outcome);
+	err = link_open_step(work->place->link, outcome);
+	work->found.slow_lane = link_wants_slow_lane(work->place->link);
+	return err;
 }
 
 static void methods_lack(struct work *work, struct outcome *outcome)
@@ -457,6 +461,7 @@ void work_result(struct work *work, const struct outcome *outcome, struct wire_r
 	    .verdict = work->found.verdict,
 	    .failed_attempts = work->found.failed_attempts,
 	    .via_lost = work->found.via_lost,
+	    .slow_lane = work->found.slow_lane,
 	};
 	if (work->job->kind == WIRE_OPEN && outcome->fault == FAULT_NONE)
 		link_peer(place->link, &result->host_key, &result->host_key_new, result->address);

@@ -23,6 +23,7 @@ struct work_config {
 	struct gateway *(*gateway)(void *arg);
 	struct event_base *base; /* of a gateway to come: */
 	struct turns *turns;
+	bool slow_lane;
 	/* Called from the loop when the job should be stepped though no descriptor says so. */
 	void (*wake)(void *arg);
 	void *arg;

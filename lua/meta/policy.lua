@@ -125,7 +125,8 @@
 ---in the vault's directory. The vault's owner, root and the users with a `uid` are let in: for
 ---these it must stand in a directory that they reach, such as `/run/lockstep`.
 ---@field socket? string
----Processes that speak to assets; 0 = one for each core, the default.
+---Processes that speak to assets; 0 = one for each core, the default. One more is started for
+---assets that know no elliptic curves, when the first is met.
 ---@field wires? integer
 ---Assets at once through one gateway, from 1 to 20000; default 100.
 ---@field gateway_in_flight? integer

@@ -133,20 +133,28 @@ static void wire_job(const struct message *job)
 }
 
 /* An open asks for a lie by the asset's name. */
-static void wire_open(const struct message *job)
+static void wire_open(const struct message *job, bool slow_lane)
 {
 	struct wire_result result = {.fault = FAULT_NONE, .host_key_new = true};
+	const char *asset = job->target.asset;
 
+	if (strcmp(asset, "liar") == 0 || (strcmp(asset, "old") == 0 && !slow_lane)) {
+		result.fault = FAULT_ALGORITHM;
+		result.slow_lane = true;
+		wire_answer(job, &result);
+		return;
+	}
 	snprintf(result.host_key.type, sizeof(result.host_key.type), "ssh-ed25519");
 	memcpy(result.host_key.blob, "shown", 5);
 	result.host_key.len = 5;
-	if (strcmp(job->target.asset, "pinned") == 0)
+	if (strcmp(asset, "pinned") == 0)
 		result.host_key_new = false;
 	wire_answer(job, &result);
 }
 
 int bad_wire_run(void)
 {
+	bool slow_lane = false;
 	struct error error;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -165,11 +173,13 @@ int bad_wire_run(void)
 		if (message_get(&message, frame, len) != ERR_OK)
 			return 61;
 		if (message.kind == MESSAGE_START)
+			slow_lane = message.slow_lane;
+		if (message.kind == MESSAGE_START)
 			wire_ready(ERR_OK, "");
 		else if (message.kind == MESSAGE_SCRIPTS)
 			wire_ready(message.script_count == 13 ? ERR_INVALID : ERR_OK, "13 scripts");
 		else if (message.kind == MESSAGE_JOB && message.job.kind == WIRE_OPEN)
-			wire_open(&message);
+			wire_open(&message, slow_lane);
 		else if (message.kind == MESSAGE_JOB)
 			wire_job(&message);
 		message_clear(&message);

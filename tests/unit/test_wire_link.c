@@ -173,6 +173,7 @@ static void survives_rogues(void **state)
 		session_begin(&session, server.port, NULL, 0, false);
 		assert_int_not_equal(session_open(&session), ERR_OK);
 		expect_fault(&session, cases[i].fault);
+		assert_false(link_wants_slow_lane(session.link));
 		if (strstr(session.outcome.text, cases[i].word) == NULL)
 			fail_msg("no \"%s\" in: %s", cases[i].word, session.outcome.text);
 		session_end(&session);
@@ -236,6 +237,36 @@ static void resets_what_it_holds(void **state)
 	(void)state;
 	assert_int_equal(seen_by_peer(false), 0);
 	assert_int_equal(seen_by_peer(true), ECONNRESET);
+}
+
+/* ── Key exchange ────────────────────────────────────────────────────────────────────────── */
+
+static enum err open_old(struct session *session, bool slow_lane)
+{
+	struct link_config config = {.slow_lane = slow_lane};
+	struct wire_target target = {
+	    .asset = "old1", .address = "127.0.0.1", .port = asset.old_port};
+
+	*session = (struct session){.link = link_new(&config, &target), .steps_left = 100000};
+	return session_open(session);
+}
+
+static void offers_groups_in_the_slow_lane_alone(void **state)
+{
+	struct session session;
+
+	(void)state;
+	NEED_ASSET();
+	assert_int_not_equal(open_old(&session, false), ERR_OK);
+	expect_fault(&session, FAULT_ALGORITHM);
+	assert_true(link_wants_slow_lane(session.link));
+	session_end(&session);
+	assert_int_equal(open_old(&session, true), ERR_OK);
+	assert_false(link_wants_slow_lane(session.link));
+	if (session_login(&session, "plain", ASSET_PASSWORD, false) != ERR_OK)
+		fail_msg("%s", session.outcome.text);
+	expect_echo(&session);
+	session_end(&session);
 }
 
 /* ── Cut at every step ───────────────────────────────────────────────────────────────────── */
@@ -324,6 +355,7 @@ int main(void)
 	    cmocka_unit_test(survives_rogues),
 	    cmocka_unit_test(waits_for_a_silent_one_no_longer_than_asked),
 	    cmocka_unit_test(resets_what_it_holds),
+	    cmocka_unit_test(offers_groups_in_the_slow_lane_alone),
 	    cmocka_unit_test(leaves_nothing_behind_wherever_it_is_cut),
 	    cmocka_unit_test(leaves_nothing_behind_within_the_handshake),
 	};

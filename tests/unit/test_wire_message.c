@@ -96,6 +96,7 @@ static void put_done(struct buf *out)
 	    .failed_attempts = 2,
 	    .remembers = true,
 	    .via_lost = true,
+	    .slow_lane = true,
 	    .wire = 9,
 	};
 
@@ -119,7 +120,7 @@ static void put_close(struct buf *out)
 
 static void put_start(struct buf *out)
 {
-	message_put_start(out, true);
+	message_put_start(out, true, true);
 }
 
 static void put_ready(struct buf *out)
@@ -276,6 +277,7 @@ static void test_done(void **state)
 	assert_int_equal(message.result->failed_attempts, 2);
 	assert_true(message.result->remembers);
 	assert_true(message.result->via_lost);
+	assert_true(message.result->slow_lane);
 	assert_int_equal(message.result->wire, 0); /* not the wire's to say */
 	message_clear(&message);
 	buf_clear(&out);
@@ -358,6 +360,7 @@ static void test_others(void **state)
 	assert_int_equal(decode(&message, &out), ERR_OK);
 	assert_int_equal(message.kind, MESSAGE_START);
 	assert_true(message.sandbox);
+	assert_true(message.slow_lane);
 	message_clear(&message);
 
 	buf_reset(&out);

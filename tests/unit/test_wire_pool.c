@@ -197,6 +197,90 @@ static void test_host_key_lies(void **state)
 	}
 }
 
+static struct wire_result opened(struct core *core, struct wire_session *session)
+{
+	struct answer answer;
+	unsigned left = 1;
+
+	submit(core, session, WIRE_OPEN, "", &answer, &left);
+	loop_run(core->loop);
+	return answer.result;
+}
+
+/* What an ordinary wire cannot open is opened by one more; and what was there once goes there. */
+static void test_slow_lane(void **state)
+{
+	struct core *core = *state;
+	struct wire_session *first, *second, *other;
+	struct wire_result result;
+
+	core_start(core, 2, -1);
+	other = session_new(core, "new");
+	assert_int_equal(opened(core, other).fault, FAULT_NONE);
+	assert_int_equal(wires_alive(core->wires), 2);
+	first = session_new(core, "old");
+	result = opened(core, first);
+	assert_int_equal(result.fault, FAULT_NONE);
+	assert_int_equal(result.wire, 3);
+	assert_false(result.slow_lane);
+	assert_int_equal(wires_alive(core->wires), 3);
+	second = session_new(core, "old");
+	assert_int_equal(opened(core, second).wire, 3);
+	wire_session_free(other);
+	/* It has the fewest, and is none of the ordinary ones. */
+	wire_session_free(second);
+	wire_session_free(first);
+	first = session_new(core, "new");
+	second = session_new(core, "other");
+	assert_true(opened(core, first).wire < 3);
+	assert_true(opened(core, second).wire < 3);
+	wire_session_free(first);
+	wire_session_free(second);
+	assert_int_equal(core->deaths, 0);
+}
+
+/* It dies like another, and is started again. */
+static void test_slow_lane_dies(void **state)
+{
+	struct core *core = *state;
+	struct wire_session *session;
+	struct wire_result result;
+	struct answer answer;
+	unsigned left = 1;
+
+	core_start(core, 1, -1);
+	session = session_new(core, "old");
+	assert_int_equal(opened(core, session).wire, 2);
+	submit(core, session, WIRE_CHANGE, "die", &answer, &left);
+	loop_run(core->loop);
+	assert_int_equal(answer.result.fault, FAULT_WIRE);
+	assert_true(answer.result.sent);
+	assert_int_equal(core->last_dead, 2);
+	assert_int_equal(wires_alive(core->wires), 1);
+	do {
+		wire_session_free(session);
+		session = session_new(core, "old");
+		result = opened(core, session);
+		assert_int_not_equal(result.wire, 1);
+	} while (result.fault == FAULT_WIRE);
+	assert_int_equal(result.wire, 3);
+	wire_session_free(session);
+	assert_int_equal(core->deaths, 1);
+}
+
+/* There is no lane behind the slow one. */
+static void test_slow_lane_lies(void **state)
+{
+	struct core *core = *state;
+	struct wire_session *session;
+
+	core_start(core, 1, -1);
+	session = session_new(core, "liar");
+	assert_int_equal(opened(core, session).fault, FAULT_WIRE);
+	assert_int_equal(core->last_dead, 2);
+	wire_session_free(session);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_begin, core_finish)
 
 static int run(void)
@@ -210,6 +294,9 @@ static int run(void)
 	    TEST(test_stop_in_done),
 	    TEST(test_load),
 	    TEST(test_host_key_lies),
+	    TEST(test_slow_lane),
+	    TEST(test_slow_lane_dies),
+	    TEST(test_slow_lane_lies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

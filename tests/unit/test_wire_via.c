@@ -35,18 +35,21 @@ static void on_done(void *arg, const struct wire_result *result)
 	loop_stop(loop);
 }
 
-static struct wire_session *session_through(struct wire_session *via)
+static struct wire_session *session_to(const char *name, uint16_t port, struct wire_session *via)
 {
 	struct wire_target target = {
-	    .asset = via != NULL ? "inner" : "gw",
-	    .address = "localhost",
-	    .port = asset.port,
+	    .asset = name,
+	    .address = via != NULL ? "localhost" : "127.0.0.1",
+	    .port = port,
 	    .via = via,
 	};
 
-	if (via == NULL)
-		target.address = "127.0.0.1";
 	return wire_session_new(wires, &target);
+}
+
+static struct wire_session *session_through(struct wire_session *via)
+{
+	return session_to(via != NULL ? "inner" : "gw", asset.port, via);
 }
 
 static struct wire_result job(
@@ -162,6 +165,101 @@ static void test_without(void **state)
 	assert_int_equal(deaths, 0);
 }
 
+/* ── What has no elliptic curve ──────────────────────────────────────────────────────────── */
+
+static struct wire_session *gateway_at(const char *name, uint16_t port, struct wire_session *via)
+{
+	struct wire_session *session = session_to(name, port, via);
+
+	expect(session, WIRE_OPEN, NULL, FAULT_NONE);
+	expect(session, WIRE_LOGIN, "plain", FAULT_NONE);
+	return session;
+}
+
+/* No ordinary wire has such a session open, and the slow lane's wire is started with the first. */
+static void test_slow_lane(void **state)
+{
+	struct wire_session *sessions[2 * PROCESSES], *other;
+	struct wire_result result;
+
+	(void)state;
+	if (!asset_there)
+		skip();
+	assert_int_equal(wires_alive(wires), PROCESSES);
+	for (size_t i = 0; i < 2 * PROCESSES; i++) {
+		sessions[i] = session_to("old1", asset.old_port, NULL);
+		result = expect(sessions[i], WIRE_OPEN, NULL, FAULT_NONE);
+		assert_true(result.host_key_new);
+		assert_int_equal(result.wire, PROCESSES + 1);
+		result = expect(sessions[i], WIRE_PROVE, "plain", FAULT_NONE);
+		assert_int_equal(result.wire, PROCESSES + 1);
+		assert_int_equal(result.failed_attempts, 0);
+	}
+	assert_int_equal(wires_alive(wires), PROCESSES + 1);
+	other = session_to("new1", asset.port, NULL);
+	assert_true(expect(other, WIRE_OPEN, NULL, FAULT_NONE).wire <= PROCESSES);
+	wire_session_free(other);
+	for (size_t i = 0; i < 2 * PROCESSES; i++)
+		wire_session_free(sessions[i]);
+	assert_int_equal(deaths, 0);
+}
+
+static void test_slow_gateway(void **state)
+{
+	struct wire_session *old, *inner;
+
+	(void)state;
+	if (!asset_there)
+		skip();
+	old = gateway_at("oldgw", asset.old_port, NULL);
+	inner = session_through(old);
+	assert_int_equal(expect(inner, WIRE_OPEN, NULL, FAULT_NONE).wire, PROCESSES + 1);
+	expect(inner, WIRE_PROVE, "plain", FAULT_NONE);
+	wire_session_free(inner);
+	wire_session_free(old);
+}
+
+/* The gateways of an asset that belongs there go there when they are opened anew, and who is inside
+ * of what they were stays. */
+static void test_slow_lane_through_two(void **state)
+{
+	struct wire_session *first, *second, *inside, *inner;
+	struct wire_result result;
+
+	(void)state;
+	if (!asset_there)
+		skip();
+	first = gateway_at("gw1", asset.port, NULL);
+	second = gateway_at("gw2", asset.port, first);
+	inside = session_through(second);
+	expect(inside, WIRE_OPEN, NULL, FAULT_NONE);
+	inner = session_to("old2", asset.old_port, second);
+	result = expect(inner, WIRE_OPEN, NULL, FAULT_WIRE);
+	assert_true(result.via_lost);
+	assert_false(result.slow_lane);
+	wire_session_free(inner);
+	/* Neither again through the same, nor the second gateway through the first. */
+	inner = session_to("old2", asset.old_port, second);
+	assert_true(expect(inner, WIRE_OPEN, NULL, FAULT_WIRE).via_lost);
+	wire_session_free(inner);
+	inner = session_to("gw2", asset.port, first);
+	assert_true(expect(inner, WIRE_OPEN, NULL, FAULT_WIRE).via_lost);
+	wire_session_free(inner);
+	expect(inside, WIRE_PROVE, "plain", FAULT_NONE);
+	wire_session_free(inside);
+	wire_session_free(second);
+	wire_session_free(first);
+	first = gateway_at("gw1", asset.port, NULL);
+	second = gateway_at("gw2", asset.port, first);
+	inner = session_to("old2", asset.old_port, second);
+	assert_int_equal(expect(inner, WIRE_OPEN, NULL, FAULT_NONE).wire, PROCESSES + 1);
+	expect(inner, WIRE_PROVE, "plain", FAULT_NONE);
+	wire_session_free(inner);
+	wire_session_free(second);
+	wire_session_free(first);
+	assert_int_equal(deaths, 0);
+}
+
 static int begin(void **state)
 {
 	struct wires_config config = {
@@ -199,6 +297,9 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_through),
 	    cmocka_unit_test(test_through_two),
 	    cmocka_unit_test(test_without),
+	    cmocka_unit_test(test_slow_lane),
+	    cmocka_unit_test(test_slow_gateway),
+	    cmocka_unit_test(test_slow_lane_through_two),
 	};
 
 	if (argc == 2 && strcmp(argv[1], WIRE_ARGUMENT) == 0)

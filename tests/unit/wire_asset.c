@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 
-/* $1 the directory, then the four ports. */
+/* $1 the directory, then the five ports. */
 static const char script[] =
     "set -e\n"
     "d=$1; export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
@@ -55,11 +55,16 @@ static const char script[] =
     "HostKey $d/host\nPidFile none\nUsePAM yes\nStrictModes no\nPermitRootLogin yes\n"
     "AuthorizedKeysFile $d/authorized\nMaxStartups 100\nUseDNS no\n"
     "KbdInteractiveAuthentication yes\nPasswordAuthentication yes\n"
+    "C\n"
+    "(grep -v ListenAddress $d/config; echo \"ListenAddress 127.0.0.1:$6\";\n"
+    " echo 'KexAlgorithms diffie-hellman-group14-sha256') >$d/config_old\n"
+    "cat >>$d/config <<C\n"
     "Match LocalPort $3\n  PasswordAuthentication no\n  MaxAuthTries 1\n"
     "Match LocalPort $4\n  PasswordAuthentication no\n  KbdInteractiveAuthentication no\n"
     "Match User none\n  AllowTcpForwarding no\n"
     "Match LocalPort $5\n  AuthenticationMethods password,keyboard-interactive\n"
     "C\n"
+    "/usr/sbin/sshd -D -e -f $d/config_old 2>$d/log_old &\n"
     "exec /usr/sbin/sshd -D -e -f $d/config 2>$d/log\n";
 
 /* Below those that the kernel gives to others meanwhile; each process of the tests looks elsewhere.
@@ -127,14 +132,16 @@ static pid_t fork_bound(void)
 
 static void asset_run(const struct asset *asset)
 {
-	char ports[4][8];
+	char ports[5][8];
 
 	snprintf(ports[0], 8, "%u", asset->port);
 	snprintf(ports[1], 8, "%u", asset->prompt_port);
 	snprintf(ports[2], 8, "%u", asset->key_port);
 	snprintf(ports[3], 8, "%u", asset->two_port);
+	snprintf(ports[4], 8, "%u", asset->old_port);
 	execlp("unshare", "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
-	    script, "sh", asset->dir, ports[0], ports[1], ports[2], ports[3], (char *)NULL);
+	    script, "sh", asset->dir, ports[0], ports[1], ports[2], ports[3], ports[4],
+	    (char *)NULL);
 	_exit(127);
 }
 
@@ -147,11 +154,12 @@ bool asset_start(struct asset *asset)
 	asset->prompt_port = port_free();
 	asset->key_port = port_free();
 	asset->two_port = port_free();
+	asset->old_port = port_free();
 	asset->pid = fork_bound();
 	if (asset->pid == 0)
 		asset_run(asset);
 	for (int i = 0; i < 200; i++) {
-		if (port_answers(asset->two_port)) {
+		if (port_answers(asset->two_port) && port_answers(asset->old_port)) {
 			asset->key = file_text(asset->dir, "key");
 			asset->key_ecdsa = file_text(asset->dir, "key_ecdsa");
 			return true;

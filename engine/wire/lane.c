@@ -1,0 +1,32 @@
+#define _GNU_SOURCE
+#include "wire/lane.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+void lane_clear(struct lane *lane)
+{
+	tdestroy(lane->names, free);
+	lane->names = NULL;
+}
+
+void lane_add(struct lane *lane, const char *asset)
+{
+	if (lane_has(lane, asset))
+		return;
+	if (tsearch(xstrdup(asset), &lane->names, name_compare) == NULL)
+		abort();
+}
+
+bool lane_has(const struct lane *lane, const char *asset)
+{
+	return tfind(asset, &lane->names, name_compare) != NULL;
+}
