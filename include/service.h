@@ -63,6 +63,8 @@ enum service_end {
  */
 enum service_end service_call(struct service *, const char *method, const json_t *params,
     json_t **result, struct error *error);
+/* Whether the method has the parameter. */
+bool service_takes(const char *method, const char *param);
 
 struct service_daemon {
 	void (*reopen_log)(void *arg); /* SIGUSR1; NULL = nothing to do */

@@ -23,22 +23,23 @@ bool cli_flag(const struct cli *cli, const char *name)
 	return json_object_get(cli->options, name) != NULL;
 }
 
+/* `--in-doubt` is "in_doubt". */
+static const char *param_of(const char *option, char name[NAME_SIZE])
+{
+	snprintf(name, NAME_SIZE, "%s", option);
+	for (char *dash = name; (dash = strchr(dash, '-')) != NULL;)
+		*dash = '_';
+	return name;
+}
+
 json_t *cli_params(const struct cli *cli)
 {
 	json_t *params = json_object(), *value;
 	const char *option;
+	char name[NAME_SIZE];
 
 	json_object_foreach(cli->options, option, value)
-	{
-		char name[NAME_SIZE];
-
-		if (strcmp(option, "csv") == 0)
-			continue;
-		snprintf(name, sizeof(name), "%s", option);
-		for (char *dash = name; (dash = strchr(dash, '-')) != NULL;)
-			*dash = '_';
-		json_object_set(params, name, value);
-	}
+	    json_object_set(params, param_of(option, name), value);
 	return params;
 }
 
@@ -102,12 +103,26 @@ static enum service_end call_with_code(
 	return service_call(cli->service, method, params, result, error);
 }
 
+/* Options that are about what becomes of the answer are not the method's. */
+static void drop_own_options(const struct cli *cli, const char *method, json_t *params)
+{
+	char name[NAME_SIZE];
+	const char *option;
+	json_t *value;
+
+	json_object_foreach(
+	    cli->options, option, value) if (!service_takes(method, param_of(option, name)))
+	    json_object_del(params, name);
+}
+
 enum service_end cli_call(struct cli *cli, const char *method, json_t *params, json_t **result)
 {
 	struct error error = {.code = ERR_OK};
-	enum service_end end = service_call(cli->service, method, params, result, &error);
+	enum service_end end;
 	const json_t *problems;
 
+	drop_own_options(cli, method, params);
+	end = service_call(cli->service, method, params, result, &error);
 	if (needs_code(end, *result))
 		end = call_with_code(cli, method, params, result, &error);
 	json_decref(params);

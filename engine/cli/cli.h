@@ -75,7 +75,7 @@ int command_main(int argc, char **argv);
 const char *cli_option(const struct cli *, const char *name);
 bool cli_flag(const struct cli *, const char *name);
 
-/* The command's options as parameters: `--in-doubt` is "in_doubt"; without --csv. */
+/* The command's options as parameters: `--in-doubt` is "in_doubt". */
 json_t *cli_params(const struct cli *);
 
 /* All arguments as an array of texts. */

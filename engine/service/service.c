@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/engine.h"
+#include "service/params.h"
 
 /* Anyone who is let in. */
 #define PERMIT_NONE PERMISSION_COUNT
@@ -27,84 +28,115 @@ static const struct method {
 	enum permission permission;
 	enum reach_of reach;
 	bool audited; /* what it does leaves an entry in the audit log */
+	/* Which it takes, as docs/api.md says too: texts, or flags (`?`) and arrays (`*`). NULL: it
+	 * is asked by this program alone. */
+	const char *params;
 } methods[] = {
-    {"check", check_run, NEEDS_FILES, PERMIT_VIEW, REACH_WHOLE, false},
-    {"asset.list", asset_list, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
-    {"asset.ping", asset_ping, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, false},
-    {"asset.look", asset_look, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
-    {"asset.trust", asset_trust, NEEDS_POLICY, PERMIT_EDIT, REACH_PARTS, true},
-    {"asset.rename", asset_rename_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
-    {"account.list", account_list, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
-    {"account.held", account_held, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
-    {"account.show", account_show, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
-    {"account.history", account_history, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false},
-    {"account.reveal", account_reveal, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true},
-    {"account.checkout", account_checkout, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true},
-    {"account.checkin", account_checkin, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, true},
-    {"account.import", account_import, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
-    {"account.add", account_add, NEEDS_POLICY, PERMIT_EDIT, REACH_PARTS, true},
-    {"account.verify", account_verify, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
-    {"account.restore", account_restore, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
-    {"task.list", task_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"task.show", task_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"task.next", task_next_request, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"task.pause", task_pause, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
-    {"task.resume", task_resume, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
-    {"task.rename", task_rename_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
-    {"task.file.create", task_file_create, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
-    {"task.file.copy", task_file_copy, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
-    {"task.file.read", task_file_read, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
-    {"task.file.write", task_file_write, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
-    {"task.file.delete", task_file_delete, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
-    {"task.file.rename", task_file_rename, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false},
-    {"run", run_task, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
-    {"overview", overview_show, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
-    {"execution.list", execution_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"execution.show", execution_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"execution.log", execution_log, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"execution.cancel", execution_cancel, NEEDS_VAULT, PERMIT_RUN, REACH_WHOLE, true},
-    {"execution.report", execution_report, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"record.list", record_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"record.show", record_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"record.ignore", record_ignore_request, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
-    {"record.unignore", record_unignore_request, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
-    {"record.retry", record_retry, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true},
-    {"record.restore", record_restore, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true},
-    {"record.reveal", record_reveal, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true},
-    {"audit.list", audit_list, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false},
-    {"audit.key", audit_key, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false},
-    {"audit.export", audit_export, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, true},
-    {"audit.verify", audit_verify, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false},
-    {"vault.rekey", vault_rekey, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
-    {"vault.backup", vault_backup, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
-    {"vault.export", vault_export_request, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
-    {"approval.list", approval_list, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false},
-    {"approval.grant", approval_grant, NEEDS_VAULT, PERMIT_APPROVE, REACH_PARTS, true},
-    {"approval.deny", approval_deny, NEEDS_VAULT, PERMIT_APPROVE, REACH_PARTS, true},
-    {"secret.list", secret_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
-    {"secret.set", secret_set, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true},
-    {"secret.delete", secret_delete, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true},
-    {"notice.list", notice_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
-    {"notice.retry", notice_retry, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true},
-    {"notice.drop", notice_drop, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true},
-    {"notice.test", notice_test, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, false},
-    {"complete", complete_names, NEEDS_FILES, PERMIT_VIEW, REACH_WHOLE, false},
-    {"status", status_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false},
-    {"reload", reload_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true},
-    {"diff", diff_request, NEEDS_POLICY, PERMIT_VIEW, REACH_WHOLE, false},
-    {"user.list", user_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
-    {"user.show", user_show, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false},
-    {"user.enroll", user_enroll, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
-    {"user.confirm", user_confirm, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
-    {"user.reset_mfa", user_reset_mfa, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true},
-    {"user.password", user_password, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
-    {"login", login_request, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
-    {"logout", logout_request, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false},
-    {"token.create", token_create, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
-    {"token.list", token_list, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false},
-    {"token.revoke", token_revoke, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true},
-    {"whoami", whoami_show, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false},
-    {"methods", methods_list, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false},
+    {"check", check_run, NEEDS_FILES, PERMIT_VIEW, REACH_WHOLE, false, ""},
+    {"asset.list", asset_list, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false,
+	"assets* limit after"},
+    {"asset.ping", asset_ping, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, false, "assets*"},
+    {"asset.look", asset_look, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false, "asset"},
+    {"asset.trust", asset_trust, NEEDS_POLICY, PERMIT_EDIT, REACH_PARTS, true, "asset fingerprint"},
+    {"asset.rename", asset_rename_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true,
+	"asset to yes?"},
+    {"account.list", account_list, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false,
+	"assets* unmanaged? in_doubt? mismatch? orphaned? older out? revealed_to since limit "
+	"after"},
+    {"account.held", account_held, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false, "limit after"},
+    {"account.show", account_show, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false, "asset account"},
+    {"account.history", account_history, NEEDS_POLICY, PERMIT_VIEW, REACH_PARTS, false,
+	"asset account"},
+    {"account.reveal", account_reveal, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true,
+	"asset account version kind reason code"},
+    {"account.checkout", account_checkout, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true,
+	"asset account for kind reason code"},
+    {"account.checkin", account_checkin, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, true,
+	"asset account kind of forget?"},
+    {"account.import", account_import, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true,
+	"source rows*"},
+    {"account.add", account_add, NEEDS_POLICY, PERMIT_EDIT, REACH_PARTS, true,
+	"asset account password key passphrase"},
+    {"account.verify", account_verify, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true,
+	"assets* account"},
+    {"account.restore", account_restore, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true,
+	"asset account version"},
+    {"task.list", task_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false, ""},
+    {"task.show", task_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false, "task"},
+    {"task.next", task_next_request, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false, "task count"},
+    {"task.pause", task_pause, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true, "task for why"},
+    {"task.resume", task_resume, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true, "task"},
+    {"task.rename", task_rename_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true, "task to"},
+    {"task.file.create", task_file_create, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false, NULL},
+    {"task.file.copy", task_file_copy, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false, NULL},
+    {"task.file.read", task_file_read, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false, NULL},
+    {"task.file.write", task_file_write, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false, NULL},
+    {"task.file.delete", task_file_delete, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false, NULL},
+    {"task.file.rename", task_file_rename, NEEDS_DIRECTORY, PERMIT_EDIT, REACH_WHOLE, false, NULL},
+    {"run", run_task, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true,
+	"task dry_run? revealed_to since"},
+    {"overview", overview_show, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false, "days"},
+    {"execution.list", execution_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false, "limit after"},
+    {"execution.show", execution_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false, "execution"},
+    {"execution.log", execution_log, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false,
+	"execution asset limit after"},
+    {"execution.cancel", execution_cancel, NEEDS_VAULT, PERMIT_RUN, REACH_WHOLE, true, "execution"},
+    {"execution.report", execution_report, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false,
+	"execution"},
+    {"record.list", record_list, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false,
+	"execution status task asset account reason since problems? ignored? limit after"},
+    {"record.show", record_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false, "record"},
+    {"record.ignore", record_ignore_request, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true,
+	"records* why execution status task asset account reason since problems? ignored?"},
+    {"record.unignore", record_unignore_request, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true,
+	"records* execution status task asset account reason since problems? ignored?"},
+    {"record.retry", record_retry, NEEDS_VAULT, PERMIT_RUN, REACH_PARTS, true,
+	"records* execution status task asset account reason since problems? ignored?"},
+    {"record.restore", record_restore, NEEDS_POLICY, PERMIT_RUN, REACH_PARTS, true, "record"},
+    {"record.reveal", record_reveal, NEEDS_POLICY, PERMIT_REVEAL, REACH_PARTS, true,
+	"record reason code"},
+    {"audit.list", audit_list, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false,
+	"since who what asset account task limit after"},
+    {"audit.key", audit_key, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false, ""},
+    {"audit.export", audit_export, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, true,
+	"since limit after"},
+    {"audit.verify", audit_verify, NEEDS_VAULT, PERMIT_AUDIT, REACH_WHOLE, false, ""},
+    {"vault.rekey", vault_rekey, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true,
+	"passphrase resume?"},
+    {"vault.backup", vault_backup, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true, "file made?"},
+    {"vault.export", vault_export_request, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true,
+	"recipient fingerprint made?"},
+    {"approval.list", approval_list, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false, "all?"},
+    {"approval.grant", approval_grant, NEEDS_VAULT, PERMIT_APPROVE, REACH_PARTS, true,
+	"approval for code"},
+    {"approval.deny", approval_deny, NEEDS_VAULT, PERMIT_APPROVE, REACH_PARTS, true,
+	"approval code"},
+    {"secret.list", secret_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false, ""},
+    {"secret.set", secret_set, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true, "name secret"},
+    {"secret.delete", secret_delete, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true, "name"},
+    {"notice.list", notice_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false, "limit after"},
+    {"notice.retry", notice_retry, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true, "notices* all?"},
+    {"notice.drop", notice_drop, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, true, "notices* all?"},
+    {"notice.test", notice_test, NEEDS_VAULT, PERMIT_EDIT, REACH_WHOLE, false, "to"},
+    {"complete", complete_names, NEEDS_FILES, PERMIT_VIEW, REACH_WHOLE, false, "kind asset"},
+    {"status", status_show, NEEDS_VAULT, PERMIT_VIEW, REACH_PARTS, false, ""},
+    {"reload", reload_request, NEEDS_POLICY, PERMIT_EDIT, REACH_WHOLE, true, ""},
+    {"diff", diff_request, NEEDS_POLICY, PERMIT_VIEW, REACH_WHOLE, false, ""},
+    {"user.list", user_list, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false, ""},
+    {"user.show", user_show, NEEDS_VAULT, PERMIT_VIEW, REACH_WHOLE, false, "user"},
+    {"user.enroll", user_enroll, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true, "user"},
+    {"user.confirm", user_confirm, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true, "user code"},
+    {"user.reset_mfa", user_reset_mfa, NEEDS_VAULT, PERMIT_ADMIN, REACH_WHOLE, true, "user code"},
+    {"user.password", user_password, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true,
+	"user password remove? code"},
+    {"login", login_request, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true, "user password code"},
+    {"logout", logout_request, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false, ""},
+    {"token.create", token_create, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true,
+	"name user permissions* nodes* tasks* for code"},
+    {"token.list", token_list, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, false, ""},
+    {"token.revoke", token_revoke, NEEDS_VAULT, PERMIT_NONE, REACH_PARTS, true, "name"},
+    {"whoami", whoami_show, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false, ""},
+    {"methods", methods_list, NEEDS_POLICY, PERMIT_NONE, REACH_PARTS, false, ""},
 };
 
 #define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))
@@ -204,6 +236,13 @@ bool service_has_method(const char *name)
 	return method != NULL && method->needs != NEEDS_DIRECTORY;
 }
 
+bool service_takes(const char *name, const char *param)
+{
+	const struct method *method = method_find(name);
+
+	return method == NULL || method->params == NULL || params_have(method->params, param);
+}
+
 bool service_is_of_files(const char *name)
 {
 	const struct method *method = method_find(name);
@@ -240,9 +279,10 @@ enum service_end methods_list(struct request *request)
 		if (method->needs == NEEDS_DIRECTORY)
 			continue; /* whoever may write the files */
 		json_array_append_new(request->result,
-		    json_pack("{s:s, s:o, s:b}", "method", method->name, "permission",
+		    json_pack("{s:s, s:o, s:b, s:o}", "method", method->name, "permission",
 			none ? json_null() : json_string(permission_name(method->permission)),
-			"whole", method->reach == REACH_WHOLE));
+			"whole", method->reach == REACH_WHOLE, "parameters",
+			params_shape(method->params)));
 	}
 	return SERVICE_OK;
 }
@@ -277,24 +317,10 @@ static enum service_end request_handle(
 	all = method->reach == REACH_WHOLE ? "" : NULL;
 	if (!request_may(request, all, all))
 		return request_deny(request, NULL);
+	if (method->params != NULL && !params_fit(request, method->params))
+		return SERVICE_USAGE;
 	end = engine_open(request, method->needs);
 	return end == SERVICE_OK ? method->handler(request) : end;
-}
-
-/* Programs have whole numbers where commands have words. */
-static void params_to_text(json_t *params)
-{
-	json_t *value;
-	const char *key;
-	char digits[24];
-
-	json_object_foreach(params, key, value)
-	{
-		if (!json_is_integer(value))
-			continue;
-		snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(value));
-		json_object_set_new(params, key, json_string(digits));
-	}
 }
 
 struct request *request_begin(

@@ -106,6 +106,11 @@ def granted(user, method):
     return method["permission"] in ROLES[user]
 
 
+def for_none(method):
+    """Whoever may is told that there is no such asset: nobody waits for real ones."""
+    return {"assets": ["none"]} if "assets" in method["parameters"] else {}
+
+
 # What would change the engine that all others need; who may not is refused all the same.
 ENDS = {"reload"}
 
@@ -118,8 +123,7 @@ def test_every_method_with_a_user_of_each_role():
         for method in methods:
             if granted(user, method) and method["method"] in ENDS:
                 continue
-            # Whoever may is told that there is no such asset: nobody waits for real ones.
-            status, answer = post(uid, method["method"], {"assets": ["none"]})
+            status, answer = post(uid, method["method"], for_none(method))
             denied = status == 403 and answer["code"] == "denied"
             assert denied != granted(user, method), (user, method, status, answer)
             refused += denied
@@ -144,7 +148,7 @@ def test_the_same_by_a_token():
             grants = granted(user, method) and method["method"] not in IN_PERSON
             if grants and method["method"] in ENDS:
                 continue
-            status, answer = by_token(token, method["method"], {"assets": ["none"]})
+            status, answer = by_token(token, method["method"], for_none(method))
             denied = status == 403 and answer["code"] == "denied"
             assert denied != grants, (user, method, status, answer)
             refused += denied
@@ -152,7 +156,7 @@ def test_the_same_by_a_token():
     token = post(0, "token.create", {"name": "less", "user": "adm"})[1]["token"]
     for method in methods:
         grants = method["permission"] in (None, "view") and method["method"] not in IN_PERSON
-        status, answer = by_token(token, method["method"], {"assets": ["none"]})
+        status, answer = by_token(token, method["method"], for_none(method))
         denied = status == 403 and answer["code"] == "denied"
         assert denied != grants, (method, status, answer)
 
@@ -195,6 +199,40 @@ def test_the_page_says_what_the_program_does():
     page = open(os.path.join(os.environ["SRC"], "docs/security.md")).read()
     rows = re.findall(r"^\| `([a-z_.]+)` \| [^|]* \| (.*) \|$", page, re.M)
     assert rows == told, (set(rows) ^ set(told), "docs/security.md is out of date")
+
+
+def test_only_parameters_that_a_method_has():
+    """A filter with a wrong name would mean all there is, a flag in words the real thing."""
+    _, methods = post(0, "methods")
+    for method in methods:
+        if method["method"] in ENDS | {"login"}:
+            continue
+        name = method["method"]
+        status, answer = post(0, name, {"nosuch": "x"})
+        assert status == 400 and f'{name} has no parameter "nosuch"' in answer["error"], answer
+        for parameter, kind in method["parameters"].items():
+            wrong = {"text": True, "flag": "true", "array": "x"}[kind]
+            status, answer = post(0, name, {parameter: wrong})
+            assert status == 400 and "is of another type" in answer["error"], (name, answer)
+    status, answer = post(0, "record.retry", {"executoin": "x"})
+    assert 'did you mean "execution"?' in answer["error"], answer
+
+
+def test_the_page_of_the_api_has_all_parameters():
+    _, methods = post(0, "methods")
+    with open(os.path.join(os.environ["SRC"], "docs/api.md")) as file:
+        rows = [line.split(" | ") for line in file if line.startswith("| `")]
+    said = {}
+    for row in rows:
+        for name in re.findall(r"`([a-z_.]+)`", row[0]):
+            said[name] = row[1]
+    filters = said["record.list"]
+    for method in methods:
+        name = method["method"]
+        text = said[name].replace("what `record.list` takes", filters)
+        words = set(re.findall(r"`([a-z_]+)`", text))
+        # Said of all lists, before the table.
+        assert set(method["parameters"]) - {"limit", "after"} <= words, (name, text)
 
 
 def test_limits_to_nodes_and_tasks():
@@ -241,7 +279,9 @@ def test_who_pauses_is_not_said_by_the_client():
     with open(os.path.join(ops.dir, "lockstep.lua"), "a") as file:
         file.write('include "tasks/*.lua"\n')
     ops.run("reload", expect=0)
-    status, task = post(UIDS["opa"], "task.pause", {"task": "timed", "by": "root", "why": "so"})
+    status, answer = post(UIDS["opa"], "task.pause", {"task": "timed", "by": "root"})
+    assert status == 400 and 'no parameter "by"' in answer["error"], answer
+    status, task = post(UIDS["opa"], "task.pause", {"task": "timed", "why": "so"})
     assert status == 200 and task["paused"]["by"] == "opa", task
 
 
