@@ -1,12 +1,12 @@
 #include "policy/arena.h"
 
 #include <stdalign.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "base/mem.h"
-
-#define BLOCK_SIZE (256 * 1024)
+#define BLOCK_SIZE (256 * 1024 - sizeof(struct arena_block))
 
 struct arena_block {
 	struct arena_block *next;
@@ -17,8 +17,13 @@ struct arena_block {
 static void block_add(struct arena *arena, size_t size)
 {
 	size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
-	struct arena_block *block = xcalloc(1, sizeof(*block) + room);
+	struct arena_block *block = mmap(NULL, sizeof(*block) + room, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	if (block == MAP_FAILED) {
+		fputs("out of memory\n", stderr);
+		abort();
+	}
 	block->size = room;
 	block->next = arena->blocks;
 	arena->blocks = block;
@@ -58,7 +63,7 @@ static void blocks_free(struct arena_block *block)
 	while (block) {
 		struct arena_block *next = block->next;
 
-		free(block);
+		munmap(block, sizeof(*block) + block->size);
 		block = next;
 	}
 }

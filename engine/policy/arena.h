@@ -1,8 +1,9 @@
 /*
  * An arena: memory that lives and goes with one snapshot.
  *
- * Owns its blocks and frees them all at once, never one alone. Memory is cleared and, but for
- * texts, aligned for anything.
+ * Owns its blocks and frees them all at once, never one alone. They are mapped, so that they go
+ * back to the system, whatever else the heap holds. Memory is cleared and, but for texts, aligned
+ * for anything.
  */
 #ifndef POLICY_ARENA_H
 #define POLICY_ARENA_H
