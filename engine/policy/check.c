@@ -187,10 +187,21 @@ static void warn_admins(struct loader *loader)
 
 /* ── Two tasks for one account ───────────────────────────────────────────────────────────── */
 
-/* What a scheduled task changes. */
+/* A task with a schedule that changes accounts, and which. */
+struct scheduled {
+	const struct task_entry *task;
+	struct selection selection;
+	size_t at; /* before it are those of the assets that were looked at */
+};
+
+struct schedules {
+	struct scheduled *items; /* in order of the tasks' names */
+	size_t count;
+};
+
+/* One account of an asset that is looked at. */
 struct change {
 	const struct task_entry *task;
-	const struct asset *asset;
 	const char *account;
 };
 
@@ -204,10 +215,8 @@ static int same_compare(const struct change *a, const struct change *b)
 {
 	bool a_key = a->task->task.source == SOURCE_SSH_KEY;
 	bool b_key = b->task->task.source == SOURCE_SSH_KEY;
-	int order = strcmp(a->asset->name, b->asset->name);
+	int order = strcmp(a->account, b->account);
 
-	if (order == 0)
-		order = strcmp(a->account, b->account);
 	return order != 0 ? order : (a_key > b_key) - (a_key < b_key);
 }
 
@@ -219,28 +228,39 @@ static int change_compare(const void *left, const void *right)
 	return order != 0 ? order : strcmp(a->task->task.name, b->task->task.name);
 }
 
-static void changes_add(
-    struct changes *changes, const struct task_entry *task, const struct selection *selection)
+static void changes_add(struct changes *changes, const struct task_entry *task, const char *account)
 {
-	if (task->task.schedule.kind == SCHEDULE_NONE || !task->task.active ||
-	    task->task.kind != TASK_CHANGE || selection->count == 0)
-		return;
-	changes->room = changes->count + selection->count;
-	changes->items = xrealloc(changes->items, changes->room * sizeof(*changes->items));
-	for (size_t i = 0; i < selection->count; i++)
-		changes->items[changes->count++] = (struct change){
-		    .task = task,
-		    .asset = selection->items[i].asset,
-		    .account = selection->items[i].account,
-		};
+	if (changes->count == changes->room) {
+		changes->room = changes->room ? 2 * changes->room : 64;
+		changes->items =
+		    xrealloc(changes->items, changes->room * sizeof(changes->items[0]));
+	}
+	changes->items[changes->count++] = (struct change){task, account};
+}
+
+/* What the tasks change of the asset, which follows those that were asked for before. */
+static void changes_collect(
+    struct changes *changes, struct schedules *schedules, const struct asset *asset)
+{
+	changes->count = 0;
+	for (size_t i = 0; i < schedules->count; i++) {
+		struct scheduled *scheduled = &schedules->items[i];
+		const struct selection *selection = &scheduled->selection;
+
+		for (; scheduled->at < selection->count &&
+		       selection->items[scheduled->at].asset == asset;
+		     scheduled->at++)
+			changes_add(
+			    changes, scheduled->task, selection->items[scheduled->at].account);
+	}
 }
 
 /* Once for each two tasks: the same text is kept once. */
-static void warn_changed_twice(struct loader *loader, struct changes *changes)
+static void warn_of_asset(struct loader *loader, const struct changes *changes)
 {
 	const struct change *items = changes->items;
 
-	if (changes->count > 0)
+	if (changes->count > 1)
 		qsort(changes->items, changes->count, sizeof(*items), change_compare);
 	for (size_t i = 1; i < changes->count; i++) {
 		const struct task *first = &items[i - 1].task->task;
@@ -251,13 +271,40 @@ static void warn_changed_twice(struct loader *loader, struct changes *changes)
 			    "a schedule: let one of them exclude the other's",
 			    first->name, first->file, first->line);
 	}
-	free(changes->items);
+}
+
+static void warn_changed_twice(struct loader *loader, struct schedules *schedules)
+{
+	const struct policy *policy = loader->policy;
+	struct changes changes = {.count = 0};
+
+	for (size_t i = 0; i < policy->asset_count; i++) {
+		changes_collect(&changes, schedules, &policy->assets[i]);
+		warn_of_asset(loader, &changes);
+	}
+	free(changes.items);
+}
+
+static void schedules_add(struct schedules *schedules, const struct task_entry *task,
+    const struct selection *selection /* transferred */)
+{
+	schedules->items =
+	    xrealloc(schedules->items, (schedules->count + 1) * sizeof(schedules->items[0]));
+	schedules->items[schedules->count++] =
+	    (struct scheduled){.task = task, .selection = *selection};
+}
+
+static void schedules_clear(struct schedules *schedules)
+{
+	for (size_t i = 0; i < schedules->count; i++)
+		selection_clear(&schedules->items[i].selection);
+	free(schedules->items);
 }
 
 /* ── All ─────────────────────────────────────────────────────────────────────────────────── */
 
 static void check_task(
-    struct loader *loader, const struct task_entry *task, struct changes *changes)
+    struct loader *loader, const struct task_entry *task, struct schedules *schedules)
 {
 	struct selection selection;
 	struct error error;
@@ -269,16 +316,21 @@ static void check_task(
 	check_platforms(loader, task, &selection);
 	warn_scope(loader, task);
 	warn_accounts(loader, task, &selection);
-	changes_add(changes, task, &selection);
-	selection_clear(&selection);
+	if (task->task.schedule.kind != SCHEDULE_NONE && task->task.active &&
+	    task->task.kind == TASK_CHANGE)
+		schedules_add(schedules, task, &selection);
+	else
+		selection_clear(&selection);
 }
 
 void policy_check(struct loader *loader)
 {
-	struct changes changes = {.count = 0};
+	struct schedules schedules = {.count = 0};
 
 	for (size_t i = 0; i < loader->policy->task_count; i++)
-		check_task(loader, &loader->policy->tasks[i], &changes);
-	warn_changed_twice(loader, &changes);
+		check_task(loader, &loader->policy->tasks[i], &schedules);
+	if (schedules.count > 1)
+		warn_changed_twice(loader, &schedules);
+	schedules_clear(&schedules);
 	warn_admins(loader);
 }

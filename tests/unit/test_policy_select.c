@@ -212,6 +212,55 @@ static void one_account_finds_its_task(void **state)
 	free(policy);
 }
 
+/* So often it is told that tasks with a schedule change the same account; once of these two. */
+static void assert_warned(const char *tasks, size_t count, const char *first, const char *second)
+{
+	char *policy = xasprintf("%s%s", assets, tasks), *text;
+	char *told = xasprintf("task \"%s\": selects accounts that task \"%s\"", second, first);
+	struct fixture fixture;
+	size_t found = 0;
+
+	fixture_init(&fixture, NULL);
+	fixture_write(&fixture, "lockstep.lua", policy);
+	fixture_load_good(&fixture);
+	for (size_t i = 0; i < fixture.warnings.count; i++)
+		found += strstr(fixture.warnings.items[i].text, "selects too") != NULL;
+	text = problems_text(&fixture.warnings);
+	assert_int_equal(found, count);
+	assert_true(count == 0 || strstr(text, told) != NULL);
+	free(text);
+	fixture_clear(&fixture);
+	free(told);
+	free(policy);
+}
+
+static void two_tasks_for_an_account_are_told(void **state)
+{
+	(void)state;
+	/* Only the last of three assets is in both. */
+	assert_warned("task 'a' { accounts = 'app', nodes = '/prod', schedule = every '1h' }\n"
+		      "task 'b' { accounts = '*', assets = { 'web2', 'test1' },\n"
+		      "  schedule = every '1h' }\n",
+	    1, "a", "b");
+	/* One asset, but not one account of it. */
+	assert_warned("task 'a' { accounts = 'app', assets = 'web1', schedule = every '1h' }\n"
+		      "task 'b' { accounts = 'deploy', assets = 'web1', schedule = every '1h' }\n"
+		      "task 'c' { accounts = 'app', assets = 'shop', schedule = every '1h' }\n",
+	    0, "a", "b");
+	/* Who has no schedule, is not active or only looks changes nothing by itself. */
+	assert_warned("task 'a' { accounts = 'app', nodes = '/', schedule = every '1h' }\n"
+		      "task 'c' { accounts = 'app', nodes = '/' }\n"
+		      "task 'd' { accounts = 'app', nodes = '/', kind = 'verify',\n"
+		      "  schedule = every '1h' }\n"
+		      "task 'e' { accounts = 'app', nodes = '/', active = false,\n"
+		      "  schedule = every '1h' }\n",
+	    0, "a", "b");
+	assert_warned("task 'a' { accounts = 'app', nodes = '/', schedule = every '1h' }\n"
+		      "task 'b' { accounts = 'app', nodes = '/', schedule = every '1h' }\n"
+		      "task 'c' { accounts = 'app', nodes = '/', schedule = every '1h' }\n",
+	    2, "b", "c");
+}
+
 static void check_outs_are_set_for_nodes(void **state)
 {
 	const struct settings *settings;
@@ -240,6 +289,7 @@ int main(void)
 	    cmocka_unit_test(where_narrows),
 	    cmocka_unit_test(where_may_fail_later),
 	    cmocka_unit_test(one_account_finds_its_task),
+	    cmocka_unit_test(two_tasks_for_an_account_are_told),
 	    cmocka_unit_test(check_outs_are_set_for_nodes),
 	};
 
