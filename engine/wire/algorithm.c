@@ -32,6 +32,7 @@ static const char *const groups[] = {
     NULL,
 };
 
+/* Where nothing is pinned, as ssh has it: what is seen first is compared with what that shows. */
 static const char *const host_keys[] = {
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -39,6 +40,22 @@ static const char *const host_keys[] = {
     "ecdsa-sha2-nistp521",
     "rsa-sha2-512",
     "rsa-sha2-256",
+    "ssh-rsa",
+    NULL,
+};
+
+/*
+ * Of the types that are pinned, the one that costs the least to verify: on an EPYC with OpenSSL 3.0
+ * ecdsa-sha2-nistp256 takes 40 µs, ssh-ed25519 60, ecdsa-sha2-nistp521 300, ecdsa-sha2-nistp384
+ * 420. RSA takes 13 to 45, but the asset 0.2 to 3 ms to sign; and SHA-1 comes last.
+ */
+static const char *const pinned_host_keys[] = {
+    "ecdsa-sha2-nistp256",
+    "ssh-ed25519",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ecdsa-sha2-nistp521",
+    "ecdsa-sha2-nistp384",
     "ssh-rsa",
     NULL,
 };
@@ -155,8 +172,11 @@ enum err offer_make(struct offer *offer, LIBSSH2_SESSION *session,
 		offer->groups = list_make(LIST_KEX, groups, NULL, session, config);
 	for (size_t kind = 0; kind < LIST_COUNT && err == ERR_OK; kind++) {
 		const char *const *more = kind == LIST_KEX && config->slow_lane ? groups : NULL;
+		const char *const *preferred = kinds[kind].preferred;
 
-		offer->lists[kind] = list_make(kind, kinds[kind].preferred, more, session, config);
+		if (kind == LIST_HOST_KEY && config->pin_count > 0)
+			preferred = pinned_host_keys;
+		offer->lists[kind] = list_make(kind, preferred, more, session, config);
 		if (offer->lists[kind][0] == '\0' && kind == LIST_HOST_KEY && config->pin_count > 0)
 			err = pins_unknown(config->pins, outcome);
 		else if (libssh2_session_method_pref(

@@ -24,7 +24,8 @@ struct offer {
 
 /* For whom. */
 struct offer_config {
-	const struct wire_key *pins; /* host keys only of their types, where there are any */
+	/* Host keys only of their types, where there are any, and the cheapest to verify first. */
+	const struct wire_key *pins;
 	size_t pin_count;
 	bool slow_lane;
 };

@@ -134,17 +134,57 @@ static void checks_the_host_key(void **state)
 	expect_fault(&session, FAULT_HOST_KEY);
 	session_end(&session);
 
-	snprintf(key.type, sizeof(key.type), "ecdsa-sha2-nistp256");
+	snprintf(key.type, sizeof(key.type), "ecdsa-sha2-nistp384");
 	session_begin(&session, asset.port, &key, 1, false);
 	assert_int_not_equal(session_open(&session), ERR_OK);
 	expect_fault(&session, FAULT_ALGORITHM);
-	assert_non_null(strstr(session.outcome.text, "offers ssh-ed25519;"));
+	assert_non_null(strstr(session.outcome.text, "offers ssh-ed25519,ecdsa-sha2-nistp256;"));
 	session_end(&session);
 
 	session_begin(&session, asset.port, NULL, 0, true);
 	assert_int_not_equal(session_open(&session), ERR_OK);
 	expect_fault(&session, FAULT_HOST_UNKNOWN);
 	session_end(&session);
+}
+
+/* Shows its key of that type, whatever is pinned. */
+static struct wire_key key_of(const char *type)
+{
+	struct wire_key key = {.blob = "another", .len = 7};
+	char address[WIRE_ADDRESS_SIZE];
+	struct session session;
+	bool new_key;
+
+	snprintf(key.type, sizeof(key.type), "%s", type);
+	session_begin(&session, asset.port, &key, 1, false);
+	assert_int_not_equal(session_open(&session), ERR_OK);
+	expect_fault(&session, FAULT_HOST_KEY);
+	link_peer(session.link, &key, &new_key, address);
+	session_end(&session);
+	assert_string_equal(key.type, type);
+	return key;
+}
+
+/* Of several that are pinned, and of no other. */
+static void asks_for_the_cheapest_host_key(void **state)
+{
+	struct wire_key pins[2], key;
+	char address[WIRE_ADDRESS_SIZE];
+	struct session session;
+	bool new_key;
+
+	(void)state;
+	NEED_ASSET();
+	for (size_t i = 0; i < 2; i++) {
+		pins[i] = key_of("ssh-ed25519");
+		pins[1 - i] = key_of("ecdsa-sha2-nistp256");
+		session_begin(&session, asset.port, pins, 2, true);
+		assert_int_equal(session_open(&session), ERR_OK);
+		link_peer(session.link, &key, &new_key, address);
+		assert_string_equal(key.type, "ecdsa-sha2-nistp256");
+		assert_false(new_key);
+		session_end(&session);
+	}
 }
 
 /* ── Servers that misbehave ──────────────────────────────────────────────────────────────── */
@@ -352,6 +392,7 @@ int main(void)
 	    cmocka_unit_test(counts_what_is_refused),
 	    cmocka_unit_test(tells_an_account_that_can_do_nothing),
 	    cmocka_unit_test(checks_the_host_key),
+	    cmocka_unit_test(asks_for_the_cheapest_host_key),
 	    cmocka_unit_test(survives_rogues),
 	    cmocka_unit_test(waits_for_a_silent_one_no_longer_than_asked),
 	    cmocka_unit_test(resets_what_it_holds),
