@@ -63,7 +63,15 @@ static void unknown(char *out, size_t size, const char *what, const char *name, 
 		    SHOWN, name, which);
 }
 
-void unknown_asset(const struct policy *policy, const char *name, char *out, size_t size)
+/* The nearest name that the person may know of. */
+static const char *asset_near(const struct request *request, const char *name)
+{
+	const char *near = policy_asset_nearest(request->policy, name);
+
+	return near != NULL && request_sees_asset(request, near) ? near : NULL;
+}
+
+void unknown_asset(const struct request *request, const char *name, char *out, size_t size)
 {
 	if (name[0] == '/')
 		snprintf(out, size,
@@ -75,8 +83,7 @@ void unknown_asset(const struct policy *policy, const char *name, char *out, siz
 		    "no asset's name matches \"%.*s\"; lockstep asset list tells which there are",
 		    SHOWN, name);
 	else
-		unknown(out, size, "asset", name, policy_asset_nearest(policy, name),
-		    "lockstep asset list");
+		unknown(out, size, "asset", name, asset_near(request, name), "lockstep asset list");
 }
 
 void unknown_account(const struct asset *asset, const char *account, char *out, size_t size)
@@ -94,15 +101,21 @@ void unknown_account(const struct asset *asset, const char *account, char *out, 
 		    asset->name);
 }
 
+static const char *task_near(const struct request *request, const char *name)
+{
+	const char *near = policy_task_nearest(request->policy, name);
+
+	return near != NULL && request_may(request, NULL, near) ? near : NULL;
+}
+
 const struct task *need_task(struct request *request, const char *name)
 {
-	const struct policy *policy = request->policy;
-	const struct task *task = policy_task_find(policy, name);
+	const struct task *task = policy_task_find(request->policy, name);
 	char text[WORDS_SIZE];
 
 	if (task == NULL) {
-		unknown(text, sizeof(text), "task", name, policy_task_nearest(policy, name),
-		    "lockstep check");
+		unknown(
+		    text, sizeof(text), "task", name, task_near(request, name), "lockstep check");
 		request_fail(request, SERVICE_USAGE, "%s", text);
 	} else if (!request_may(request, NULL, task->name)) {
 		snprintf(text, sizeof(text), "task \"%s\"", task->name);
@@ -126,12 +139,11 @@ const struct task *need_active_task(struct request *request, const char *name)
 
 const struct asset *need_asset(struct request *request, const char *name)
 {
-	const struct policy *policy = request->policy;
-	const struct asset *asset = policy_asset_find(policy, name);
+	const struct asset *asset = policy_asset_find(request->policy, name);
 	char text[WORDS_SIZE];
 
 	if (asset == NULL) {
-		unknown_asset(policy, name, text, sizeof(text));
+		unknown_asset(request, name, text, sizeof(text));
 		request_fail(request, SERVICE_USAGE, "%s", text);
 	} else if (!request_may(request, asset->node, NULL)) {
 		snprintf(text, sizeof(text), "asset \"%s\"", asset->name);
@@ -204,8 +216,8 @@ static bool all_used(struct request *request, const json_t *patterns, const bool
 	for (size_t i = 0; i < json_array_size(patterns); i++) {
 		if (used[i])
 			continue;
-		unknown_asset(request->policy, json_string_value(json_array_get(patterns, i)), text,
-		    sizeof(text));
+		unknown_asset(
+		    request, json_string_value(json_array_get(patterns, i)), text, sizeof(text));
 		request_fail(request, SERVICE_USAGE, "%s", text);
 		return false;
 	}

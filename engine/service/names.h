@@ -22,7 +22,7 @@ const struct asset *need_asset(struct request *, const char *name);
 bool need_account(struct request *, const struct asset *, const char *account);
 
 /* Words for what is not there: `there is no asset "web9"; did you mean "web1"?` */
-void unknown_asset(const struct policy *, const char *name, char *out, size_t size);
+void unknown_asset(const struct request *, const char *name, char *out, size_t size);
 void unknown_account(const struct asset *, const char *account, char *out, size_t size);
 
 /* True when a name, a glob or a node ("/prod": all at or below it) means the asset. */

@@ -257,7 +257,7 @@ static void row_accounts(struct telling *telling, const json_t *row)
 		}
 	}
 	if (last == NULL) {
-		unknown_asset(policy, pattern, text, sizeof(text));
+		unknown_asset(telling->request, pattern, text, sizeof(text));
 		row_fault(telling, row, "asset", "%s", text);
 	} else if (!declared && pattern_is_name(pattern)) {
 		unknown_account(last, account, text, sizeof(text));

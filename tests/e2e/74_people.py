@@ -246,8 +246,16 @@ def test_limits_to_nodes_and_tasks():
     status, answer = post(see, "account.reveal", {"asset": "out1", "account": "app"})
     assert status == 403, answer
     assert "limited" in answer["error"] and "secret" not in answer, answer
+    # "Did you mean" names nothing beyond.
+    for uid, wrong, near in ((see, "in11", "in1"), (see, "out11", None), (0, "out11", "out1")):
+        _, answer = post(uid, "account.show", {"asset": wrong, "account": "app"})
+        assert ("did you mean" in answer["error"]) == bool(near), answer
+        assert not near or f'"{near}"' in answer["error"], answer
     _, tasks = post(run, "task.list")
     assert [t["name"] for t in tasks] == ["prod-all", "prod-weekly"], tasks
+    for wrong, near in (("prod-weekl", True), ("rotat", False)):
+        _, answer = post(run, "run", {"task": wrong})
+        assert ("did you mean" in answer["error"]) == near, answer
     for name, expect in (("prod-weekly", 200), ("prod-all", 403), ("rotate", 403)):
         status, answer = post(run, "run", {"task": name})
         assert status == expect, (name, status, answer)
