@@ -95,6 +95,9 @@ struct wire_target {
 	const struct wire_key *pins; /* only these host keys; none = any, and it is reported */
 	size_t pin_count;
 	bool known_only; /* refuse when nothing is pinned */
+	/* Someone waits for it, or the asset is at work already: its OPEN is not held back as long
+	 * as the wire has all that it can do, as others are. */
+	bool urgent;
 	/*
 	 * Through which gateway: a session of the same door on which WIRE_LOGIN was answered well;
 	 * NULL = directly. The gateway resolves `address` and connects. It should outlive this
@@ -148,7 +151,8 @@ struct wire_ssh_key {
 
 struct wire_job {
 	enum wire_job_kind kind;
-	uint64_t timeout_ms;	     /* absolute for the whole job, from its submission */
+	uint64_t timeout_ms;	     /* absolute for the whole job, from its submission; an OPEN's
+					from when it is not held back any more */
 	uint32_t snapshot;	     /* whose scripts: CHECK, CHANGE, HASH, PERSIST */
 	const char *platform;	     /* CHECK, CHANGE, HASH, PERSIST */
 	const char *account;	     /* all but OPEN */

@@ -102,6 +102,7 @@ static void look_entered(void *arg, const struct wire_result *blocked)
 	    .asset = look->asset->name,
 	    .address = look->asset->address,
 	    .port = look->asset->port,
+	    .urgent = true,
 	    .via = gate_session(&look->visit->pass),
 	};
 

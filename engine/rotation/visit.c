@@ -66,6 +66,7 @@ void visit_target(const struct visit *visit, struct wire_target *target, struct 
 	    .pins = pins,
 	    .pin_count = visit->key_count,
 	    .known_only = visit->site->settings->host_keys == HOST_KEYS_KNOWN,
+	    .urgent = visit->session != NULL || visit->carries,
 	    .via = gate_session(&visit->pass),
 	};
 }

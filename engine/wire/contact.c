@@ -26,6 +26,7 @@ struct contact {
 	struct work *work;
 	struct scripts *scripts;
 	uint64_t deadline_ms;
+	bool unbegun; /* an OPEN that waits for its first turn */
 	struct event *deadline;
 	struct turn turn;
 
@@ -137,6 +138,7 @@ static void contact_wait(struct contact *contact)
 /* Ends the job in work without a word. */
 static void contact_drop(struct contact *contact)
 {
+	contact->unbegun = false;
 	event_del(contact->deadline);
 	turn_forget(contact->config->turns, &contact->turn);
 	work_free(contact->work);
@@ -185,8 +187,12 @@ static void contact_on_turn(void *arg)
 	struct contact *contact = arg;
 	struct outcome outcome;
 	bool busy;
-	enum err err = contact_step(contact, &busy, &outcome);
+	enum err err;
 
+	if (contact->unbegun)
+		contact->config->begun(contact->config->arg, contact->message.session);
+	contact->unbegun = false;
+	err = contact_step(contact, &busy, &outcome);
 	if (err == ERR_AGAIN) {
 		if (now_ms() < contact->deadline_ms) {
 			if (busy)
@@ -290,6 +296,10 @@ enum err contact_start(struct contact *contact, struct message *message)
 	if (contact->opened.via != 0)
 		config.gateway = contact_gateway;
 	contact->work = work_new(&config, &contact->place, &contact->target, &contact->message.job);
-	contact_ask(contact);
+	contact->unbegun = contact->message.job.kind == WIRE_OPEN && !contact->target.urgent;
+	if (contact->unbegun)
+		turn_begin(shared->turns, &contact->turn);
+	else
+		contact_ask(contact);
 	return ERR_OK;
 }

@@ -30,6 +30,8 @@ struct contact_config {
 	/* The scripts of a snapshot, kept from now until scripts_done; NULL when they are gone. */
 	struct scripts *(*scripts)(void *arg, uint32_t snapshot);
 	void (*scripts_done)(void *arg, struct scripts *);
+	/* An OPEN that is not urgent has begun. */
+	void (*begun)(void *arg, uint32_t session);
 	/* The job's answer; the contact takes the next one from now on. */
 	void (*done)(void *arg, uint32_t session, uint32_t number, const struct wire_result *);
 	void *arg;

@@ -175,6 +175,7 @@ static void read_target(struct reader *outer, struct message *message)
 	target->address = read_text(&reader, "address", false);
 	target->port = (uint16_t)read_uint(&reader, "port", UINT16_MAX);
 	target->known_only = read_bool(&reader, "known_only");
+	target->urgent = read_bool(&reader, "urgent");
 	message->via = (uint32_t)read_uint(&reader, "via", UINT32_MAX);
 	read_pins(&reader, target);
 	reader_fail(outer, reader.err);
@@ -289,7 +290,7 @@ static void read_job(struct reader *reader, struct message *message)
 		reader_fail(reader, ERR_PROTOCOL);
 }
 
-static void read_close(struct reader *reader, struct message *message)
+static void read_session(struct reader *reader, struct message *message)
 {
 	message->session = (uint32_t)read_uint(reader, "session", UINT32_MAX);
 }
@@ -338,11 +339,12 @@ enum err message_get(struct message *message, const void *frame, size_t len)
 	static void (*const readers[])(struct reader *, struct message *) = {
 	    [MESSAGE_SCRIPTS] = read_scripts,
 	    [MESSAGE_JOB] = read_job,
-	    [MESSAGE_CLOSE] = read_close,
+	    [MESSAGE_CLOSE] = read_session,
 	    [MESSAGE_READY] = read_ready,
 	    [MESSAGE_DONE] = read_done,
 	    [MESSAGE_LOG] = read_log,
 	    [MESSAGE_START] = read_start,
+	    [MESSAGE_BEGUN] = read_session,
 	};
 	struct reader reader = {.message = message};
 	struct unpack *unpack;
@@ -351,7 +353,7 @@ enum err message_get(struct message *message, const void *frame, size_t len)
 	if (len > MESSAGE_SIZE_MAX || unpack_new(&unpack, frame, len) != ERR_OK)
 		return ERR_PROTOCOL;
 	reader.map = unpack_root(unpack);
-	message->kind = (enum message_kind)read_uint(&reader, "kind", MESSAGE_START);
+	message->kind = (enum message_kind)read_uint(&reader, "kind", MESSAGE_BEGUN);
 	if (reader.err == ERR_OK && readers[message->kind] == NULL)
 		reader.err = ERR_PROTOCOL;
 	if (reader.err == ERR_OK)

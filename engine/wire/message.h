@@ -6,7 +6,7 @@
  * secrets live in struct buf, which is wiped and not dumped. Whoever decodes trusts nothing: a
  * frame that is not as agreed is ERR_PROTOCOL.
  *
- * Down: start, scripts, job, close.   Up: ready, done, log.
+ * Down: start, scripts, job, close.   Up: ready, begun, done, log.
  */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
@@ -27,6 +27,7 @@ enum message_kind {
 	MESSAGE_DONE,
 	MESSAGE_LOG,
 	MESSAGE_START, /* core → wire: the first frame */
+	MESSAGE_BEGUN, /* wire → core: an OPEN that is not urgent */
 };
 
 /* Caps that the encoder keeps to and the decoder insists on. */
@@ -78,6 +79,7 @@ void message_put_close(struct buf *out, uint32_t session);
 void message_put_ready(struct buf *out, const struct error *);
 void message_put_done(
     struct buf *out, uint32_t session, uint32_t number, const struct wire_result *);
+void message_put_begun(struct buf *out, uint32_t session);
 void message_put_log(struct buf *out, uint32_t level, const char *text);
 
 /*

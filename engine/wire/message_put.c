@@ -69,11 +69,12 @@ static void put_target(struct buf *out, const struct wire_target *target, uint32
 	}
 	if (target->pin_count > MESSAGE_PINS_MAX)
 		out->failed = true;
-	pack_map(out, 6);
+	pack_map(out, 7);
 	pack_kv_text(out, "asset", target->asset);
 	pack_kv_text(out, "address", target->address);
 	pack_kv_uint(out, "port", target->port);
 	pack_kv_bool(out, "known_only", target->known_only);
+	pack_kv_bool(out, "urgent", target->urgent);
 	pack_kv_uint(out, "via", via);
 	pack_text(out, "pins");
 	pack_array(out, target->pin_count);
@@ -189,6 +190,14 @@ void message_put_done(
 	pack_kv_uint(out, "failed_attempts", result->failed_attempts);
 	pack_kv_bool(out, "via_lost", result->via_lost);
 	pack_kv_bool(out, "slow_lane", result->slow_lane);
+	frame_end(out, start);
+}
+
+void message_put_begun(struct buf *out, uint32_t session)
+{
+	size_t start = frame_begin(out, MESSAGE_BEGUN, 1);
+
+	pack_kv_uint(out, "session", session);
 	frame_end(out, start);
 }
 

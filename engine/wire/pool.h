@@ -43,6 +43,12 @@ struct slot {
 	struct table by_number;
 	uint32_t last_session;
 	size_t orphans; /* jobs whose session was freed before the answer */
+	/*
+	 * OPENs that are not urgent. A wire begins them when it keeps up with what it has at work
+	 * (turn.h), and says so; until it has few that it did not begin, more are held back here.
+	 */
+	size_t unbegun;
+	TAILQ_HEAD(, session) held;
 };
 
 /* The scripts of a snapshot, as the frame that gives them to a wire. */
@@ -79,8 +85,12 @@ struct session {
 	wire_done_fn done;
 	void *arg;
 	enum wire_job_kind kind;
-	uint32_t job;	   /* its number; 0 = none yet */
-	uint64_t until_ms; /* its time is over */
+	uint32_t job;		       /* its number; 0 = none yet */
+	uint64_t timeout_ms, until_ms; /* of an OPEN: its time, and when that is over */
+	/* One that is not urgent: */
+	bool held;    /* not sent yet; its time does not run */
+	bool unbegun; /* sent, and not begun */
+	TAILQ_ENTRY(session) waiting;
 	struct timer late; /* the wire should have answered */
 	bool overdue;	   /* … and was given the second grace */
 	struct timer fail; /* to answer for a dead wire */
@@ -102,6 +112,8 @@ void pool_session_free(struct wire_session *);
 /* Its OPEN can be done in the slow lane alone: it is, or is answered where a gateway is between.
  * Nothing of the session may be used afterwards. */
 void session_divert(struct session *);
+/* Its OPEN has begun: there is room for another. */
+enum err session_begun(struct session *) MUST_CHECK;
 /* Ends the job. Nothing of the session may be used afterwards: who is told may free it. */
 void session_answer(struct session *, struct wire_result *);
 /* Its wire is dead and was waited for: the job in work, and all later ones, fail. */

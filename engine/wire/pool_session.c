@@ -15,6 +15,9 @@
  */
 #define GRACE_MS 2500
 
+/* So many OPENs a wire may have before it begins them: it always has one when it can. */
+#define UNBEGUN_MAX 64
+
 /* The wire … */
 static const char not_in_lane[] = "is not the slow lane, where the asset and its gateway belong";
 
@@ -44,10 +47,72 @@ static void session_clear_target(struct session *session)
 	free((void *)(uintptr_t)session->target.pins);
 }
 
+/* ── What is held back ───────────────────────────────────────────────────────────────────── */
+
+static void session_send(struct session *session, const struct wire_job *job);
+
+static void session_send_open(struct session *session)
+{
+	struct wire_job job = {.kind = WIRE_OPEN, .timeout_ms = session->timeout_ms};
+
+	session->until_ms = clock_mono_ms(pool_clock(session->pool)) + job.timeout_ms;
+	session->unbegun = !session->target.urgent;
+	session->slot->unbegun += session->unbegun;
+	session_send(session, &job);
+}
+
+/* It waits for no turn any more, here or at the wire. */
+static void session_let_go(struct session *session)
+{
+	if (session->held)
+		TAILQ_REMOVE(&session->slot->held, session, waiting);
+	if (session->unbegun)
+		session->slot->unbegun--;
+	session->held = session->unbegun = false;
+}
+
+static void slot_feed(struct slot *slot)
+{
+	struct session *session;
+
+	while (slot->unbegun < UNBEGUN_MAX && (session = TAILQ_FIRST(&slot->held)) != NULL) {
+		session_let_go(session);
+		session_send_open(session);
+	}
+}
+
+static void session_open(struct session *session)
+{
+	struct slot *slot = session->slot;
+
+	if (session->target.urgent) {
+		session_send_open(session);
+		return;
+	}
+	session->held = true;
+	TAILQ_INSERT_TAIL(&slot->held, session, waiting);
+	slot_feed(slot);
+}
+
+enum err session_begun(struct session *session)
+{
+	if (!session->unbegun)
+		return ERR_PROTOCOL;
+	session_let_go(session);
+	slot_feed(session->slot);
+	return ERR_OK;
+}
+
+/* ── Its job ─────────────────────────────────────────────────────────────────────────────── */
+
 void session_answer(struct session *session, struct wire_result *result)
 {
 	wire_done_fn done = session->done;
 
+	if (session->unbegun) {
+		session_let_go(session);
+		slot_feed(session->slot);
+	}
 	timer_stop(&session->late);
 	session->done = NULL;
 	result->wire = session->wire;
@@ -83,6 +148,7 @@ static void session_on_late(void *arg)
 
 void session_die(struct session *session, const char *how)
 {
+	session_let_go(session);
 	LIST_REMOVE(session, entry);
 	LIST_INSERT_HEAD(&session->pool->dead, session, entry);
 	session->slot = NULL;
@@ -205,6 +271,8 @@ static void session_leave(struct session *session)
 	struct slot *slot = session->slot;
 	struct buf *out = process_out(slot->process);
 
+	session_let_go(session);
+	slot_feed(slot);
 	LIST_REMOVE(session, entry);
 	table_remove(&slot->by_number, &session->by_number);
 	if (out == NULL || session->job == 0)
@@ -215,7 +283,6 @@ static void session_leave(struct session *session)
 
 void session_divert(struct session *session)
 {
-	struct wire_job again = {.kind = WIRE_OPEN};
 	uint64_t now_ms = clock_mono_ms(pool_clock(session->pool));
 
 	session_note_slow(session);
@@ -224,11 +291,11 @@ void session_divert(struct session *session)
 	if (session->through)
 		snprintf(session->how, sizeof(session->how), "%s", not_in_lane);
 	session_join(session, session->through ? NULL : pool_slow_lane(session->pool));
-	again.timeout_ms = session->until_ms > now_ms ? session->until_ms - now_ms : 0;
+	session->timeout_ms = session->until_ms > now_ms ? session->until_ms - now_ms : 0;
 	if (session->slot == NULL)
 		timer_start(pool_clock(session->pool), &session->fail, 0);
 	else
-		session_send(session, &again);
+		session_open(session);
 }
 
 void pool_submit(
@@ -242,9 +309,11 @@ void pool_submit(
 	session->kind = job->kind;
 	session->sent = session->attempt = false;
 	session->job++;
-	session->until_ms = clock_mono_ms(pool_clock(session->pool)) + job->timeout_ms;
+	session->timeout_ms = job->timeout_ms;
 	if (session->slot == NULL)
 		timer_start(pool_clock(session->pool), &session->fail, 0);
+	else if (job->kind == WIRE_OPEN)
+		session_open(session);
 	else
 		session_send(session, job);
 }
@@ -255,7 +324,7 @@ void pool_session_free(struct wire_session *door)
 
 	timer_stop(&session->late);
 	timer_stop(&session->fail);
-	if (session->slot != NULL && session->done != NULL)
+	if (session->slot != NULL && session->done != NULL && !session->held)
 		session->slot->orphans++;
 	if (session->slot != NULL)
 		session_leave(session);

@@ -31,10 +31,20 @@ static enum err slot_on_done(struct slot *slot, const struct message *message)
 	return ERR_OK;
 }
 
+/* It may be closed by now. */
+static enum err slot_on_begun(struct slot *slot, const struct message *message)
+{
+	struct session *session = table_get(&slot->by_number, message->session);
+
+	return session != NULL ? session_begun(session) : ERR_OK;
+}
+
 static enum err slot_on_message(void *arg, const struct message *message)
 {
 	struct slot *slot = arg;
 
+	if (message->kind == MESSAGE_BEGUN)
+		return slot_on_begun(slot, message);
 	if (message->kind == MESSAGE_DONE)
 		return slot_on_done(slot, message);
 	/* The same scripts loaded in a trial: this one has gone wrong, and is of no use. */
@@ -119,4 +129,5 @@ void slot_init(struct slot *slot, struct pool *pool, bool slow_lane)
 	slot->restart.fn = slot_restart;
 	slot->restart.arg = slot;
 	LIST_INIT(&slot->sessions);
+	TAILQ_INIT(&slot->held);
 }

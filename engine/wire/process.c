@@ -164,6 +164,7 @@ static enum err process_take(struct process *process, const struct message *mess
 		timer_stop(&process->ready);
 		return process->config.message(process->config.arg, message);
 	case MESSAGE_LOG: process_log(process, message); return ERR_OK;
+	case MESSAGE_BEGUN:
 	case MESSAGE_DONE:
 		if (process->is_ready)
 			return process->config.message(process->config.arg, message);

@@ -25,8 +25,8 @@ struct process_config {
 	int lock_fd;
 	bool sandbox;
 	bool slow_lane;
-	/* READY (an answer to the start or to scripts) or DONE. Anything but ERR_OK kills it; it
-	 * may free the process as its last act, then ERR_OK. */
+	/* READY (an answer to the start or to scripts), BEGUN or DONE. Anything but ERR_OK kills
+	 * it; it may free the process as its last act, then ERR_OK. */
 	enum err (*message)(void *arg, const struct message *);
 	/* It has ended and was waited for: free it, here at the earliest. Called once, from the
 	 * loop. */

@@ -149,6 +149,14 @@ static void server_done(
 	CRASH_POINT("wire.answered");
 }
 
+static void server_begun(void *arg, uint32_t session)
+{
+	struct server *server = arg;
+
+	message_put_begun(frames_out(server->frames), session);
+	frames_send(server->frames);
+}
+
 static enum err server_start(struct server *server, const struct message *message)
 {
 	struct error error = {.code = ERR_OK};
@@ -268,9 +276,10 @@ static enum err server_prepare(struct server *server, struct error *error)
 	if (server->loop == NULL)
 		return error_set(error, ERR_IO, "no event loop for a wire");
 	shared->base = loop_base(server->loop);
-	shared->turns = turns_new(shared->base);
+	shared->turns = turns_new(shared->base, NULL);
 	shared->scripts = server_scripts;
 	shared->scripts_done = server_scripts_done;
+	shared->begun = server_begun;
 	shared->done = server_done;
 	shared->arg = server;
 	shared->dns = evdns_base_new(shared->base, 0);

@@ -100,7 +100,8 @@
 ---the account that an asset is entered with as its last, and not without a proof. Where the new
 ---secret does not open it, the old one is put back.
 ---@field secure_mode? boolean
----Accounts at once, from 1 to 20000; default 2000.
+---Accounts at once, from 1 to 20000; default 2000. No more sessions are begun than this machine
+---keeps up with, and the timeouts count from when one is.
 ---@field in_flight? integer
 ---After this no change can still be under way, `"100ms"` to `"10m"`; default `"30s"`.
 ---@field change_deadline? duration

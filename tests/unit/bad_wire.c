@@ -63,6 +63,16 @@ static void wire_ready(enum err code, const char *text)
 	buf_clear(&out);
 }
 
+static void wire_begin(const struct message *job)
+{
+	struct buf out;
+
+	buf_init(&out, MESSAGE_SIZE_MAX);
+	message_put_begun(&out, job->session);
+	wire_write(&out);
+	buf_clear(&out);
+}
+
 /* What it was given, as one word each. */
 static void wire_describe(char *text, size_t size)
 {
@@ -82,6 +92,8 @@ static void wire_describe(char *text, size_t size)
 	    environ[1] == NULL ? "alone" : "more");
 }
 
+static unsigned opens; /* so far */
+
 static void wire_job(const struct message *job)
 {
 	struct wire_result result = {.fault = FAULT_NONE, .sent = true, .ended = true};
@@ -91,6 +103,9 @@ static void wire_job(const struct message *job)
 		wire_answer(job, &result);
 	} else if (strcmp(how, "describe") == 0) {
 		wire_describe(result.text, sizeof(result.text));
+		wire_answer(job, &result);
+	} else if (strcmp(how, "opens") == 0) {
+		snprintf(result.text, sizeof(result.text), "%u", opens);
 		wire_answer(job, &result);
 	} else if (strcmp(how, "twice") == 0) {
 		wire_answer(job, &result);
@@ -138,6 +153,13 @@ static void wire_open(const struct message *job, bool slow_lane)
 	struct wire_result result = {.fault = FAULT_NONE, .host_key_new = true};
 	const char *asset = job->target.asset;
 
+	opens++;
+	if (strcmp(asset, "begins") == 0 || strcmp(asset, "twice") == 0)
+		wire_begin(job);
+	if (strcmp(asset, "twice") == 0)
+		wire_begin(job);
+	if (strcmp(asset, "begins") == 0 || strcmp(asset, "waits") == 0)
+		return;
 	if (strcmp(asset, "liar") == 0 || (strcmp(asset, "old") == 0 && !slow_lane)) {
 		result.fault = FAULT_ALGORITHM;
 		result.slow_lane = true;

@@ -55,6 +55,7 @@ static void put_full_job(struct buf *out)
 	    .pins = pins,
 	    .pin_count = 2,
 	    .known_only = true,
+	    .urgent = true,
 	};
 	struct wire_job job = {
 	    .kind = WIRE_OPEN,
@@ -118,6 +119,11 @@ static void put_close(struct buf *out)
 	message_put_close(out, 77);
 }
 
+static void put_begun(struct buf *out)
+{
+	message_put_begun(out, 78);
+}
+
 static void put_start(struct buf *out)
 {
 	message_put_start(out, true, true);
@@ -136,7 +142,7 @@ static void put_log(struct buf *out)
 }
 
 static void (*const all[])(struct buf *) = {
-    put_full_job, put_done, put_scripts, put_close, put_start, put_ready, put_log};
+    put_full_job, put_done, put_scripts, put_close, put_begun, put_start, put_ready, put_log};
 
 #define ALL (sizeof(all) / sizeof(all[0]))
 
@@ -158,6 +164,7 @@ static void test_job(void **state)
 	assert_string_equal(message.target.address, "2001:db8::1");
 	assert_int_equal(message.target.port, 65535);
 	assert_true(message.target.known_only);
+	assert_true(message.target.urgent);
 	assert_int_equal(message.target.pin_count, 2);
 	assert_string_equal(message.target.pins[0].type, "ssh-ed25519");
 	assert_int_equal(message.target.pins[0].len, 3);

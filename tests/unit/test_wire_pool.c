@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -281,6 +282,129 @@ static void test_slow_lane_lies(void **state)
 	wire_session_free(session);
 }
 
+/* ── What is held back ───────────────────────────────────────────────────────────────────── */
+
+#define OPENS	100
+#define UNBEGUN 64 /* that a wire may have */
+
+struct opens {
+	struct wire_session *sessions[OPENS];
+	struct answer answers[OPENS];
+	unsigned left;
+};
+
+static void opens_begin(struct core *core, struct opens *opens, const char *asset)
+{
+	opens->left = OPENS;
+	for (size_t i = 0; i < OPENS; i++) {
+		opens->sessions[i] = session_new(core, asset);
+		submit(core, opens->sessions[i], WIRE_OPEN, "", &opens->answers[i], &opens->left);
+	}
+}
+
+static void opens_end(struct opens *opens)
+{
+	for (size_t i = 0; i < OPENS; i++)
+		wire_session_free(opens->sessions[i]);
+}
+
+/* How many a wire was sent; other jobs are not held back. */
+static unsigned core_opens(struct core *core)
+{
+	struct answer answer;
+
+	change(core, "opens", &answer);
+	return (unsigned)strtoul(answer.result.text, NULL, 10);
+}
+
+/* A wire that does not begin what it has is given no more, but what is urgent. */
+static void test_held_back(void **state)
+{
+	struct wire_target urgent = {.asset = "waits", .address = "192.0.2.1", .urgent = true};
+	struct core *core = *state;
+	struct wire_session *session;
+	struct opens opens;
+	struct answer answer;
+	unsigned left = 1;
+
+	core_start(core, 1, -1);
+	opens_begin(core, &opens, "waits");
+	assert_int_equal(core_opens(core), UNBEGUN);
+	session = wire_session_new(core->wires, &urgent);
+	submit(core, session, WIRE_OPEN, "", &answer, &left);
+	assert_int_equal(core_opens(core), UNBEGUN + 1);
+	wire_session_free(session);
+	assert_int_equal(core_opens(core), UNBEGUN + 1);
+	/* The place of one that is closed is another's. */
+	wire_session_free(opens.sessions[0]);
+	assert_int_equal(core_opens(core), UNBEGUN + 2);
+	opens.sessions[0] = session_new(core, "waits");
+	submit(core, opens.sessions[0], WIRE_OPEN, "", &opens.answers[0], &opens.left);
+	/* One that waits leaves without a word. */
+	wire_session_free(opens.sessions[OPENS - 1]);
+	opens.sessions[OPENS - 1] = NULL;
+	assert_int_equal(core_opens(core), UNBEGUN + 2);
+	assert_int_equal(opens.left, OPENS);
+	opens_end(&opens);
+	assert_int_equal(core->deaths, 0);
+}
+
+static void test_begun_makes_room(void **state)
+{
+	static const char *const assets[] = {"begins", "new"};
+	struct core *core = *state;
+	struct opens opens;
+
+	for (size_t i = 0; i < 2; i++) {
+		core_start(core, 1, -1);
+		opens_begin(core, &opens, assets[i]);
+		if (i == 1) /* it is answered, too */
+			loop_run(core->loop);
+		else
+			while (core_opens(core) < OPENS)
+				;
+		assert_int_equal(core_opens(core), OPENS);
+		opens_end(&opens);
+		assert_int_equal(core->deaths, 0);
+		wires_stop(core->wires);
+		core->wires = NULL;
+	}
+}
+
+/* What was held back for a wire that died is answered with the rest. */
+static void test_held_back_dies(void **state)
+{
+	struct core *core = *state;
+	struct wire_session *session;
+	struct opens opens;
+	struct answer answer;
+
+	core_start(core, 1, -1);
+	opens_begin(core, &opens, "waits");
+	opens.left = OPENS + 1;
+	session = session_new(core, "new");
+	submit(core, session, WIRE_CHANGE, "die", &answer, &opens.left);
+	loop_run(core->loop);
+	for (size_t i = 0; i < OPENS; i++) {
+		assert_int_equal(opens.answers[i].count, 1);
+		assert_int_equal(opens.answers[i].result.fault, FAULT_WIRE);
+	}
+	wire_session_free(session);
+	opens_end(&opens);
+}
+
+static void test_begun_twice(void **state)
+{
+	struct core *core = *state;
+	struct wire_session *session;
+
+	core_start(core, 1, -1);
+	session = session_new(core, "twice");
+	assert_int_equal(opened(core, session).fault, FAULT_WIRE);
+	assert_int_equal(core->deaths, 1);
+	wire_session_free(session);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_begin, core_finish)
 
 static int run(void)
@@ -297,6 +421,10 @@ static int run(void)
 	    TEST(test_slow_lane),
 	    TEST(test_slow_lane_dies),
 	    TEST(test_slow_lane_lies),
+	    TEST(test_held_back),
+	    TEST(test_begun_makes_room),
+	    TEST(test_held_back_dies),
+	    TEST(test_begun_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,7 @@ static int begin(void **state)
 	struct bench *bench = calloc(1, sizeof(*bench));
 
 	bench->loop = loop_new();
-	bench->turns = turns_new(loop_base(bench->loop));
+	bench->turns = turns_new(loop_base(bench->loop), NULL);
 	bench->timer.fn = on_timer;
 	bench->timer.arg = bench;
 	*state = bench;
@@ -131,6 +131,106 @@ static void test_slice(void **state)
 	assert_int_equal(workers[99].order, 100);
 }
 
+/* ── What is yet to begin ────────────────────────────────────────────────────────────────── */
+
+#define COST_US 500 /* of each turn, by a clock of our own */
+
+static uint64_t fake_us;
+
+static uint64_t fake_now_us(void)
+{
+	return fake_us;
+}
+
+struct crowd {
+	struct bench *bench;
+	struct worker at_work[100], to_begin[10];
+};
+
+static void crowd_serve(void *arg)
+{
+	struct worker *worker = arg;
+
+	fake_us += COST_US;
+	worker->order = worker->bench->served++;
+	worker->served++;
+	if (worker->rounds-- > 1)
+		turn_ask(worker->bench->turns, &worker->turn);
+}
+
+/* The first of those at work has served often enough for the wait to be known. */
+static void crowd_lead(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	if (crowd->at_work[0].served == 5)
+		for (unsigned i = 0; i < 10; i++)
+			turn_begin(crowd->bench->turns, &crowd->to_begin[i].turn);
+	crowd_serve(&crowd->at_work[0]);
+}
+
+static void crowd_run(struct crowd *crowd, struct bench *bench, unsigned count, unsigned rounds)
+{
+	turns_free(bench->turns);
+	bench->turns = turns_new(loop_base(bench->loop), fake_now_us);
+	bench->served = 0;
+	*crowd = (struct crowd){.bench = bench};
+	for (unsigned i = 0; i < 10; i++) {
+		crowd->to_begin[i] = (struct worker){.bench = bench, .rounds = 1};
+		crowd->to_begin[i].turn.fn = crowd_serve;
+		crowd->to_begin[i].turn.arg = &crowd->to_begin[i];
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct worker *worker = &crowd->at_work[i];
+
+		*worker = (struct worker){.bench = bench, .rounds = rounds};
+		worker->turn.fn = i == 0 ? crowd_lead : crowd_serve;
+		worker->turn.arg = i == 0 ? (void *)crowd : worker;
+		turn_ask(bench->turns, &worker->turn);
+	}
+	loop_run(bench->loop);
+	assert_int_equal(bench->served, count * rounds + 10);
+}
+
+/* A hundred at half a millisecond wait for fifty, and ten for five. */
+static void test_begins_when_others_need_not_wait(void **state)
+{
+	struct bench *bench = *state;
+	struct crowd crowd;
+
+	crowd_run(&crowd, bench, 100, 20);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(crowd.to_begin[i].order, 100 * 20 + i);
+	crowd_run(&crowd, bench, 10, 20);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(crowd.to_begin[i].order, 10 * 5 + 1 + 2 * i);
+	/* Nothing is at work. */
+	crowd_run(&crowd, bench, 1, 6);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(crowd.to_begin[i].order, 6 + i);
+}
+
+static void test_asked_it_is_at_work(void **state)
+{
+	struct bench *bench = *state;
+	struct worker workers[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		worker_ask(&workers[i], bench, 1);
+	turn_forget(bench->turns, &workers[1].turn);
+	turn_begin(bench->turns, &workers[1].turn);
+	turn_forget(bench->turns, &workers[0].turn);
+	turn_begin(bench->turns, &workers[0].turn);
+	turn_ask(bench->turns, &workers[0].turn);
+	/* Nor does it go back to where it begins. */
+	turn_begin(bench->turns, &workers[2].turn);
+	turn_forget(bench->turns, &workers[1].turn);
+	loop_run(bench->loop);
+	assert_int_equal(workers[0].order, 1);
+	assert_int_equal(workers[1].served, 0);
+	assert_int_equal(workers[2].order, 0);
+}
+
 static void test_table(void **state)
 {
 	static struct table_entry entries[1000];
@@ -156,6 +256,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_order, begin, finish),
 	    cmocka_unit_test_setup_teardown(test_forget, begin, finish),
 	    cmocka_unit_test_setup_teardown(test_slice, begin, finish),
+	    cmocka_unit_test_setup_teardown(test_begins_when_others_need_not_wait, begin, finish),
+	    cmocka_unit_test_setup_teardown(test_asked_it_is_at_work, begin, finish),
 	    cmocka_unit_test(test_table),
 	};
 

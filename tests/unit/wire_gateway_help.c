@@ -128,7 +128,7 @@ int gateway_begin(void **state)
 {
 	base = event_base_new();
 	event_base_priority_init(base, 2);
-	turns = turns_new(base);
+	turns = turns_new(base, NULL);
 	return asset_begin(state);
 }
 
