@@ -17,9 +17,12 @@
 #define DAY_MS	  UINT64_C(86400000)
 #define FAILS_ONE 100
 
+/* In one commit: fewer would write the same pages of the indices again and again. */
+#define EXECUTIONS_MAX 200
+
 struct history {
 	uint64_t executions, records, accounts, days, now_ms;
-	uint64_t at; /* the execution that is put */
+	uint64_t at; /* the first execution that is put next */
 };
 
 static void account_name(const struct history *history, uint64_t number, struct record *record)
@@ -55,28 +58,45 @@ static struct record record_of(
 	return record;
 }
 
-static enum err put_one(struct vault_txn *txn, void *arg, struct error *error)
+static enum err put_one(struct vault_txn *txn, const struct history *history, uint64_t number)
 {
-	const struct history *history = arg;
 	uint64_t each = history->records / history->executions;
 	uint64_t span_ms = history->days * DAY_MS / history->executions;
 	struct execution execution = {
 	    .task = "weekly",
 	    .trigger = "manual",
-	    .started_ms = history->now_ms - (history->executions - history->at) * span_ms,
+	    .started_ms = history->now_ms - (history->executions - number) * span_ms,
 	};
 	enum err err;
 
-	(void)error;
 	execution.id = id_make(execution.started_ms);
 	err = execution_put(txn, &execution);
 	for (uint64_t i = 0; err == ERR_OK && i < each; i++) {
-		struct record record = record_of(history, &execution, history->at * each + i);
+		struct record record = record_of(history, &execution, number * each + i);
 
 		err = record_put(txn, &record);
 	}
 	execution.ended_ms = execution.started_ms + 1000;
 	return err == ERR_OK ? execution_put(txn, &execution) : err;
+}
+
+static uint64_t put_end(const struct history *history)
+{
+	uint64_t left = history->executions - history->at;
+
+	return history->at + (left < EXECUTIONS_MAX ? left : EXECUTIONS_MAX);
+}
+
+/* May be called twice for the same, where the map grows. */
+static enum err put_some(struct vault_txn *txn, void *arg, struct error *error)
+{
+	const struct history *history = arg;
+	enum err err = ERR_OK;
+
+	(void)error;
+	for (uint64_t n = history->at; err == ERR_OK && n < put_end(history); n++)
+		err = put_one(txn, history, n);
+	return err;
 }
 
 static enum err tell_all(struct vault_txn *txn, void *arg, struct error *error)
@@ -119,8 +139,9 @@ static enum err fill(struct history *history, const char *dir, struct error *err
 		err = vault_open(&vault, &config, error);
 	if (err == ERR_OK)
 		err = vault_write(vault, tell_all, history, error);
-	for (history->at = 0; err == ERR_OK && history->at < history->executions; history->at++)
-		err = vault_write(vault, put_one, history, error);
+	for (history->at = 0; err == ERR_OK && history->at < history->executions;
+	     history->at = put_end(history))
+		err = vault_write(vault, put_some, history, error);
 	vault_close(vault);
 	loop_free(loop);
 	return err;
