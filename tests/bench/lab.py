@@ -2,8 +2,10 @@
 processor, time on the clock and memory are told."""
 
 import collections
+import ctypes
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import time
@@ -20,13 +22,14 @@ FIRST_PASSWORD = "First-Pass.1"
 
 # One that takes longer has stopped, and is no figure.
 LIMIT_S = 600
+PR_SET_CHILD_SUBREAPER = 36
 
 Used = collections.namedtuple("Used", "cpu_s wall_s code")
 
 
 def cpu_of(command, env=None):
-    """Runs it; the time of a processor is that of all its processes."""
-    begun = time.monotonic()
+    """Runs it; the time of a processor is that of all its processes, waited for or left behind."""
+    before, begun = set(children(os.getpid())), time.monotonic()
     process = subprocess.Popen(
         ["timeout", "-k", "5", str(LIMIT_S), *command],
         env=env,
@@ -39,9 +42,23 @@ def cpu_of(command, env=None):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 1):
         raise RuntimeError(f"{command}: {said.decode(errors='replace')}")
-    return Used(
-        usage.ru_utime + usage.ru_stime, time.monotonic() - begun, process.returncode
-    )
+    used_s = usage.ru_utime + usage.ru_stime
+    wall_s = time.monotonic() - begun
+    while orphans := set(children(os.getpid())) - before:
+        used_s += sum(ended_cpu_s(orphan) for orphan in orphans)
+    return Used(used_s, wall_s, process.returncode)
+
+
+def adopt():
+    """Whoever loses its parent is ours to wait for."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def ended_cpu_s(child):
+    """Ends it, where it has not; what it took."""
+    os.kill(child, signal.SIGTERM)
+    _, _, usage = os.wait4(child, 0)
+    return usage.ru_utime + usage.ru_stime
 
 
 class Lab:
@@ -58,17 +75,18 @@ class Lab:
         name="lab",
         options=(),
         waits=PATIENT,
+        deadline="5m",
     ):
         work = os.path.join(WORK, f"{name}.many")
         os.makedirs(work, exist_ok=True)
         self.many = Many(*options, processes=fleets, work=work)
-        self.count, self.accounts = count, accounts
-        names = [f"app{n}" for n in range(accounts)]
+        self.count = count
+        self.names = names = [f"app{n}" for n in range(accounts)]
         settings = f"wires = {wires}, in_flight = {window}, {waits}"
         self.ops = Ops(
             None,
             name=os.path.join(place, name),
-            deadline="5m",
+            deadline=deadline,
             settings=settings,
             more=TASK.format(window=window),
             rows=self.many.rows(range(1, count + 1), names),
@@ -81,6 +99,17 @@ class Lab:
     def run(self, *more, env=None):
         return cpu_of(self.command(*more), env=env)
 
+    def done_run(self):
+        """One after which all accounts were set and logged in to, by what the fleet saw."""
+        before = self.many.stats()["changes"]
+        used = self.run()
+        changes = self.many.stats()["changes"] - before
+        held = self.many.judge().items()
+        proven = sum(one.proven for (_, name), one in held if name in self.names)
+        if used.code != 0 or min(changes, proven) < self.count * len(self.names):
+            raise RuntimeError(f"{changes} of {self.count} were set, {proven} logged in to")
+        return used
+
     def close(self):
         self.many.stop()
         shutil.rmtree(self.ops.dir, ignore_errors=True)
@@ -92,15 +121,19 @@ class Lab:
         self.close()
 
 
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
 def family(pid):
     """A process and all that it started."""
     found = [pid]
     for one in found:
-        try:
-            with open(f"/proc/{one}/task/{one}/children") as file:
-                found += [int(child) for child in file.read().split()]
-        except OSError:
-            pass
+        found += children(one)
     return found
 
 
@@ -147,8 +180,12 @@ class Watched:
         return {pid: cpu_s(pid) for pid in family(self.process.pid)}
 
     def end(self):
+        """Its wires end with it."""
+        wires = family(self.process.pid)[1:]
         self.process.kill()
         self.process.wait()
+        for wire in set(wires) & set(children(os.getpid())):
+            os.waitpid(wire, 0)
 
     def __enter__(self):
         return self

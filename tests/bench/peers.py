@@ -1,12 +1,15 @@
 """What others do with the same work: set a password, then log in with the new one. Each is given
-the password in the way that costs it the least."""
+the password in the way that costs it the least, and asks for no host key. No session is kept for
+another command (ControlMaster), as there is but one for each user. The algorithms are those that
+it chooses itself, but for those who are told the quickest. Whether the work was done is asked of
+the fleet."""
 
+import math
 import os
 import shutil
 import subprocess
-import sys
 
-from lab import FIRST_PASSWORD, WORK, cpu_of
+from lab import FIRST_PASSWORD, WORK, cpu_of, median, slope
 
 # The one that distributions install modules for.
 PYTHON = "/usr/bin/python3"
@@ -16,6 +19,10 @@ PLAIN = (
 )
 
 
+class NotDone(Exception):
+    """What was to be measured did not do its work."""
+
+
 class Peer:
     """What it is called, what it needs, and how many times our CPU it should take."""
 
@@ -23,31 +30,48 @@ class Peer:
     program = None
     module = None
     least = aim = None
-    slow = False
+    # What one more host costs is told by two sizes, so that no start counts.
+    few, many = 20, 120
+    runs = 1
 
     def is_there(self):
         if self.module:
             words = [PYTHON, "-c", f"import {self.module}"]
             return subprocess.run(words, stderr=subprocess.DEVNULL).returncode == 0
-        return shutil.which(self.program) is not None and shutil.which("sshpass") is not None
+        return all(shutil.which(program) for program in (self.program, "ssh", "sshpass"))
 
-    def cpu_ms(self, lab, count):
-        """Of a host; None where it failed."""
-        self.password = f"{self.__class__.__name__}-Pass.2"
+    def version(self):
+        return said([self.program, "--version"])
+
+    def cost_ms(self, lab):
+        """CPU of one more host."""
+        self.port = lab.many.ports[0]
+        costs = []
+        for run in range(self.runs):
+            used = [(count, self._used_s(lab, count, run)) for count in (self.few, self.many)]
+            costs.append(slope(used) * 1000)
+        return median(costs)
+
+    def _used_s(self, lab, count, run):
+        """Raises where an account does not hold the password, or was not logged in to with it."""
+        self.password = f"{type(self).__name__}-Pass.{count}-{run}"
         self.place = os.path.join(WORK, "peer")
         shutil.rmtree(self.place, ignore_errors=True)
         os.makedirs(self.place)
         self.hosts = [lab.many.address(n) for n in range(1, count + 1)]
-        self.port = lab.many.ports[0]
-        before = lab.many.stats()
+        words = ""
         try:
-            used = self.work()
+            used_s = self.work()
         except RuntimeError as why:
-            print(f"bench: {self.name}: {str(why)[-500:]}", file=sys.stderr)
-            return None
-        after = lab.many.stats()
-        done = all(after[what] - before[what] >= count for what in ("changes", "logins"))
-        return used * 1000 / count if done else None
+            used_s, words = math.nan, f": {str(why)[-400:]}"
+        held = lab.many.judge()
+        done = [self._is_done(held.get((n, "app"))) for n in range(1, count + 1)]
+        if words or not all(done):
+            raise NotDone(f"{sum(done)} of {count} hosts were set and logged in to{words}")
+        return used_s
+
+    def _is_done(self, held):
+        return held is not None and held.password == self.password and held.proven
 
     def file(self, name, text, mode=0o600):
         path = os.path.join(self.place, name)
@@ -74,13 +98,17 @@ class Asyncssh(Peer):
     name = "asyncssh"
     module = "asyncssh"
     least, aim = 8, 12
+    few, many = 100, 600
+    runs = 3
+    algorithms = ""
 
     SCRIPT = """
 import asyncio, asyncssh, sys
 port, password, first = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 async def one(host, gate):
     async with gate:
-        more = {"port": port, "known_hosts": None, "config": None, "client_keys": None}
+        more = {"port": port, "known_hosts": None, "config": None, "client_keys": None,
+                "agent_path": None, ALGORITHMS}
         async with asyncssh.connect(host, username="ops", password=first, **more) as link:
             await link.run("sudo chpasswd", input=f"app:{password}\\n", check=True)
         async with asyncssh.connect(host, username="app", password=password, **more):
@@ -92,29 +120,54 @@ asyncio.run(main())
 """
 
     def work(self):
-        script = self.file("peer.py", self.SCRIPT)
+        script = self.file("peer.py", self.SCRIPT.replace("ALGORITHMS", self.algorithms))
         words = [PYTHON, script, str(self.port), self.password, FIRST_PASSWORD]
         return cpu_of([*words, *self.hosts]).cpu_s
+
+    def version(self):
+        return "asyncssh " + said(
+            [PYTHON, "-W", "ignore", "-c", "import asyncssh; print(asyncssh.__version__)"]
+        )
+
+
+class AsyncsshQuick(Asyncssh):
+    name = "asyncssh, quickest algorithms"
+    least = aim = None
+    algorithms = (
+        '"encryption_algs": "aes128-gcm@openssh.com", "kex_algs": "ecdh-sha2-nistp256"'
+    )
 
 
 class Xargs(Peer):
     name = "ssh under xargs"
     program = "xargs"
     least, aim = 25, 40
+    runs = 3
+    algorithms = ""
+
+    def version(self):
+        return said(["ssh", "-V"]).split(",")[0]
 
     def work(self):
+        ssh = f"sshpass -e ssh {PLAIN} {self.algorithms} -p {self.port}"
         script = self.file(
             "one",
             f"""#!/bin/sh
 export SSHPASS={FIRST_PASSWORD}
-echo 'app:{self.password}' | sshpass -e ssh {PLAIN} -p {self.port} ops@$1 sudo chpasswd || exit 1
+echo 'app:{self.password}' | {ssh} ops@$1 sudo chpasswd || exit 1
 export SSHPASS={self.password}
-exec sshpass -e ssh {PLAIN} -p {self.port} app@$1 true
+exec {ssh} app@$1 true
 """,
             0o700,
         )
         hosts = self.file("hosts", "\n".join(self.hosts) + "\n")
         return cpu_of(["xargs", "-a", hosts, "-P", "50", "-n", "1", script]).cpu_s
+
+
+class XargsQuick(Xargs):
+    name = "ssh under xargs, quickest algorithms"
+    least = aim = None
+    algorithms = "-o KexAlgorithms=ecdh-sha2-nistp256 -c aes128-gcm@openssh.com"
 
 
 class Clush(Peer):
@@ -137,6 +190,9 @@ class Pssh(Peer):
     name = "parallel-ssh"
     program = "parallel-ssh"
 
+    def version(self):
+        return "parallel-ssh " + super().version()
+
     def work(self):
         hosts = self.file("hosts", "\n".join(f"{host}:{self.port}" for host in self.hosts) + "\n")
         line = f"app:{self.password}"
@@ -150,26 +206,28 @@ class Pssh(Peer):
 
 
 class Ansible(Peer):
-    """By `raw`, the least that it can do; a second one logs in."""
+    """By `raw`, the least that it can do: one runs the change, a second one logs in."""
 
     program = "ansible"
     forks = 50
     least, aim = 80, 120
+    runs = 3
 
     @property
     def name(self):
         return f"Ansible, {self.forks} forks"
 
     def work(self):
-        lines = [
-            f"{host} ansible_port={self.port}" for host in self.hosts
-        ]
+        lines = [f"{host} ansible_port={self.port}" for host in self.hosts]
         inventory = self.file("inventory", "\n".join(lines) + "\n")
         env = dict(
             os.environ,
+            ANSIBLE_CONFIG=self.file("ansible.cfg", ""),
             ANSIBLE_HOST_KEY_CHECKING="False",
-            ANSIBLE_SSH_ARGS=PLAIN,
             ANSIBLE_LOCAL_TEMP=self.place,
+            ANSIBLE_NOCOLOR="1",
+            ANSIBLE_PIPELINING="True",
+            ANSIBLE_SSH_ARGS=PLAIN,
             LC_ALL="C.UTF-8",
         )
         used = 0
@@ -186,9 +244,22 @@ class Ansible(Peer):
 class AnsibleFew(Ansible):
     forks = 5
     least = aim = None
-    slow = True
+    runs = 1
 
 
-def installed(long):
-    peers = [Asyncssh(), Xargs(), Clush(), Pssh(), Ansible(), AnsibleFew()]
-    return [peer for peer in peers if (long or not peer.slow) and peer.is_there()]
+PEERS = (
+    Asyncssh(),
+    AsyncsshQuick(),
+    Xargs(),
+    XargsQuick(),
+    Clush(),
+    Pssh(),
+    Ansible(),
+    AnsibleFew(),
+)
+
+
+def said(command):
+    """The first line that it says about itself."""
+    run = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return (run.stdout.splitlines() or [""])[0].strip()
