@@ -46,6 +46,8 @@ static void lending_take(struct sim *sim)
 	    .length_ms = 1 + sim_amount(sim, LENT_LONGEST_MS),
 	};
 	struct error error = {.text = ""};
+	/* As the vault counts it: not from when the disk has it. */
+	uint64_t mono_ms = sim->clock.now_ms, wall_ms = sim_wall_ms(sim);
 	enum err err = vault_write(sim->vault, out_apply, &out, &error);
 
 	if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_REFUSED && err != ERR_EXISTS)
@@ -57,8 +59,8 @@ static void lending_take(struct sim *sim)
 	sim->lending.list[sim->lending.next++ % LENT_MAX] = (struct lent){
 	    .at = out.at,
 	    .kind = out.kind,
-	    .mono_ms = sim->clock.now_ms + out.length_ms,
-	    .wall_ms = sim_wall_ms(sim) + out.length_ms,
+	    .mono_ms = mono_ms + out.length_ms,
+	    .wall_ms = wall_ms + out.length_ms,
 	};
 }
 
