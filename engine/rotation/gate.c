@@ -302,6 +302,38 @@ static void gate_hurry(struct site *site)
 	dispatch_soon(rotation);
 }
 
+/* To be let in anew: what it has there goes on through what it went through until now. */
+static void pass_set_aside(struct gate_pass *pass)
+{
+	struct gate_pass *before = xcalloc(1, sizeof(*before));
+
+	*before = *pass;
+	*pass = (struct gate_pass){.before = before};
+}
+
+static void stay_leave(struct gate *gate, struct stay *stay)
+{
+	stay->passes--;
+	if (stay->passes == 0 && stay != gate->stay)
+		stay_free(stay);
+}
+
+/* But for what was set aside. */
+static void pass_end(struct gate_pass *pass)
+{
+	struct gate *gate = pass->gate;
+	struct stay *stay = pass->stay;
+
+	if (pass->waiting)
+		TAILQ_REMOVE(&gate->waiting, pass, entry);
+	*pass = (struct gate_pass){.before = pass->before};
+	if (gate == NULL)
+		return;
+	if (stay != NULL)
+		stay_leave(gate, stay);
+	gate_rest(gate);
+}
+
 void gate_enter(struct gate_pass *pass, struct site *site, gate_fn ready, void *arg)
 {
 	struct gate *gate;
@@ -316,8 +348,13 @@ void gate_enter(struct gate_pass *pass, struct site *site, gate_fn ready, void *
 		return;
 	}
 	gate = gate_of(site);
-	gate_leave(pass);
-	*pass = (struct gate_pass){.gate = gate, .ready = ready, .arg = arg};
+	if (pass->stay != NULL)
+		pass_set_aside(pass);
+	else
+		pass_end(pass);
+	pass->gate = gate;
+	pass->ready = ready;
+	pass->arg = arg;
 	if (gate->open && !gate_is_held_up(gate)) {
 		gate_let_in(gate, pass);
 	} else if (gate_has_failed(gate)) {
@@ -332,17 +369,17 @@ void gate_enter(struct gate_pass *pass, struct site *site, gate_fn ready, void *
 
 void gate_leave(struct gate_pass *pass)
 {
-	struct gate *gate = pass->gate;
-	struct stay *stay = pass->stay;
+	struct gate_pass *before = pass->before;
 
-	if (gate == NULL)
-		return;
-	if (pass->waiting)
-		TAILQ_REMOVE(&gate->waiting, pass, entry);
-	*pass = (struct gate_pass){.gate = NULL};
-	if (stay != NULL && --stay->passes == 0 && stay != gate->stay)
-		stay_free(stay);
-	gate_rest(gate);
+	pass_end(pass);
+	pass->before = NULL;
+	while (before != NULL) {
+		struct gate_pass *next = before->before;
+
+		pass_end(before);
+		free(before);
+		before = next;
+	}
 }
 
 void gate_lost(struct gate_pass *pass)

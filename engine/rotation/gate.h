@@ -21,8 +21,9 @@ struct wire_session;
 struct gate_pass {
 	TAILQ_ENTRY(gate_pass) entry;
 	struct gate *gate;
-	struct stay *stay; /* let in */
-	bool lost;	   /* … and it is of no more use */
+	struct stay *stay;	  /* let in */
+	bool lost;		  /* … and it is of no more use */
+	struct gate_pass *before; /* through which there may be sessions still; NULL = none */
 	bool waiting;
 	void (*ready)(void *arg, const struct wire_result *blocked);
 	void *arg;

@@ -33,6 +33,45 @@ static size_t process_load(const struct sim *sim, const struct sim_process *proc
 	return load;
 }
 
+/* The asset belongs to the slow lane, and so do the gateways between. */
+static void lane_note(struct sim_session *session)
+{
+	for (; session != NULL; session = session->via)
+		world_asset(session->sim, session->asset)->slow_lane = true;
+}
+
+/* Of no use, as if its wire had died. */
+static void session_bar(struct sim_session *session)
+{
+	session->orphan = session->broken = true;
+	sim_seen(session->sim, "a gateway to be opened anew in the slow lane");
+}
+
+/* The slow lane is a process of its own; here its sessions are on the others. */
+static void lane_place(struct sim_session *session)
+{
+	bool wanted = world_asset(session->sim, session->asset)->slow_lane;
+
+	session->slow_lane = session->via != NULL ? session->via->slow_lane : wanted;
+	if (session->slow_lane || !wanted || session->orphan)
+		return;
+	lane_note(session->via);
+	session_bar(session);
+}
+
+bool process_divert(struct sim_session *session)
+{
+	if (session->slow_lane ||
+	    !sim_event(session->sim, "no curve in common", session->asset, 15))
+		return false;
+	lane_note(session);
+	if (session->through)
+		session_bar(session);
+	else
+		session->slow_lane = true;
+	return session->through;
+}
+
 void process_place(struct sim_session *session)
 {
 	struct sim *sim = session->sim;
@@ -44,6 +83,7 @@ void process_place(struct sim_session *session)
 	session->process = session->via != NULL ? session->via->process : best;
 	session->orphan = session->via != NULL && session->via->orphan;
 	session->wire = session->process->number;
+	lane_place(session);
 }
 
 static void process_begin(struct sim *sim, struct sim_process *process)
@@ -55,6 +95,8 @@ void processes_begin(struct sim *sim)
 {
 	for (size_t i = 0; i < SIM_PROCESSES; i++)
 		process_begin(sim, &sim->processes[i]);
+	for (size_t i = 0; i < sim->asset_count; i++)
+		sim->assets[i].slow_lane = false;
 }
 
 /* ── Killed ── */

@@ -288,6 +288,7 @@ struct sim_asset {
 	uint64_t silent_ms;    /* until then it answers nobody who connects */
 	bool early;	       /* its answer is no end */
 	bool remembers;	       /* it refuses passwords that were used before */
+	bool slow_lane;	       /* the pool knows that its sessions belong there */
 	uint64_t age_ms;       /* a password as young as this is not changed */
 	struct refusals fails; /* where it counts all accounts together */
 };
@@ -487,7 +488,7 @@ struct sim_session {
 	char host_key[SIM_HOST_KEY]; /* that it was shown */
 	char pinned[SIM_HOST_KEY];   /* "" = none */
 	uint64_t opened_moment;	     /* logged in since */
-	bool broken;
+	bool broken, slow_lane;
 	bool carries;		 /* logged in as a gateway */
 	bool through;		 /* by a gateway: */
 	struct sim_session *via; /* NULL: it is gone */
@@ -504,8 +505,7 @@ struct sim_session {
 	enum wire_become becoming;
 	uint32_t snapshot; /* whose scripts its jobs need; 0 = none did */
 	enum wire_proof proof;
-	bool targeted;
-	bool puts_back;
+	bool targeted, puts_back;
 	wire_done_fn done;
 	void *arg;
 };
@@ -515,15 +515,16 @@ const char *session_kind_name(enum wire_job_kind);
 bool session_is_cut(const struct sim_session *);
 /* What the asset does with the job in work. */
 void job_do(struct sim_session *, struct wire_result *);
-
 /* What a wire that lies makes of an answer. */
 void lies_answer(struct sim_session *, struct wire_result *);
 
 /* ── Their processes ── */
 
 void processes_begin(struct sim *);
-/* A new session is on the one with the fewest, or on its gateway's. */
+/* A new session is on the one with the fewest, or on its gateway's. Its OPEN may not be for that:
+ * false where it is done in the slow lane all the same. */
 void process_place(struct sim_session *);
+bool process_divert(struct sim_session *);
 /* Its job is done and answered after so long, and not while it stands still. */
 void process_start_job(struct sim_session *, uint64_t delay_ms);
 /* True when something happens to it now: the job in work is answered later. */
@@ -533,7 +534,6 @@ void process_answer_dead(struct sim_session *, struct wire_result *);
 void processes_crash(struct sim *);
 /* Time passes until those are gone that outlived the core. */
 void processes_wait(struct sim *);
-
 /* A session goes the way that the policy says. */
 void sends_check_way(struct sim_session *, const struct wire_session *via);
 /* It is given a job. */

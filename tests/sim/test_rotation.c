@@ -66,6 +66,7 @@ static void test_histories(void **state)
 	assert_seen("a success after another try");
 	assert_seen("a send arrives late");
 	assert_seen("a gateway lost");
+	assert_seen("a gateway to be opened anew in the slow lane");
 	assert_seen("no proof asked for");
 	assert_seen("a proof by hash");
 	assert_seen("the old secret not known to work");
@@ -235,6 +236,12 @@ static const struct scenario scenarios[] = {
 	.asset = "keyed",
 	.task = "keys",
 	.events = {{"someone else orders", "", 3}},
+    },
+    {
+	.what = "a session ends as its proof's has to go by another of the gateway",
+	.asset = "beside",
+	.task = "login",
+	.events = {{"no curve in common", "beside", 1}},
     },
 };
 

@@ -305,6 +305,10 @@ static void job_run(struct sim_session *session, struct wire_result *result)
 		job_gateway_lost(session, result);
 		return;
 	}
+	if (session->kind == WIRE_OPEN && !session->broken && process_divert(session)) {
+		process_answer_dead(session, result);
+		return;
+	}
 	if (session->broken ||
 	    (session->kind != WIRE_CHANGE && sim_event(sim, "the link lost", session->asset, 30))) {
 		job_lost(session, result);
@@ -419,17 +423,25 @@ static void sim_submit(
 	core_point(sim, given[session->kind]);
 }
 
+/* A gateway's session goes only when no session that it carries is of use any more. */
+static void session_leave(struct sim_session *gateway, struct sim_session *inside)
+{
+	if (!gateway->broken && !session_is_cut(gateway) && !inside->broken)
+		sim_violation(gateway->sim, "a gateway left with someone inside", "%s: %s",
+		    gateway->asset, inside->asset);
+	inside->via = NULL;
+}
+
 static void sim_session_free(struct wire_session *wire)
 {
 	struct sim_session *session = (struct sim_session *)wire;
-
 	struct sim_session *other;
 
 	timer_stop(&session->timer);
 	LIST_REMOVE(session, entry);
 	LIST_FOREACH (other, &session->sim->sessions, entry)
 		if (other->via == session)
-			other->via = NULL;
+			session_leave(session, other);
 	free(session);
 }
 
