@@ -35,6 +35,7 @@ struct gate {
 	struct site *site; /* the gateway's own */
 	struct stay *stay; /* NULL = closed */
 	bool open;	   /* the stay's session is logged in */
+	size_t inside;	   /* passes, those of earlier stays among them */
 	bool visit_waits;  /* the site's own, until it is */
 	struct gate_passes waiting;
 	struct wire_result failure;
@@ -92,8 +93,8 @@ bool gate_in_use(const struct site *site)
 
 	if (gate == NULL)
 		return false;
-	return !TAILQ_EMPTY(&gate->waiting) ||
-	       (gate->stay != NULL && (!gate->open || gate->stay->passes > 0));
+	return !TAILQ_EMPTY(&gate->waiting) || gate->inside > 0 ||
+	       (gate->stay != NULL && !gate->open);
 }
 
 static void gate_on_idle(void *arg)
@@ -180,6 +181,7 @@ static void gate_let_in(struct gate *gate, struct gate_pass *pass)
 	timer_stop(&gate->idle);
 	pass->stay = gate->stay;
 	pass->stay->passes++;
+	gate->inside++;
 	pass->ready(pass->arg, NULL);
 }
 
@@ -313,6 +315,7 @@ static void pass_set_aside(struct gate_pass *pass)
 
 static void stay_leave(struct gate *gate, struct stay *stay)
 {
+	gate->inside--;
 	stay->passes--;
 	if (stay->passes == 0 && stay != gate->stay)
 		stay_free(stay);

@@ -243,6 +243,12 @@ static const struct scenario scenarios[] = {
 	.task = "login",
 	.events = {{"no curve in common", "beside", 1}},
     },
+    {
+	.what = "a gateway's account is changed while someone is inside since before",
+	.asset = "innermost",
+	.task = "login",
+	.events = {{"no curve in common", "inner", 1}, {"an asset is slow", "inner", 7}},
+    },
 };
 
 static void run_scenario(const struct scenario *scenario)
