@@ -162,7 +162,8 @@ bool session_believes(const struct session *session, const struct wire_result *r
 {
 	const struct wire_target *target = &session->target;
 
-	if (result->slow_lane && (session->slot->slow_lane || result->fault != FAULT_ALGORITHM))
+	if (result->slow_lane && (session->kind != WIRE_OPEN || session->slot->slow_lane ||
+				     result->fault != FAULT_ALGORITHM))
 		return false;
 	if (session->kind != WIRE_OPEN || result->fault != FAULT_NONE)
 		return true;

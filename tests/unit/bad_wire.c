@@ -101,6 +101,9 @@ static void wire_job(const struct message *job)
 
 	if (strcmp(how, "answer") == 0) {
 		wire_answer(job, &result);
+	} else if (strcmp(how, "lane") == 0) {
+		result = (struct wire_result){.fault = FAULT_ALGORITHM, .slow_lane = true};
+		wire_answer(job, &result);
 	} else if (strcmp(how, "describe") == 0) {
 		wire_describe(result.text, sizeof(result.text));
 		wire_answer(job, &result);

@@ -405,6 +405,20 @@ static void test_begun_twice(void **state)
 	wire_session_free(session);
 }
 
+/* Nothing but an OPEN is done again there: of a change that would be to forget that it was sent. */
+static void test_slow_lane_for_another_job(void **state)
+{
+	struct core *core = *state;
+	struct answer answer;
+
+	core_start(core, 1, -1);
+	change(core, "lane", &answer);
+	assert_int_equal(answer.result.fault, FAULT_WIRE);
+	assert_true(answer.result.sent);
+	assert_int_equal(core->last_dead, 1);
+	assert_int_equal(wires_alive(core->wires), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_begin, core_finish)
 
 static int run(void)
@@ -421,6 +435,7 @@ static int run(void)
 	    TEST(test_slow_lane),
 	    TEST(test_slow_lane_dies),
 	    TEST(test_slow_lane_lies),
+	    TEST(test_slow_lane_for_another_job),
 	    TEST(test_held_back),
 	    TEST(test_begun_makes_room),
 	    TEST(test_held_back_dies),
