@@ -8,15 +8,15 @@
 #include "service/names.h"
 #include "service/shape.h"
 
-static const char *const keys[] = {
-    "status", "task", "asset", "account", "reason", "since", "problems"};
-
 bool filter_is_given(const struct request *request)
 {
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (json_object_get(request->params, keys[i]) != NULL)
+	static const char *const texts[] = {
+	    "status", "task", "asset", "account", "reason", "since"};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (param_text(request, texts[i]) != NULL)
 			return true;
-	return false;
+	return param_flag(request, "problems");
 }
 
 /* ── Reading ─────────────────────────────────────────────────────────────────────────────── */

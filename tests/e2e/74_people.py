@@ -218,6 +218,14 @@ def test_only_parameters_that_a_method_has():
     assert 'did you mean "execution"?' in answer["error"], answer
 
 
+def test_null_and_false_are_no_filter():
+    """Of what is not given there is none: to take it for a filter would mean all there is."""
+    nothing = {"status": None, "task": None, "since": None, "problems": False, "records": None}
+    for name, more in (("retry", {}), ("ignore", {"why": "so"}), ("unignore", {})):
+        status, answer = post(0, f"record.{name}", nothing | more)
+        assert status == 400 and answer["error"].startswith("which records"), (name, answer)
+
+
 def test_the_page_of_the_api_has_all_parameters():
     _, methods = post(0, "methods")
     with open(os.path.join(os.environ["SRC"], "docs/api.md")) as file:
