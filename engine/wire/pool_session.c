@@ -15,8 +15,12 @@
  */
 #define GRACE_MS 2500
 
-/* So many OPENs a wire may have before it begins them: it always has one when it can. */
-#define UNBEGUN_MAX 64
+/*
+ * So many OPENs a wire may have before it begins them: it always has one when it can. Their time
+ * runs; in the slow lane each may have to wait for half a second of the one before.
+ */
+#define UNBEGUN_MAX	 64
+#define UNBEGUN_SLOW_MAX 16
 
 /* The wire … */
 static const char not_in_lane[] = "is not the slow lane, where the asset and its gateway belong";
@@ -73,9 +77,10 @@ static void session_let_go(struct session *session)
 
 static void slot_feed(struct slot *slot)
 {
+	size_t most = slot->slow_lane ? UNBEGUN_SLOW_MAX : UNBEGUN_MAX;
 	struct session *session;
 
-	while (slot->unbegun < UNBEGUN_MAX && (session = TAILQ_FIRST(&slot->held)) != NULL) {
+	while (slot->unbegun < most && (session = TAILQ_FIRST(&slot->held)) != NULL) {
 		session_let_go(session);
 		session_send_open(session);
 	}

@@ -161,9 +161,11 @@ static void wire_open(const struct message *job, bool slow_lane)
 		wire_begin(job);
 	if (strcmp(asset, "twice") == 0)
 		wire_begin(job);
-	if (strcmp(asset, "begins") == 0 || strcmp(asset, "waits") == 0)
+	if (strcmp(asset, "begins") == 0 || strcmp(asset, "waits") == 0 ||
+	    (strcmp(asset, "aged") == 0 && slow_lane))
 		return;
-	if (strcmp(asset, "liar") == 0 || (strcmp(asset, "old") == 0 && !slow_lane)) {
+	if (strcmp(asset, "liar") == 0 || strcmp(asset, "aged") == 0 ||
+	    (strcmp(asset, "old") == 0 && !slow_lane)) {
 		result.fault = FAULT_ALGORITHM;
 		result.slow_lane = true;
 		wire_answer(job, &result);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -286,6 +287,7 @@ static void test_slow_lane_lies(void **state)
 
 #define OPENS	100
 #define UNBEGUN 64 /* that a wire may have */
+#define SLOW	16 /* … the slow lane's */
 
 struct opens {
 	struct wire_session *sessions[OPENS];
@@ -371,6 +373,29 @@ static void test_begun_makes_room(void **state)
 	}
 }
 
+static void test_held_back_in_the_slow_lane(void **state)
+{
+	struct wire_target urgent = {.asset = "old", .address = "192.0.2.1", .urgent = true};
+	struct core *core = *state;
+	struct wire_session *old;
+	struct opens opens;
+	struct answer answer;
+	unsigned left = 1;
+	char shown[16];
+
+	core_start(core, 1, -1);
+	opens_begin(core, &opens, "aged");
+	old = wire_session_new(core->wires, &urgent);
+	assert_int_equal(opened(core, old).wire, 2);
+	submit(core, old, WIRE_PROVE, "opens", &answer, &left);
+	loop_run(core->loop);
+	snprintf(shown, sizeof(shown), "%d", SLOW + 1);
+	assert_string_equal(answer.result.text, shown);
+	wire_session_free(old);
+	opens_end(&opens);
+	assert_int_equal(core->deaths, 0);
+}
+
 /* What was held back for a wire that died is answered with the rest. */
 static void test_held_back_dies(void **state)
 {
@@ -438,6 +463,7 @@ static int run(void)
 	    TEST(test_slow_lane_for_another_job),
 	    TEST(test_held_back),
 	    TEST(test_begun_makes_room),
+	    TEST(test_held_back_in_the_slow_lane),
 	    TEST(test_held_back_dies),
 	    TEST(test_begun_twice),
 	};
