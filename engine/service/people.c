@@ -87,6 +87,14 @@ enum service_end user_list(struct request *request)
 	return SERVICE_OK;
 }
 
+/* For whoever may know of all of them, as user list has it. */
+static const char *user_near(const struct request *request, const char *name)
+{
+	return person_may(&request->person, PERMIT_VIEW, "", "")
+		   ? policy_user_nearest(request->policy, name)
+		   : NULL;
+}
+
 const struct user *need_user(struct request *request, const char *name)
 {
 	const struct user *user = policy_user_find(request->policy, name);
@@ -94,7 +102,7 @@ const struct user *need_user(struct request *request, const char *name)
 
 	if (user != NULL)
 		return user;
-	nearest = policy_user_nearest(request->policy, name);
+	nearest = user_near(request, name);
 	request_fail(request, SERVICE_USAGE, "there is no user \"%.64s\"; %s%s%s", name,
 	    nearest == NULL ? "lockstep user list tells which there are" : "did you mean \"",
 	    nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");

@@ -265,6 +265,9 @@ def test_limits_to_nodes_and_tasks():
         _, answer = post(uid, "account.show", {"asset": wrong, "account": "app"})
         assert ("did you mean" in answer["error"]) == bool(near), answer
         assert not near or f'"{near}"' in answer["error"], answer
+    for uid, near in ((see, False), (UIDS["vic"], True), (0, True)):
+        _, answer = post(uid, "token.create", {"name": "theirs", "user": "adn"})
+        assert ('did you mean "adm"?' in answer["error"]) == near, answer
     _, tasks = post(run, "task.list")
     assert [t["name"] for t in tasks] == ["prod-all", "prod-weekly"], tasks
     for wrong, near in (("prod-weekl", True), ("rotat", False)):
