@@ -23,10 +23,12 @@ static const char *const curves[] = {
     NULL,
 };
 
+/* A rotation by group 14 takes the wire 6 ms, by group 16, or one of that size that the asset
+ * picks, 38. */
 static const char *const groups[] = {
-    "diffie-hellman-group-exchange-sha256",
     "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512",
+    "diffie-hellman-group-exchange-sha256",
     "diffie-hellman-group14-sha1",
     "diffie-hellman-group-exchange-sha1",
     NULL,

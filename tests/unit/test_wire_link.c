@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "wire/session.h"
 #include "wire_link_help.h"
 
 /* ── Logging in ──────────────────────────────────────────────────────────────────────────── */
@@ -303,6 +304,9 @@ static void offers_groups_in_the_slow_lane_alone(void **state)
 	session_end(&session);
 	assert_int_equal(open_old(&session, true), ERR_OK);
 	assert_false(link_wants_slow_lane(session.link));
+	/* It takes one of its own choice, too, which costs us more. */
+	assert_string_equal(libssh2_session_methods(session.link->session, LIBSSH2_METHOD_KEX),
+	    "diffie-hellman-group14-sha256");
 	if (session_login(&session, "plain", ASSET_PASSWORD, false) != ERR_OK)
 		fail_msg("%s", session.outcome.text);
 	expect_echo(&session);

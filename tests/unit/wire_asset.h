@@ -28,7 +28,7 @@ struct asset {
 	uint16_t prompt_port; /* keyboard-interactive only, one attempt */
 	uint16_t key_port;    /* publickey only */
 	uint16_t two_port;    /* password, then keyboard-interactive */
-	uint16_t old_port;    /* Diffie-Hellman group 14 and no elliptic curve; as `port` else */
+	uint16_t old_port;    /* Diffie-Hellman and no elliptic curve; as `port` else */
 	char *key;	      /* ed25519, OpenSSH's form */
 	char *key_ecdsa;
 };
