@@ -26,6 +26,16 @@ void lane_add(struct lane *lane, const char *asset)
 		abort();
 }
 
+void lane_drop(struct lane *lane, const char *asset)
+{
+	char *const *name = tfind(asset, &lane->names, name_compare);
+	char *text = name != NULL ? *name : NULL;
+
+	if (text != NULL)
+		tdelete(asset, &lane->names, name_compare);
+	free(text);
+}
+
 bool lane_has(const struct lane *lane, const char *asset)
 {
 	return tfind(asset, &lane->names, name_compare) != NULL;

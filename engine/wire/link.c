@@ -332,6 +332,32 @@ static enum err link_see_key(struct link *link, struct outcome *outcome)
 	return err;
 }
 
+/*
+ * It was told what an ordinary wire offers, and left without its own lists: libssh does that, and
+ * what it has may be groups. Not behind a gateway: all else behind it would move with one asset
+ * that is merely broken.
+ */
+static bool link_is_left(const struct link *link, const struct outcome *outcome)
+{
+	struct names theirs[LIST_COUNT];
+
+	return outcome->fault == FAULT_LOST && link->stream.greeting.banner &&
+	       !link->config.slow_lane && link->tunnel == NULL &&
+	       !greeting_lists(&link->stream.greeting, theirs);
+}
+
+static enum err link_handshake_failed(struct link *link, struct outcome *outcome)
+{
+	enum err err =
+	    offer_compare(&link->offer, &link->stream.greeting, &link->wants_slow_lane, outcome);
+
+	if (err != ERR_OK)
+		return err;
+	err = link_fail(link, outcome, FAULT_ALGORITHM, "key exchange");
+	link->wants_slow_lane = link_is_left(link, outcome);
+	return err;
+}
+
 static enum err link_handshake_step(struct link *link, struct outcome *outcome)
 {
 	enum err err;
@@ -343,13 +369,8 @@ static enum err link_handshake_step(struct link *link, struct outcome *outcome)
 	if (rc == LIBSSH2_ERROR_EAGAIN)
 		return ERR_AGAIN;
 	link->phase = LINK_FAILED;
-	if (rc != 0) {
-		err = offer_compare(
-		    &link->offer, &link->stream.greeting, &link->wants_slow_lane, outcome);
-		if (err == ERR_OK)
-			err = link_fail(link, outcome, FAULT_ALGORITHM, "key exchange");
-		return err;
-	}
+	if (rc != 0)
+		return link_handshake_failed(link, outcome);
 	offer_clear(&link->offer);
 	buf_clear(&link->stream.greeting.packets);
 	link->stream.greeting.done = true;

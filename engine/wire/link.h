@@ -72,7 +72,8 @@ void link_wait(const struct link *, int *fd, short *events);
 
 /* Resolves, connects, exchanges keys, checks the host key against the pins. */
 enum err link_open_step(struct link *, struct outcome *) MUST_CHECK;
-/* It failed to open, and in the slow lane it would have come further. */
+/* It failed to open, and in the slow lane it would have come further; or nobody knows, as the asset
+ * left without saying what it has. */
 bool link_wants_slow_lane(const struct link *);
 /* After open: the host key that was shown, whether nothing was pinned, the numeric address. */
 void link_peer(

@@ -9,7 +9,8 @@
  * is started when a wire first says of an asset that they have no elliptic curve in common and a
  * group they have. That OPEN is then done again there, for the rest of its time; nobody above sees
  * it, and all that it has cost is a connection on which nothing but the lists of algorithms was
- * said. The asset's later sessions go there at once.
+ * said. The asset's later sessions go there at once. So it is, too, with an asset without a gateway
+ * that left before it said what it has; but where it is not opened there either, that is forgotten.
  *
  * What goes through a gateway is on the gateway's wire. So a gateway is in the slow lane with all
  * that goes through it as soon as it, or an asset behind it, belongs there: that asset's OPEN is
@@ -80,6 +81,7 @@ struct session {
 	struct wire_target target;  /* texts and keys are its own; `via` only by its number */
 	uint32_t via;		    /* the gateway's session; 0 = directly */
 	bool through;		    /* a gateway: whatever ends it ends this */
+	bool doubtful;		    /* whether it belongs to the slow lane, where it is now */
 
 	/* The job in work; `done` NULL = none. */
 	wire_done_fn done;
@@ -110,8 +112,8 @@ void pool_submit(struct wire_session *, const struct wire_job *, wire_done_fn, v
 void pool_session_free(struct wire_session *);
 
 /* Its OPEN can be done in the slow lane alone: it is, or is answered where a gateway is between.
- * Nothing of the session may be used afterwards. */
-void session_divert(struct session *);
+ * Nothing of the session may be used afterwards. FAULT_LOST: perhaps there. */
+void session_divert(struct session *, enum fault);
 /* Its OPEN has begun: there is room for another. */
 enum err session_begun(struct session *) MUST_CHECK;
 /* Ends the job. Nothing of the session may be used afterwards: who is told may free it. */

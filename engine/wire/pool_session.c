@@ -118,6 +118,9 @@ void session_answer(struct session *session, struct wire_result *result)
 		session_let_go(session);
 		slot_feed(session->slot);
 	}
+	if (session->doubtful && result->fault != FAULT_NONE)
+		lane_drop(&session->pool->slow_lane, session->target.asset);
+	session->doubtful = false;
 	timer_stop(&session->late);
 	session->done = NULL;
 	result->wire = session->wire;
@@ -167,8 +170,9 @@ bool session_believes(const struct session *session, const struct wire_result *r
 {
 	const struct wire_target *target = &session->target;
 
-	if (result->slow_lane && (session->kind != WIRE_OPEN || session->slot->slow_lane ||
-				     result->fault != FAULT_ALGORITHM))
+	if (result->slow_lane &&
+	    (session->kind != WIRE_OPEN || session->slot->slow_lane ||
+		(result->fault != FAULT_ALGORITHM && result->fault != FAULT_LOST)))
 		return false;
 	if (session->kind != WIRE_OPEN || result->fault != FAULT_NONE)
 		return true;
@@ -287,11 +291,12 @@ static void session_leave(struct session *session)
 	process_send(slot->process);
 }
 
-void session_divert(struct session *session)
+void session_divert(struct session *session, enum fault fault)
 {
 	uint64_t now_ms = clock_mono_ms(pool_clock(session->pool));
 
 	session_note_slow(session);
+	session->doubtful = fault == FAULT_LOST;
 	timer_stop(&session->late);
 	session_leave(session);
 	if (session->through)

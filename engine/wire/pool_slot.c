@@ -25,7 +25,7 @@ static enum err slot_on_done(struct slot *slot, const struct message *message)
 	    !session_believes(session, result))
 		return ERR_PROTOCOL;
 	if (result->slow_lane)
-		session_divert(session);
+		session_divert(session, result->fault);
 	else
 		session_answer(session, result);
 	return ERR_OK;

@@ -164,6 +164,12 @@ static void wire_open(const struct message *job, bool slow_lane)
 	if (strcmp(asset, "begins") == 0 || strcmp(asset, "waits") == 0 ||
 	    (strcmp(asset, "aged") == 0 && slow_lane))
 		return;
+	if (strcmp(asset, "left") == 0) {
+		result.fault = FAULT_LOST;
+		result.slow_lane = !slow_lane;
+		wire_answer(job, &result);
+		return;
+	}
 	if (strcmp(asset, "liar") == 0 || strcmp(asset, "aged") == 0 ||
 	    (strcmp(asset, "old") == 0 && !slow_lane)) {
 		result.fault = FAULT_ALGORITHM;

@@ -222,6 +222,29 @@ static void survives_rogues(void **state)
 	}
 }
 
+/* What has groups alone may not say so before it leaves. */
+static void asks_the_slow_lane_where_nothing_was_said(void **state)
+{
+	static const bool lanes[] = {false, true};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct link_config config = {.slow_lane = lanes[i]};
+		struct wire_target target = {.asset = "left1", .address = "127.0.0.1"};
+		struct rogue_server server;
+		struct session session;
+
+		rogue_start(&server, ROGUE_LEAVE);
+		target.port = server.port;
+		session = (struct session){.link = link_new(&config, &target), .steps_left = 1000};
+		assert_int_not_equal(session_open(&session), ERR_OK);
+		expect_fault(&session, FAULT_LOST);
+		assert_int_equal(link_wants_slow_lane(session.link), !lanes[i]);
+		session_end(&session);
+		rogue_stop(&server);
+	}
+}
+
 static void waits_for_a_silent_one_no_longer_than_asked(void **state)
 {
 	struct rogue_server server;
@@ -398,6 +421,7 @@ int main(void)
 	    cmocka_unit_test(checks_the_host_key),
 	    cmocka_unit_test(asks_for_the_cheapest_host_key),
 	    cmocka_unit_test(survives_rogues),
+	    cmocka_unit_test(asks_the_slow_lane_where_nothing_was_said),
 	    cmocka_unit_test(waits_for_a_silent_one_no_longer_than_asked),
 	    cmocka_unit_test(resets_what_it_holds),
 	    cmocka_unit_test(offers_groups_in_the_slow_lane_alone),

@@ -270,6 +270,29 @@ static void test_slow_lane_dies(void **state)
 	assert_int_equal(core->deaths, 1);
 }
 
+/* Who leaves there, too, is not remembered for it. */
+static void test_slow_lane_left(void **state)
+{
+	struct core *core = *state;
+	struct wire_session *other, *left;
+	struct answer answer;
+	unsigned count = 1;
+
+	core_start(core, 1, -1);
+	other = session_new(core, "new");
+	assert_int_equal(opened(core, other).wire, 1);
+	for (size_t i = 0; i < 2; i++) {
+		left = session_new(core, "left");
+		assert_int_equal(opened(core, left).fault, FAULT_LOST);
+		wire_session_free(left);
+	}
+	submit(core, other, WIRE_PROVE, "opens", &answer, &count);
+	loop_run(core->loop);
+	assert_string_equal(answer.result.text, "3");
+	wire_session_free(other);
+	assert_int_equal(core->deaths, 0);
+}
+
 /* There is no lane behind the slow one. */
 static void test_slow_lane_lies(void **state)
 {
@@ -459,6 +482,7 @@ static int run(void)
 	    TEST(test_host_key_lies),
 	    TEST(test_slow_lane),
 	    TEST(test_slow_lane_dies),
+	    TEST(test_slow_lane_left),
 	    TEST(test_slow_lane_lies),
 	    TEST(test_slow_lane_for_another_job),
 	    TEST(test_held_back),

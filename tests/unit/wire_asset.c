@@ -235,6 +235,18 @@ static void rogue_flood(int fd, const void *first, const void *bytes, size_t len
 	}
 }
 
+/* More than the banner has come. */
+static void rogue_leave(int fd)
+{
+	char bytes[4096];
+	ssize_t got;
+	size_t all = 0;
+
+	(void)put(fd, banner, strlen(banner));
+	while (all < 512 && (got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		all += (size_t)got;
+}
+
 static void rogue_serve(int fd, enum rogue kind)
 {
 	/* Length 28, padding 4, SSH_MSG_IGNORE with 18 bytes. */
@@ -249,6 +261,7 @@ static void rogue_serve(int fd, enum rogue kind)
 	case ROGUE_GARBAGE: rogue_flood(fd, banner, noise, sizeof(noise)); break;
 	case ROGUE_HTTP: (void)put(fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28); break;
 	case ROGUE_CLOSE: break;
+	case ROGUE_LEAVE: rogue_leave(fd); break;
 	case ROGUE_ODD: rogue_odd(fd); break;
 	}
 }

@@ -44,6 +44,7 @@ enum rogue {
 	ROGUE_GARBAGE, /* a banner, then noise */
 	ROGUE_HTTP,    /* another protocol */
 	ROGUE_CLOSE,   /* closes at once */
+	ROGUE_LEAVE,   /* reads our lists and closes, without its own */
 	ROGUE_ODD,     /* offers algorithms that nobody has */
 };
 
