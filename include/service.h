@@ -63,7 +63,7 @@ enum service_end {
  */
 enum service_end service_call(struct service *, const char *method, const json_t *params,
     json_t **result, struct error *error);
-/* Whether the method has the parameter. */
+/* False where the method is known, and what it takes, and the parameter is not of it. */
 bool service_takes(const char *method, const char *param);
 
 struct service_daemon {
