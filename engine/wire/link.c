@@ -333,16 +333,16 @@ static enum err link_see_key(struct link *link, struct outcome *outcome)
 }
 
 /*
- * It was told what an ordinary wire offers, and left without its own lists: libssh does that, and
- * what it has may be groups. Not behind a gateway: all else behind it would move with one asset
- * that is merely broken.
+ * It was told what an ordinary wire offers, and left without its own lists and without a word:
+ * libssh does that, and what it has may be groups. Not behind a gateway: all else behind it would
+ * move with one asset that is merely broken.
  */
 static bool link_is_left(const struct link *link, const struct outcome *outcome)
 {
 	struct names theirs[LIST_COUNT];
 
 	return outcome->fault == FAULT_LOST && link->stream.greeting.banner &&
-	       !link->config.slow_lane && link->tunnel == NULL &&
+	       link->farewell[0] == '\0' && !link->config.slow_lane && link->tunnel == NULL &&
 	       !greeting_lists(&link->stream.greeting, theirs);
 }
 

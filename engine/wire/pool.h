@@ -10,7 +10,8 @@
  * group they have. That OPEN is then done again there, for the rest of its time; nobody above sees
  * it, and all that it has cost is a connection on which nothing but the lists of algorithms was
  * said. The asset's later sessions go there at once. So it is, too, with an asset without a gateway
- * that left before it said what it has; but where it is not opened there either, that is forgotten.
+ * that left without a word before it said what it has; but where it is not opened there either,
+ * that is forgotten.
  *
  * What goes through a gateway is on the gateway's wire. So a gateway is in the slow lane with all
  * that goes through it as soon as it, or an asset behind it, belongs there: that asset's OPEN is

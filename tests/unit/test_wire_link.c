@@ -225,21 +225,25 @@ static void survives_rogues(void **state)
 /* What has groups alone may not say so before it leaves. */
 static void asks_the_slow_lane_where_nothing_was_said(void **state)
 {
-	static const bool lanes[] = {false, true};
+	static const struct {
+		enum rogue server;
+		bool slow_lane, wants_it;
+	} cases[] = {
+	    {ROGUE_LEAVE, false, true}, {ROGUE_LEAVE, true, false}, {ROGUE_PART, false, false}};
 
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
-		struct link_config config = {.slow_lane = lanes[i]};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct link_config config = {.slow_lane = cases[i].slow_lane};
 		struct wire_target target = {.asset = "left1", .address = "127.0.0.1"};
 		struct rogue_server server;
 		struct session session;
 
-		rogue_start(&server, ROGUE_LEAVE);
+		rogue_start(&server, cases[i].server);
 		target.port = server.port;
 		session = (struct session){.link = link_new(&config, &target), .steps_left = 1000};
 		assert_int_not_equal(session_open(&session), ERR_OK);
 		expect_fault(&session, FAULT_LOST);
-		assert_int_equal(link_wants_slow_lane(session.link), !lanes[i]);
+		assert_int_equal(link_wants_slow_lane(session.link), cases[i].wants_it);
 		session_end(&session);
 		rogue_stop(&server);
 	}

@@ -235,8 +235,12 @@ static void rogue_flood(int fd, const void *first, const void *bytes, size_t len
 	}
 }
 
+/* Length 28, padding 10, SSH_MSG_DISCONNECT, too many connections, "busy", no language. */
+static const uint8_t busy[32] = {
+    0, 0, 0, 28, 10, 1, 0, 0, 0, 12, 0, 0, 0, 4, 'b', 'u', 's', 'y', 0, 0, 0, 0};
+
 /* More than the banner has come. */
-static void rogue_leave(int fd)
+static void rogue_leave(int fd, bool says_so)
 {
 	char bytes[4096];
 	ssize_t got;
@@ -245,6 +249,8 @@ static void rogue_leave(int fd)
 	(void)put(fd, banner, strlen(banner));
 	while (all < 512 && (got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
 		all += (size_t)got;
+	if (says_so)
+		(void)put(fd, busy, sizeof(busy));
 }
 
 static void rogue_serve(int fd, enum rogue kind)
@@ -261,7 +267,8 @@ static void rogue_serve(int fd, enum rogue kind)
 	case ROGUE_GARBAGE: rogue_flood(fd, banner, noise, sizeof(noise)); break;
 	case ROGUE_HTTP: (void)put(fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28); break;
 	case ROGUE_CLOSE: break;
-	case ROGUE_LEAVE: rogue_leave(fd); break;
+	case ROGUE_LEAVE: rogue_leave(fd, false); break;
+	case ROGUE_PART: rogue_leave(fd, true); break;
 	case ROGUE_ODD: rogue_odd(fd); break;
 	}
 }

@@ -45,6 +45,7 @@ enum rogue {
 	ROGUE_HTTP,    /* another protocol */
 	ROGUE_CLOSE,   /* closes at once */
 	ROGUE_LEAVE,   /* reads our lists and closes, without its own */
+	ROGUE_PART,    /* the same, and says that it goes */
 	ROGUE_ODD,     /* offers algorithms that nobody has */
 };
 
