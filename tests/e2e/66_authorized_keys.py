@@ -59,6 +59,7 @@ def ops(number=None, replace="ours", name="keys"):
         fleet,
         name=name,
         rows=rows,
+        deadline="10s",  # a file of keys is synced, on a disk that others keep busy
         more='task "keys" { accounts = { "app" }, nodes = { "/" },'
         ' secret = ssh_key { type = "ed25519", replace = "%s" } }' % replace,
     )

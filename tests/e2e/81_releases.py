@@ -31,7 +31,8 @@ class System:
     def __init__(self, fleet, name, become):
         self.fleet = fleet
         self.become = become
-        self.ops = Ops(self.fleet, name=name, rows=[self.row(1), self.row(2)], retries=0, more=KEYS)
+        rows = [self.row(1), self.row(2)]
+        self.ops = Ops(self.fleet, name=name, rows=rows, deadline="5s", retries=0, more=KEYS)
         self.ops.tell_all(("root", "ops", *ACCOUNTS))
 
     def row(self, n):
