@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import time
 
-from harness import LOCKSTEP, WORK, Ops
+from harness import LOCKSTEP, WORK, Ops, children
 from many import Many
 
 BENCH = os.path.join(os.environ["BUILD"], "tests/bench")
@@ -119,14 +119,6 @@ class Lab:
 
     def __exit__(self, *_):
         self.close()
-
-
-def children(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []
 
 
 def family(pid):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import Fleet, Ops, main
+from harness import Fleet, Ops, children, main
 
 ROUNDS = 50 if os.environ.get("LONG") else 20
 ACCOUNTS = ("app", "deploy")
@@ -25,18 +25,10 @@ def setup():
     ops.tell_all(("ops", *ACCOUNTS))
 
 
-def wires_of(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []
-
-
 def kill_after(seconds, victim):
     engine = ops.start("run", "rotate", "--json")
     time.sleep(seconds)
-    wires = wires_of(engine.pid)
+    wires = children(engine.pid)
     if victim in ("core", "both"):
         engine.send_signal(signal.SIGKILL)
     if victim in ("wire", "both"):

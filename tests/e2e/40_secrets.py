@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import WORK, Fleet, Ops, Skip, main
+from harness import WORK, Fleet, Ops, Skip, children, main
 
 ACCOUNTS = ("app", "deploy", "svc")
 ADMIN = "Adm1n-Only.Secret_77"
@@ -103,12 +103,7 @@ def images_during_run():
     found, kept_out = [], []
     engine = ops.start("run", "rotate", "--json", "-v")
     while engine.poll() is None:
-        try:
-            with open(f"/proc/{engine.pid}/task/{engine.pid}/children") as file:
-                pids = [engine.pid] + [int(p) for p in file.read().split()]
-        except OSError:
-            break
-        for pid in pids:
+        for pid in [engine.pid, *children(engine.pid)]:
             try:
                 os.kill(pid, 19)
                 found.append(image(pid))

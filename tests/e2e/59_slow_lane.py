@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 
-from harness import LOCKSTEP, Fleet, Ops, main, wait_for
+from harness import LOCKSTEP, Fleet, Ops, children, main, wait_for
 from many import Many, judge
 
 BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
@@ -46,11 +46,6 @@ def peers(pid):
     return found
 
 
-def wires_of(engine):
-    with open(f"/proc/{engine.pid}/task/{engine.pid}/children") as file:
-        return set(file.read().split())
-
-
 def rotate(ops, many):
     """One run; how many connections it took."""
     begun = many.stats()["begun"]
@@ -83,19 +78,19 @@ def test_a_lane_of_their_own():
     engine = subprocess.Popen([os.path.join(BIN, "sbin", "lockstepd"), "-C", ops.dir])
     try:
         wait_for(lambda: ops.run("status").returncode == 0)
-        ordinary = wires_of(engine)
+        ordinary = set(children(engine.pid))
         assert len(ordinary) == 2, ordinary
         # A connection for the privileged account and one for each proof; and of each that has no
         # curve one on which that was found out, the first time.
         each = 1 + len(NAMES)
         assert rotate(ops, many) == 2 * EACH * each + EACH
-        [lane] = wires_of(engine) - ordinary
+        [lane] = set(children(engine.pid)) - ordinary
         assert rotate(ops, many) == 2 * EACH * each
         execution, seen = watched(ops, [lane, *ordinary])
         assert seen.pop(lane) == old
         assert set.union(*seen.values()) == usual, seen
         assert many.stats()["refused"] == 0
-        assert wires_of(engine) - ordinary == {lane}
+        assert set(children(engine.pid)) - ordinary == {lane}
     finally:
         engine.terminate()
         engine.wait(timeout=60)

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import PASSWORD, WORK, Fleet, Ops, main, ssh_opens
+from harness import PASSWORD, WORK, Fleet, Ops, children, main, ssh_opens
 
 LIMIT = 3
 SECONDS = 100 if os.environ.get("LONG") else 15
@@ -175,14 +175,6 @@ def test_su_proves():
     watch.check()
 
 
-def wires_of(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []
-
-
 def kill(pids):
     for pid in pids:
         try:
@@ -205,7 +197,7 @@ def test_kills_at_random():
             engine.wait(timeout=dice.uniform(0.02, 2.5))
         except subprocess.TimeoutExpired:
             kills += 1
-            victims = wires_of(engine.pid) if dice.random() < 0.5 else []
+            victims = children(engine.pid) if dice.random() < 0.5 else []
             kill(victims + ([engine.pid] if not victims or dice.random() < 0.5 else []))
         engine.communicate(timeout=100)
         if dice.random() < 0.3:

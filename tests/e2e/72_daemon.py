@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from harness import LOCKSTEP, WORK, Fleet, Ops, main, never_answers, short_dir, wait_for
+from harness import LOCKSTEP, WORK, Fleet, Ops, children, main, never_answers, short_dir, wait_for
 
 LASTS = 5  # seconds that a run lasts on an asset that never answers
 BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
@@ -102,9 +102,7 @@ class Daemon:
 
     def wires(self):
         """The processes of its wires."""
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        with open(path) as file:
-            return sorted(file.read().split())
+        return sorted(children(self.process.pid))
 
     def said(self):
         with open(self.log) as file:

@@ -2,14 +2,13 @@
 """People at the socket: whom the policy declares, what each role may do, and what is refused."""
 # time limit: 120
 
-import json
 import os
 import re
 import socket
 import ssl
 import subprocess
 
-from harness import Fleet, Ops, main, short_dir, wait_for
+from harness import Fleet, Ops, ask, ask_as, main, short_dir, wait_for
 from sinks import certificate
 
 PEOPLE = """
@@ -67,34 +66,15 @@ def setup():
     wait_for(lambda: os.path.exists(PATH))
 
 
-def ask(link, method, params, head=""):
-    body = json.dumps(params or {})
-    request = f"POST /v1/{method} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
-    answer = b""
-    link.sendall(request.encode())
-    while part := link.recv(65536):
-        answer += part
-    head, _, body = answer.decode().partition("\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
-
-
 def post(uid, method, params=None):
-    """Asks as another user: the kernel says who a process is at the moment that it connects."""
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(60)
-        os.seteuid(int(uid))
-        try:
-            link.connect(PATH)
-        finally:
-            os.seteuid(0)
-        return ask(link, method, params)
+    return ask_as(PATH, int(uid), method, **(params or {}))
 
 
 def by_token(token, method, params=None):
     context = ssl.create_default_context(cafile=os.path.join(place, "cert.pem"))
     with socket.create_connection(TLS, timeout=60) as link:
         with context.wrap_socket(link, server_hostname=TLS[0]) as over:
-            return ask(over, method, params, f"Authorization: Bearer {token}\r\n")
+            return ask(over, method, params or {}, f"Authorization: Bearer {token}\r\n")
 
 
 def granted(user, method):

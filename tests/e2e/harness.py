@@ -444,12 +444,29 @@ def short_dir():
     return place
 
 
-def ask_as(path, uid, method, **params):
-    """Asks at the socket as that user, whom the kernel names as of the moment of connecting: the
-    answer's status and what it holds."""
+def children(pid):
+    """The processes that it started and has not waited for: an engine's are its wires."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
+def ask(link, method, params, head=""):
+    """Asks by a connection, with more lines of the head: the answer's status and what it holds."""
     body = json.dumps(params)
-    request = f"POST /v1/{method} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    request = f"POST /v1/{method} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
     answer = b""
+    link.sendall(request.encode())
+    while part := link.recv(65536):
+        answer += part
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def ask_as(path, uid, method, **params):
+    """Asks at the socket as that user, whom the kernel names as of the moment of connecting."""
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(60)
         os.seteuid(uid)
@@ -457,11 +474,7 @@ def ask_as(path, uid, method, **params):
             link.connect(path)
         finally:
             os.seteuid(0)
-        link.sendall(request.encode())
-        while part := link.recv(65536):
-            answer += part
-    head, _, body = answer.decode().partition("\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
+        return ask(link, method, params)
 
 
 def code_of(secret, ago=0):

@@ -24,6 +24,17 @@ static const struct asset *find(const struct fixture *fixture, const char *name)
 	return asset;
 }
 
+/* NULL = none. */
+static void expect_gateway(const struct fixture *fixture, const char *name, const char *gateway)
+{
+	const struct asset *asset = find(fixture, name);
+
+	if (gateway)
+		assert_string_equal(asset->gateway, gateway);
+	else
+		assert_null(asset->gateway);
+}
+
 static char *accounts_text(const struct asset *asset)
 {
 	char *text = xstrdup("");
@@ -209,14 +220,8 @@ static void gateways_are_inherited(void **state)
 	    "asset 'web3' { node = '/prod', gateway = false, address = '192.0.2.1' }\n"
 	    "inventory 'a.csv'\n");
 	fixture_load_good(&fixture);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct asset *asset = find(&fixture, cases[i].asset);
-
-		if (cases[i].gateway)
-			assert_string_equal(asset->gateway, cases[i].gateway);
-		else
-			assert_null(asset->gateway);
-	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_gateway(&fixture, cases[i].asset, cases[i].gateway);
 	fixture_clear(&fixture);
 }
 
@@ -242,14 +247,8 @@ static void gateway_is_declared_like_others(void **state)
 	    "node '/prod/edge' { gateway = false }\n"
 	    "inventory 'a.csv'\n");
 	fixture_load_good(&fixture);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct asset *asset = find(&fixture, cases[i].asset);
-
-		if (cases[i].gateway)
-			assert_string_equal(asset->gateway, cases[i].gateway);
-		else
-			assert_null(asset->gateway);
-	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_gateway(&fixture, cases[i].asset, cases[i].gateway);
 	fixture_clear(&fixture);
 }
 
