@@ -64,6 +64,20 @@ static void blocks_are_used_again(void **state)
 	mem_free(first);
 }
 
+/* A large one also for what is a little smaller, but not for what would leave most of it idle. */
+static void large_blocks_are_used_again(void **state)
+{
+	void *first = mem_alloc(90000), *other;
+
+	(void)state;
+	mem_free(first);
+	assert_ptr_equal(mem_alloc(80000), first);
+	mem_free(first);
+	other = mem_alloc(50000);
+	assert_ptr_not_equal(other, first);
+	mem_free(other);
+}
+
 static void too_much_is_refused(void **state)
 {
 	void *block;
@@ -408,6 +422,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(blocks_are_apart),
 	    cmocka_unit_test(blocks_are_used_again),
+	    cmocka_unit_test(large_blocks_are_used_again),
 	    cmocka_unit_test(too_much_is_refused),
 	    cmocka_unit_test(realloc_keeps_the_content),
 #ifndef WITH_ASAN
