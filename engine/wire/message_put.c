@@ -151,12 +151,18 @@ void message_put_job(struct buf *out, uint32_t session, uint32_t number,
 	frame_end(out, start);
 }
 
-void message_put_close(struct buf *out, uint32_t session)
+/* What tells of a session and no more. */
+static void put_session(struct buf *out, enum message_kind kind, uint32_t session)
 {
-	size_t start = frame_begin(out, MESSAGE_CLOSE, 1);
+	size_t start = frame_begin(out, kind, 1);
 
 	pack_kv_uint(out, "session", session);
 	frame_end(out, start);
+}
+
+void message_put_close(struct buf *out, uint32_t session)
+{
+	put_session(out, MESSAGE_CLOSE, session);
 }
 
 void message_put_ready(struct buf *out, const struct error *error)
@@ -195,10 +201,7 @@ void message_put_done(
 
 void message_put_begun(struct buf *out, uint32_t session)
 {
-	size_t start = frame_begin(out, MESSAGE_BEGUN, 1);
-
-	pack_kv_uint(out, "session", session);
-	frame_end(out, start);
+	put_session(out, MESSAGE_BEGUN, session);
 }
 
 void message_put_log(struct buf *out, uint32_t level, const char *text)

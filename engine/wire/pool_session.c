@@ -187,6 +187,9 @@ bool session_believes(const struct session *session, const struct wire_result *r
 	}
 	return false;
 }
+
+/* ── Its wire ────────────────────────────────────────────────────────────────────────────── */
+
 /* The asset belongs to the slow lane, and so do the gateways between, as they share a wire. */
 static void session_note_slow(const struct session *session)
 {
@@ -280,12 +283,13 @@ static void session_leave(struct session *session)
 {
 	struct slot *slot = session->slot;
 	struct buf *out = process_out(slot->process);
+	bool heard = session->job != 0 && !session->held;
 
 	session_let_go(session);
 	slot_feed(slot);
 	LIST_REMOVE(session, entry);
 	table_remove(&slot->by_number, &session->by_number);
-	if (out == NULL || session->job == 0)
+	if (out == NULL || !heard)
 		return;
 	message_put_close(out, session->by_number.number);
 	process_send(slot->process);
