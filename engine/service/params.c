@@ -8,7 +8,7 @@
 
 #define NAME_SIZE  24
 #define COUNT_MAX  16
-#define LIST_SIZE  256
+#define LIST_SIZE  (32 + COUNT_MAX * (NAME_SIZE + 2))
 #define SHOWN_SIZE 64
 
 enum value_type { VALUE_TEXT, VALUE_FLAG, VALUE_ARRAY };
