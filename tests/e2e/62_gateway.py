@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Assets that only a gateway reaches, and one behind two: what goes right, and what can go wrong.
 Every status is held against the assets' own shadow files."""
+# time limit: 240
 
 import os
 import socket

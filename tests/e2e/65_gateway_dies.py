@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A gateway that dies, hangs and wakes up again while assets behind it are rotated: every status is
 held against the assets' own shadow files."""
+# time limit: 240
 
 import json
 import os
