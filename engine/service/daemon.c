@@ -258,6 +258,8 @@ static enum service_end open_all(struct daemon *daemon, json_t **result, struct 
 		request.snapshot->uses--;
 	if (end != SERVICE_OK)
 		return end;
+	loop_signal(service->loop, SIGTERM, on_end, daemon);
+	loop_signal(service->loop, SIGINT, on_end, daemon);
 	path = policy_settings(service->snapshot->policy)->socket;
 	if (rotation_recover(service->rotation, error) != ERR_OK ||
 	    server_open(&service->server, service, path, error) != ERR_OK)
@@ -305,12 +307,6 @@ static void look_at_restored(struct daemon *daemon)
 
 static void daemon_listen(struct daemon *daemon)
 {
-	struct loop *loop = daemon->service->loop;
-
-	loop_signal(loop, SIGHUP, on_reload, daemon);
-	loop_signal(loop, SIGTERM, on_end, daemon);
-	loop_signal(loop, SIGINT, on_end, daemon);
-	loop_signal(loop, SIGUSR1, on_reopen, daemon);
 	reseal_begin(daemon->service, NULL, NULL);
 	look_at_restored(daemon);
 	daemon->settle = (struct timer){.fn = on_settle, .arg = daemon};
@@ -338,6 +334,10 @@ enum service_end service_serve(struct service *service, const struct service_dae
 	enum service_end end;
 
 	service->daemon = &daemon;
+	/* They wait for the loop; without this, one that comes early would end us. What ends us is
+	 * heeded from when there is something to end. */
+	loop_signal(service->loop, SIGHUP, on_reload, &daemon);
+	loop_signal(service->loop, SIGUSR1, on_reopen, &daemon);
 	end = open_all(&daemon, result, error);
 	if (end == SERVICE_OK) {
 		daemon_listen(&daemon);

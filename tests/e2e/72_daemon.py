@@ -213,6 +213,33 @@ def test_it_tells_who_supervises_it():
     assert "<6>level=info event=ready" in daemon.said()
 
 
+def heeds(process, signo):
+    with open(f"/proc/{process.pid}/status") as file:
+        (caught,) = [line for line in file if line.startswith("SigCgt:")]
+    return int(caught.split()[1], 16) >> (signo - 1) & 1
+
+
+def test_signals_that_come_early():
+    """It waits for a run that has the vault: what it is told meanwhile is done afterwards."""
+    policy()
+    run = begin("both")
+    daemon = Daemon()
+    ready, reloads = daemon.said().count("event=ready"), daemon.said().count("event=reloaded")
+    try:
+        wait_for(lambda: heeds(daemon.process, signal.SIGHUP), seconds=2)
+    except AssertionError:
+        daemon.process.kill()
+        raise
+    daemon.signal(signal.SIGHUP)
+    daemon.signal(signal.SIGUSR1)
+    assert run.poll() is None, "it was not held up"
+    with daemon:
+        wait_for(lambda: daemon.said().count("event=ready") > ready)
+        wait_for(lambda: daemon.said().count("event=reloaded") > reloads)
+    daemon.end()
+    run.communicate(timeout=60)
+
+
 def test_a_reload_takes_the_new_policy():
     with Daemon() as daemon:
         wires = daemon.wires()
