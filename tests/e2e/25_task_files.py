@@ -7,7 +7,7 @@ import socket
 import stat
 import subprocess
 
-from harness import LOCKSTEP, WORK, Ops, main, wait_for
+from harness import LOCKSTEP, WORK, Ops, main
 
 ROWS = [("web1", "192.0.2.11", 22, "ops", "sudo", "app;deploy")]
 MORE = """
@@ -299,13 +299,8 @@ def test_another_form_is_shown_as_a_patch():
 
 
 def test_with_an_engine_it_says_what_to_do():
-    program = os.path.join(os.path.dirname(os.path.dirname(LOCKSTEP)), "sbin", "lockstepd")
-    with open(os.path.join(WORK, "lockstepd.log"), "a") as log:
-        daemon = subprocess.Popen(
-            [program, "-C", ops.dir], stdin=subprocess.DEVNULL, stderr=log, start_new_session=True
-        )
+    daemon = ops.lockstepd()
     try:
-        wait_for(lambda: ops.run("status").returncode == 0)
         some = ("--accounts", "app", "--nodes", "/", "--every", "1h")
         done = ops.run("task", "create", "later", *some, expect=0)
         assert "lockstep reload" in done.stdout and "later" not in names(), done.stdout

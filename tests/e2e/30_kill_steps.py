@@ -7,12 +7,10 @@ The names are the CRASH_POINTs of the sources, the program is the build with --e
 
 import os
 import re
-import subprocess
-import sys
 
-from harness import Fleet, Ops, Skip, main
+from harness import CRASH, Fleet, Ops, Skip, main
 
-CRASH = os.path.join(os.environ["BUILD"], "..", "crash", "lockstep")
+CRASHING = os.path.join(CRASH, "lockstep")
 ACCOUNTS = ("app", "deploy")
 # Reached only while an earlier doubt is settled.
 SETTLING = {"core.settle_tried"}
@@ -51,13 +49,13 @@ def points():
 
 def setup():
     global fleet, ops
-    if not os.path.exists(CRASH):
+    if not os.path.exists(CRASHING):
         raise Skip("there is no build with --enable-crash-points")
     fleet = Fleet("1-2:accounts=app+deploy")
     rows = [
         (f"asset{n}", a, p, "ops", "sudo", "app;deploy") for n, (a, p, _) in fleet.assets.items()
     ]
-    ops = Ops(fleet, lockstep=CRASH, deadline="1s", retries=0, rows=rows)
+    ops = Ops(fleet, lockstep=CRASHING, deadline="1s", retries=0, rows=rows)
     ops.tell_all(("ops", *ACCOUNTS))
 
 

@@ -5,7 +5,6 @@
 import os
 import random
 import signal
-import subprocess
 import time
 
 from harness import Fleet, Ops, children, main

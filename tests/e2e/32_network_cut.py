@@ -2,7 +2,6 @@
 """The network is cut, then the engine is killed, then the network heals: nothing arrives late."""
 # time limit: 180
 
-import os
 import random
 import signal
 import time

@@ -16,8 +16,8 @@ import subprocess
 
 from harness import (
     LOCKSTEP,
+    LOG,
     PASSWORD,
-    WORK,
     Fleet,
     Ops,
     main,
@@ -54,7 +54,7 @@ def setup():
 
 class Daemon:
     def __enter__(self):
-        log = open(os.path.join(WORK, "lockstepd.log"), "a")
+        log = open(LOG, "a")
         self.process = subprocess.Popen(
             [LOCKSTEPD, "-C", ops.dir], stdin=subprocess.DEVNULL, stderr=log, start_new_session=True
         )

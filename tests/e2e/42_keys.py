@@ -15,7 +15,7 @@ import stat
 import subprocess
 import time
 
-from harness import LOCKSTEP, WORK, Ops, main, page, short_dir, wait_for
+from harness import LOCKSTEP, LOG, WORK, Ops, main, page, short_dir, wait_for
 
 LONG = bool(os.environ.get("LONG"))
 LOCKSTEPD = os.path.join(os.path.dirname(os.path.dirname(LOCKSTEP)), "sbin", "lockstepd")
@@ -50,7 +50,7 @@ class Daemon:
         self.env = dict(os.environ, **(env or {}))
 
     def __enter__(self):
-        self.log = os.path.join(WORK, "lockstepd.log")
+        self.log = LOG
         self.process = subprocess.Popen(
             [LOCKSTEPD, "-C", ops.dir],
             stdin=subprocess.DEVNULL,

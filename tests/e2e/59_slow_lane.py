@@ -7,10 +7,9 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import time
 
-from harness import LOCKSTEP, Fleet, Ops, children, main, wait_for
+from harness import LOCKSTEP, Fleet, Ops, children, main
 from many import Many, judge
 
 BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
@@ -75,9 +74,8 @@ def test_a_lane_of_their_own():
     ops = Ops(None, name="many", deadline="30s", settings="wires = 2,", more=TASK, rows=rows)
     ops.tell(("*", "ops", "First-Pass.1"), *[("*", name, "First-Pass.1") for name in NAMES])
     many.trouble("dh", 1, EACH)
-    engine = subprocess.Popen([os.path.join(BIN, "sbin", "lockstepd"), "-C", ops.dir])
+    engine = ops.lockstepd()
     try:
-        wait_for(lambda: ops.run("status").returncode == 0)
         ordinary = set(children(engine.pid))
         assert len(ordinary) == 2, ordinary
         # A connection for the privileged account and one for each proof; and of each that has no

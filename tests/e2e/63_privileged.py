@@ -8,9 +8,9 @@ What opens is asked of the assets' own shadow files, after kills at each step of
 import os
 import subprocess
 
-from harness import PASSWORD, WORK, Fleet, Ops, main, ssh_opens
+from harness import CRASH, PASSWORD, WORK, Fleet, Ops, main, ssh_opens
 
-CRASH = os.path.join(os.environ["BUILD"], "..", "crash", "lockstep")
+CRASHING = os.path.join(CRASH, "lockstep")
 TASKS = """
 task "entries" { accounts = { "ops", "root" }, nodes = { "/" }, secret = random "plain",
 	verify = { "login", "su" } }
@@ -135,7 +135,7 @@ def test_without_proof_it_is_left_alone():
 
 
 def killed(task, point, *, parent=False):
-    ops.lockstep = CRASH
+    ops.lockstep = CRASHING
     done = ops.run(
         "run", task, "--json", env={"LOCKSTEP_CRASH": point + ("+parent" if parent else "")}
     )

@@ -8,9 +8,9 @@ import os
 import shutil
 import subprocess
 
-from harness import PASSWORD, WORK, Fleet, Ops, main, ssh_opens
+from harness import CRASH, PASSWORD, WORK, Fleet, Ops, main, ssh_opens
 
-CRASH = os.path.join(os.environ["BUILD"], "..", "crash", "lockstep")
+CRASHING = os.path.join(CRASH, "lockstep")
 
 TASKS = """
 task "ours" { accounts = "app", nodes = { "/" }, secret = ssh_key {} }
@@ -291,14 +291,14 @@ def killed_and_settled(crashing, task, account, point):
 
 
 def test_kills():
-    if not os.path.exists(CRASH):
+    if not os.path.exists(CRASHING):
         print("      no kills: there is no build with --enable-crash-points")
         return
     row = [("asset1", *fleet.assets[1][:2], "ops", "sudo", "app;deploy;svc")]
     crashing = Ops(
         fleet,
         "crash",
-        lockstep=CRASH,
+        lockstep=CRASHING,
         deadline="2s",
         rows=row,
         more=TASKS,

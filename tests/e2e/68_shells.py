@@ -7,7 +7,7 @@ shadow file: not one status may be untrue."""
 
 import os
 
-from harness import PASSWORD, WORK, Fleet, Ops, main
+from harness import WORK, Fleet, Ops, main
 
 SHELLS = {
     "dash": "/bin/dash",

@@ -10,11 +10,23 @@ import socket
 import subprocess
 import time
 
-from harness import LOCKSTEP, WORK, Fleet, Ops, children, main, never_answers, short_dir, wait_for
+from harness import (
+    CRASH,
+    LOCKSTEP,
+    LOG,
+    WORK,
+    Fleet,
+    Ops,
+    children,
+    main,
+    never_answers,
+    short_dir,
+    wait_for,
+)
 
 LASTS = 5  # seconds that a run lasts on an asset that never answers
 BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
-CRASH = os.path.join(os.path.dirname(os.environ["BUILD"]), "crash", "lockstepd")
+CRASHING = os.path.join(CRASH, "lockstepd")
 
 MORE = """
 task "slow" {{ accounts = {{ "app" }}, assets = {{ "mute*" }}, secret = random "plain",
@@ -67,7 +79,7 @@ def setup():
 
 class Daemon:
     def __init__(self, *args, program=None, env=None):
-        self.log = os.path.join(WORK, "lockstepd.log")
+        self.log = LOG
         self.file = open(self.log, "a+")
         self.process = subprocess.Popen(
             [program or os.path.join(BIN, "sbin", "lockstepd"), "-C", ops.dir, *args],
@@ -440,7 +452,7 @@ def test_killed_it_is_started_again_and_settles():
     # A machine that is busy with other tests may be slow, and is tried again after long pauses.
     policy(patience=8)
     for point in ("core.staged", "wire.sent"):
-        killed = Daemon(program=CRASH, env={"LOCKSTEP_CRASH": point})
+        killed = Daemon(program=CRASHING, env={"LOCKSTEP_CRASH": point})
         wait_for(lambda k=killed: k.status()["running"])
         run = ops.run("run", "first")
         if point.startswith("core"):

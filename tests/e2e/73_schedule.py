@@ -3,12 +3,10 @@
 # time limit: 240
 
 import datetime
-import os
 import signal
-import subprocess
 import time
 
-from harness import LOCKSTEP, WORK, Fleet, Ops, main, wait_for
+from harness import Fleet, Ops, main, wait_for
 
 TASK = """
 task "soon" {{ accounts = "app", assets = "asset1", secret = random "plain", zone = "UTC",
@@ -30,16 +28,6 @@ def setup():
     ops.tell_all()
 
 
-def start():
-    program = os.path.join(os.path.dirname(os.path.dirname(LOCKSTEP)), "sbin", "lockstepd")
-    with open(os.path.join(WORK, "lockstepd.log"), "a") as log:
-        daemon = subprocess.Popen(
-            [program, "-C", ops.dir], stdin=subprocess.DEVNULL, stderr=log, start_new_session=True
-        )
-    wait_for(lambda: ops.run("status").returncode == 0)
-    return daemon
-
-
 def next_minute():
     """One that begins in twenty seconds or more."""
     now = datetime.datetime.utcnow() + datetime.timedelta(seconds=80)
@@ -52,7 +40,7 @@ def executions(trigger):
 
 def test_a_run_is_begun_when_it_is_due():
     before = fleet.shadow(1)["app"]
-    daemon = start()
+    daemon = ops.lockstepd()
     try:
         # The daemon learns of it by a reload.
         due = next_minute()
@@ -73,7 +61,7 @@ def test_a_run_is_begun_when_it_is_due():
         ops.run("reload", expect=0)
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(timeout=30) == 0
-        daemon = start()
+        daemon = ops.lockstepd()
         time.sleep(2)
         assert len(executions("schedule")) == 1
     finally:

@@ -11,11 +11,11 @@ import socket
 import subprocess
 import time
 
-from harness import LOCKSTEP, WORK, Fleet, Ops, main, wait_for
+from harness import CRASH, LOCKSTEP, LOG, WORK, Fleet, Ops, main, wait_for
 from sinks import Hook, Smtp, certificate, tls_context
 
 BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
-CRASH = os.path.join(os.path.dirname(os.environ["BUILD"]), "crash", "lockstepd")
+CRASHING = os.path.join(CRASH, "lockstepd")
 PASSWORD = "smtp-Secret.1"
 HOOK_SECRET = "hook-Secret.1"
 
@@ -77,8 +77,8 @@ class Daemon:
     def __init__(self, fresh=True, crash=None):
         if fresh:
             quiet()
-        program = CRASH if crash else os.path.join(BIN, "sbin", "lockstepd")
-        self.log = open(os.path.join(WORK, "lockstepd.log"), "a+")
+        program = CRASHING if crash else os.path.join(BIN, "sbin", "lockstepd")
+        self.log = open(LOG, "a+")
         self.process = subprocess.Popen(
             [program, "-C", ops.dir, "--log-level", "debug"],
             stdin=subprocess.DEVNULL,

@@ -6,9 +6,8 @@ import os
 import re
 import socket
 import ssl
-import subprocess
 
-from harness import Fleet, Ops, ask, ask_as, main, short_dir, wait_for
+from harness import LOG, Fleet, Ops, ask, ask_as, main, short_dir
 from sinks import certificate
 
 PEOPLE = """
@@ -42,7 +41,6 @@ LIMITED = {"see", "run"}
 TLS = (os.environ["FLEET_PREFIX"] + ".2", 8444)
 place = short_dir()
 PATH = os.path.join(place, "engine")
-LOG = os.path.join(place, "log")
 ops = daemon = None
 
 
@@ -59,11 +57,7 @@ def setup():
     lines += ["out1,127.0.0.1,9,linux,ops,sudo,app,/test"]
     ops.write("inventory/assets.csv", "\n".join(lines) + "\n")
     ops.tell_all(("ops", "app"))
-    daemon = subprocess.Popen(
-        [ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd"), "-C", ops.dir],
-        stderr=open(LOG, "w"),
-    )
-    wait_for(lambda: os.path.exists(PATH))
+    daemon = ops.lockstepd()
 
 
 def post(uid, method, params=None):

@@ -4,10 +4,9 @@
 
 import os
 import re
-import subprocess
 import time
 
-from harness import PASSWORD, Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
+from harness import LOG, PASSWORD, Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
 
 PEOPLE = """
 role "seer" { "view", "reveal" }
@@ -19,7 +18,6 @@ user "adm" { role = "admin", uid = 4303 }
 
 place = short_dir()
 PATH = os.path.join(place, "engine")
-LOG = os.path.join(place, "log")
 ops = daemon = None
 secrets = {}
 recovery = {}
@@ -27,11 +25,7 @@ recovery = {}
 
 def start():
     global daemon
-    daemon = subprocess.Popen(
-        [ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd"), "-C", ops.dir],
-        stderr=open(LOG, "a"),
-    )
-    wait_for(lambda: os.path.exists(PATH))
+    daemon = ops.lockstepd()
 
 
 def stop():

@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from harness import Fleet, Ops, ask_as, main, short_dir, wait_for
+from harness import Fleet, Ops, ask_as, main, short_dir
 
 PEOPLE = """
 role "seer" { "view", "reveal" }
@@ -37,11 +37,7 @@ def setup():
 
 def start():
     global daemon
-    daemon = subprocess.Popen(
-        [ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd"), "-C", ops.dir],
-        stderr=open(os.path.join(place, "log"), "a"),
-    )
-    wait_for(lambda: os.path.exists(PATH))
+    daemon = ops.lockstepd()
 
 
 def stop():

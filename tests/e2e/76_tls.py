@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from harness import Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
+from harness import LOG, Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
 
 PEOPLE = """
 role "seer" { "view", "reveal" }
@@ -28,7 +28,6 @@ user "late" { role = "seer" }
 
 place = short_dir()
 PATH = os.path.join(place, "engine")
-LOG = os.path.join(place, "log")
 ADDRESS = os.environ["FLEET_PREFIX"] + ".1"
 PORT = 8443
 certificates = ""
@@ -90,11 +89,7 @@ def fingerprint(name):
 
 def start():
     global daemon
-    daemon = subprocess.Popen(
-        [ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd"), "-C", ops.dir],
-        stderr=open(LOG, "a"),
-    )
-    wait_for(lambda: os.path.exists(PATH))
+    daemon = ops.lockstepd()
 
 
 def log():

@@ -8,7 +8,7 @@ import pwd
 import subprocess
 import time
 
-from harness import Fleet, Ops, ask_as, main, short_dir, wait_for
+from harness import CRASH, Fleet, Ops, ask_as, main, short_dir, wait_for
 
 PEOPLE = """
 role "seer" { "view", "reveal" }
@@ -28,11 +28,9 @@ task "set" { accounts = { "svc" }, nodes = { "/" }, secret = specified "shared" 
 """
 # "again" comes before "rotate": it is the one that ends them, of "app".
 ME = pwd.getpwuid(os.getuid()).pw_name
-CRASH = os.path.join(os.environ["BUILD"], "..", "crash")
 
 place = short_dir()
 PATH = os.path.join(place, "engine")
-LOG = os.path.join(place, "log")
 ops = daemon = None
 
 
@@ -55,13 +53,7 @@ def setup():
 
 def start(crash=None):
     global daemon
-    program = ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd")
-    env = dict(os.environ)
-    if crash:
-        program = os.path.join(CRASH, "lockstepd")
-        env["LOCKSTEP_CRASH"] = crash
-    daemon = subprocess.Popen([program, "-C", ops.dir], stderr=open(LOG, "a"), env=env)
-    wait_for(lambda: os.path.exists(PATH) or daemon.poll() is not None)
+    daemon = ops.lockstepd(crash)
 
 
 def stop():

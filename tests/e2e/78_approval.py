@@ -4,10 +4,9 @@
 
 import os
 import re
-import subprocess
 import time
 
-from harness import PASSWORD, Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
+from harness import LOG, PASSWORD, Fleet, Ops, ask_as, code_of, main, short_dir, wait_for
 from sinks import Smtp
 
 PEOPLE = """
@@ -22,7 +21,6 @@ user "dan" { role = "approver", uid = 4334, nodes = "/other" }
 
 place = short_dir()
 PATH = os.path.join(place, "engine")
-LOG = os.path.join(place, "log")
 ops = daemon = server = smtp = None
 secrets = {}
 
@@ -51,11 +49,7 @@ def setup():
     inventory("asset1")
     ops.write("lockstep.lua", policy())
     ops.tell_all(("ops", "app", "deploy"))
-    daemon = subprocess.Popen(
-        [ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd"), "-C", ops.dir],
-        stderr=open(LOG, "a"),
-    )
-    wait_for(lambda: os.path.exists(PATH))
+    daemon = ops.lockstepd()
 
 
 def post(uid, method, **params):
@@ -232,11 +226,7 @@ def test_a_restart():
     ops.run("approval", "grant", approval, expect=0)
     daemon.kill()
     daemon.wait()
-    daemon = subprocess.Popen(
-        [ops.lockstep.replace("/bin/lockstep", "/sbin/lockstepd"), "-C", ops.dir],
-        stderr=open(LOG, "a"),
-    )
-    wait_for(lambda: ops.json("status", expect=None).get("running"), seconds=30)
+    daemon = ops.lockstepd()
     assert reveal(4331)[0] == 200
     assert ask(4331) != approval
     assert PASSWORD not in open(LOG).read()

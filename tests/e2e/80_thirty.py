@@ -12,7 +12,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import LOCKSTEP, PASSWORD, WORK, Fleet, Ops, main, opens, wait_for
+from harness import PASSWORD, WORK, Fleet, Ops, main, opens, wait_for
 
 ACCOUNTS = ("app", "deploy", "svc", "web")
 ROOT, SUDO, SU, KEY, GATEWAY, CHAIN = (range(n, n + 5) for n in (1, 6, 11, 16, 21, 26))
@@ -184,12 +184,9 @@ def rotated_while_reloading(policies, base):
 def test_reloads_lose_and_double_nothing():
     policies = variants()
     base = (*[open(os.path.join(ops.dir, f)).read() for f in FILES], None, False)
-    program = os.path.join(os.path.dirname(os.path.dirname(LOCKSTEP)), "sbin", "lockstepd")
-    log = open(os.path.join(WORK, "lockstepd.log"), "w")
-    daemon = subprocess.Popen([program, "-C", ops.dir], stderr=log, start_new_session=True)
+    daemon = ops.lockstepd()
     executions, done, taken = [], 0, 0
     try:
-        wait_for(lambda: ops.run("status").returncode == 0)
         while done < RELOADS:
             execution, more, took = rotated_while_reloading(policies, base)
             executions.append(execution)
@@ -198,7 +195,6 @@ def test_reloads_lose_and_double_nothing():
     finally:
         daemon.terminate()
         daemon.wait(timeout=60)
-        log.close()
     assert taken > done / 2, (done, taken)
     print(f"      {done} reloads ({taken} taken) in {len(executions)} rotations", flush=True)
     versions = {}

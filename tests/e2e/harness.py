@@ -26,6 +26,9 @@ import traceback
 FLEET = os.environ["FLEET"]
 LOCKSTEP = os.environ["LOCKSTEP"]
 WORK = os.environ["WORK"]
+LOG = os.path.join(WORK, "lockstepd.log")
+#: The programs that are built with --enable-crash-points.
+CRASH = os.path.join(os.path.dirname(os.environ["BUILD"]), "crash")
 PASSWORD = "First-Pass.1"
 
 POLICY = """
@@ -270,6 +273,24 @@ class Ops:
             env=dict(self.env, **(env or {})),
             **more,
         )
+
+    def lockstepd(self, crash=None):
+        """Starts it; returns its process once it answers, or has ended. (A socket's file tells
+        nothing: one that was killed leaves its own.) crash: the CRASH_POINT that kills it."""
+        top = os.path.dirname(os.path.dirname(LOCKSTEP))
+        program, env = os.path.join(top, "sbin", "lockstepd"), dict(self.env)
+        if crash:
+            program, env["LOCKSTEP_CRASH"] = os.path.join(CRASH, "lockstepd"), crash
+        with open(LOG, "a") as log:
+            daemon = subprocess.Popen(
+                [program, "-C", self.dir],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                env=env,
+            )
+        wait_for(lambda: self.run("status").returncode == 0 or daemon.poll() is not None)
+        return daemon
 
     def json(self, *args, expect=0, **more):
         done = self.run(*args, "--json", expect=expect, **more)
