@@ -12,23 +12,11 @@ import pwd
 import random
 import re
 import signal
-import subprocess
 
-from harness import (
-    LOCKSTEP,
-    LOG,
-    PASSWORD,
-    Fleet,
-    Ops,
-    main,
-    never_answers,
-    short_dir,
-    wait_for,
-)
+from harness import PASSWORD, Fleet, Ops, main, never_answers, short_dir, wait_for
 
 SECRET = "Tiger-Lily.91"
 ME = pwd.getpwuid(os.getuid()).pw_name
-LOCKSTEPD = os.path.join(os.path.dirname(os.path.dirname(LOCKSTEP)), "sbin", "lockstepd")
 
 fleet = ops = None
 holding = []  # sockets that stay open
@@ -54,11 +42,7 @@ def setup():
 
 class Daemon:
     def __enter__(self):
-        log = open(LOG, "a")
-        self.process = subprocess.Popen(
-            [LOCKSTEPD, "-C", ops.dir], stdin=subprocess.DEVNULL, stderr=log, start_new_session=True
-        )
-        wait_for(lambda: ops.json("status", expect=None)["running"])
+        self.process = ops.lockstepd()
         return self
 
     def __exit__(self, *_):

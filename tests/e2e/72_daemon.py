@@ -238,7 +238,7 @@ def test_signals_that_come_early():
     daemon = Daemon()
     ready, reloads = daemon.said().count("event=ready"), daemon.said().count("event=reloaded")
     try:
-        wait_for(lambda: heeds(daemon.process, signal.SIGHUP), seconds=2)
+        wait_for(lambda: heeds(daemon.process, signal.SIGHUP), seconds=LASTS)
     except AssertionError:
         daemon.process.kill()
         raise
