@@ -3,7 +3,7 @@
 
 What opens is asked of the assets' own shadow files, after kills at each step of its own change too.
 """
-# time limit: 200
+# time limit: 240
 
 import os
 import subprocess
@@ -69,7 +69,7 @@ def setup():
         (f"asset{n}", a, p, *ways.get(n, ("ops", "sudo")), "app")
         for n, (a, p, _) in sorted(fleet.assets.items())
     ]
-    ops = Ops(fleet, rows=rows, settings="secure_mode = false,", more=TASKS, deadline="1s")
+    ops = Ops(fleet, rows=rows, settings="secure_mode = false,", more=TASKS, deadline="2s")
     ops.tell(*[("*", account, PASSWORD) for account in ("ops", "root", "app")])
     text = f"asset,account,password,key_file,passphrase\nasset6,ops,{PASSWORD},{key},\n"
     ops.run("account", "import", "-", stdin=text, expect=0)

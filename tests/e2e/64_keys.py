@@ -56,7 +56,7 @@ def setup():
     with open(elsewhere, "w") as file:
         file.write(ELSEWHERE)
     fleet = Fleet("1", f"2:key={admin}.pub,setup={elsewhere}")
-    ops = Ops(fleet, deadline="3s", more=TASKS)
+    ops = Ops(fleet, deadline="6s", more=TASKS)
     text = "asset,account,password,key_file\n"
     text += f"asset1,ops,{PASSWORD},\nasset2,ops,{PASSWORD},{admin}\n"
     ops.run("account", "import", "-", stdin=text, expect=0)
