@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "wire/message.h"
 #include "wire/net.h"
@@ -110,6 +111,11 @@ enum err session_begun(struct session *session)
 
 /* ── Its job ─────────────────────────────────────────────────────────────────────────────── */
 
+static void log_slow(const struct session *session)
+{
+	log_event(LOG_LEVEL_INFO, "slow_lane", "asset", session->target.asset, NULL);
+}
+
 void session_answer(struct session *session, struct wire_result *result)
 {
 	wire_done_fn done = session->done;
@@ -120,6 +126,8 @@ void session_answer(struct session *session, struct wire_result *result)
 	}
 	if (session->doubtful && result->fault != FAULT_NONE)
 		lane_drop(&session->pool->slow_lane, session->target.asset);
+	else if (session->doubtful)
+		log_slow(session);
 	session->doubtful = false;
 	timer_stop(&session->late);
 	session->done = NULL;
@@ -194,7 +202,11 @@ bool session_believes(const struct session *session, const struct wire_result *r
 static void session_note_slow(const struct session *session)
 {
 	while (session != NULL) {
-		lane_add(&session->pool->slow_lane, session->target.asset);
+		if (!lane_has(&session->pool->slow_lane, session->target.asset)) {
+			lane_add(&session->pool->slow_lane, session->target.asset);
+			if (!session->doubtful)
+				log_slow(session);
+		}
 		session = session->slot != NULL && session->via != 0
 			      ? table_get(&session->slot->by_number, session->via)
 			      : NULL;
@@ -299,8 +311,8 @@ void session_divert(struct session *session, enum fault fault)
 {
 	uint64_t now_ms = clock_mono_ms(pool_clock(session->pool));
 
-	session_note_slow(session);
 	session->doubtful = fault == FAULT_LOST;
+	session_note_slow(session);
 	timer_stop(&session->late);
 	session_leave(session);
 	if (session->through)

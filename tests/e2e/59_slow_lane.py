@@ -5,14 +5,13 @@ simulated fleet in great number, and with real ones behind gateways."""
 
 import json
 import os
+import re
 import socket
 import struct
 import time
 
-from harness import LOCKSTEP, Fleet, Ops, children, main
+from harness import LOG, Fleet, Ops, children, main
 from many import Many, judge
-
-BIN = os.path.dirname(os.path.dirname(LOCKSTEP))
 
 EACH = 40
 NAMES = ["app0", "app1"]
@@ -75,6 +74,11 @@ def test_a_lane_of_their_own():
     ops.tell(("*", "ops", "First-Pass.1"), *[("*", name, "First-Pass.1") for name in NAMES])
     many.trouble("dh", 1, EACH)
     engine = ops.lockstepd()
+
+    def named():
+        with open(LOG) as log:
+            return sorted(re.findall(r"event=slow_lane asset=(\S+)", log.read()))
+
     try:
         ordinary = set(children(engine.pid))
         assert len(ordinary) == 2, ordinary
@@ -89,6 +93,7 @@ def test_a_lane_of_their_own():
         assert set.union(*seen.values()) == usual, seen
         assert many.stats()["refused"] == 0
         assert set(children(engine.pid)) - ordinary == {lane}
+        assert named() == sorted(row[0] for row in rows[:EACH]), named()
     finally:
         engine.terminate()
         engine.wait(timeout=60)
