@@ -486,15 +486,32 @@ def ask(link, method, params, head=""):
     return int(head.split()[1]), json.loads(body)
 
 
+def connected_as(path, uid):
+    """A connection to the socket of that user, whom the kernel names as of the moment of
+    connecting. In a process of its own: other threads of this one stay who they are."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = os.fork()
+        if child == 0:
+            try:
+                os.seteuid(uid)
+                link = socket.socket(socket.AF_UNIX)
+                link.connect(path)
+                socket.send_fds(theirs, [b"."], [link.fileno()])
+            finally:
+                os._exit(0)
+        theirs.close()
+        _, links, _, _ = socket.recv_fds(ours, 1, 1)
+        os.waitpid(child, 0)
+    if not links:
+        raise ConnectionRefusedError(path)
+    return socket.socket(fileno=links[0])
+
+
 def ask_as(path, uid, method, **params):
-    """Asks at the socket as that user, whom the kernel names as of the moment of connecting."""
-    with socket.socket(socket.AF_UNIX) as link:
+    """Asks at the socket as that user."""
+    with connected_as(path, uid) as link:
         link.settimeout(60)
-        os.seteuid(uid)
-        try:
-            link.connect(path)
-        finally:
-            os.seteuid(0)
         return ask(link, method, params)
 
 
