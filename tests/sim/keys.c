@@ -58,7 +58,13 @@ void keys_add(struct sim_account *account, const char *line)
 {
 	struct sim_line *added;
 
-	if (keys_open(account, line) || account->line_count == SIM_LINES)
+	for (size_t i = 0; i < account->line_count; i++)
+		if (is_of(account->lines[i].text, line)) {
+			account->lines[i].lost = false;
+			account->lines_good = false;
+			return;
+		}
+	if (account->line_count == SIM_LINES)
 		return;
 	added = &account->lines[account->line_count++];
 	*added = (struct sim_line){.kept_as = 0};
@@ -72,10 +78,14 @@ void keys_take_image(struct sim_account *account)
 	account->image_line_count = account->line_count;
 }
 
+/* Of what stands there again nothing was promised: it may be deleted, now or later, as newer keys
+ * were seen to work since. */
 void keys_restore_image(struct sim_account *account)
 {
 	memcpy(account->lines, account->image_lines, sizeof(account->lines));
 	account->line_count = account->image_line_count;
+	for (size_t i = 0; i < account->line_count; i++)
+		account->lines[i].lost = true;
 	account->lines_good = false;
 	account->believed_key[0] = '\0';
 }

@@ -237,7 +237,7 @@ struct sim_session;
 struct sim_line {
 	char text[SIM_SECRET_SIZE];
 	uint32_t kept_as; /* the version that it was found in; 0 = to be found */
-	bool lost;	  /* the vault knew it, and was put back */
+	bool lost;	  /* it may not be kept: the vault was put back, or the asset */
 };
 
 /* Refused logins, newest last. */
